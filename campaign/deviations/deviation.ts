@@ -1,0 +1,27 @@
+/**
+ * Deviations: places where a real kernel is known to differ from what is right.
+ *
+ * A deviation replaces one step of the model by what the kernel does instead, and says whenever that made a difference.
+ * Its evidence is a program that anyone can replay.
+ */
+import type { Kernel } from "../../model/kernel/kernel.ts";
+import type { Version } from "../../model/uapi/version.ts";
+
+export interface Deviation {
+  readonly id: string;
+  /** What the kernel does, in one line. */
+  readonly title: string;
+  /** The clause or invariant that it breaks. */
+  readonly clause: string;
+  /** First kernel that was seen to do it, and the last, once there is one that does not. */
+  readonly since: Version;
+  readonly until?: Version;
+  /** Where in the kernel: `file:function`. */
+  readonly source: string;
+  /** Upstream's word on it: a fix, a thread, or that none is known. */
+  readonly upstream: string;
+  /** Name of the scenario that shows it. */
+  readonly evidence: string;
+  /** Puts the kernel's behaviour in place of the model's; calls `fired` whenever the two part. */
+  apply(k: Kernel, fired: () => void): void;
+}

@@ -1,0 +1,150 @@
+/**
+ * The verdict: steps the model along with what a target was seen to do, and compares call by call.
+ *
+ * Where a kernel may choose (an id, a descriptor, an address) the model takes what the target took, if that is one of
+ * the values allowed; so everything after is compared exactly, numbers and bytes.
+ */
+import type { Clause } from "../model/kernel/clause.ts";
+import type { Chooser, ChoiceSite } from "../model/kernel/kernel.ts";
+import { Blocked, Unmodelled } from "../model/kernel/operation.ts";
+import { type Answer, Machine } from "../model/machine.ts";
+import type { Profile } from "../model/profile.ts";
+import type { Call, Outcome, Program } from "../model/program.ts";
+import type { Topology } from "../model/topology.ts";
+import type { Deviation } from "./deviations/deviation.ts";
+
+/** Told of every call that agreed, with what the model said of it. */
+export interface AgreementObserver {
+  agreed(call: Call, answer: Answer, kept: readonly Clause[]): void;
+}
+
+/** What the model expected of a call. */
+export interface Expected {
+  readonly ret: number;
+  /** The clause that was to refuse the call. */
+  readonly clause: string | null;
+  readonly bytes?: Uint8Array;
+  readonly text?: string;
+}
+
+export type Verdict =
+  | { readonly kind: "agrees"; readonly known: readonly string[]; readonly judged: number }
+  | {
+      readonly kind: "differs";
+      /** Index of the first call that differs. */
+      readonly at: number;
+      readonly expected: Expected;
+      readonly observed: Outcome;
+      /** Which part differs: the result, the struct's bytes from an offset on, or the text. */
+      readonly part: "result" | "bytes" | "text";
+      readonly offset?: number;
+      readonly known: readonly string[];
+    }
+  | { readonly kind: "not-comparable"; readonly at: number; readonly why: string; readonly known: readonly string[] };
+
+/** Takes what the target took. */
+class ObservingChooser implements Chooser {
+  observed: Outcome | undefined;
+
+  choose(site: ChoiceSite, own: bigint, allowed: (value: bigint) => boolean): bigint {
+    const seen = this.#seen(site);
+    return seen !== undefined && allowed(seen) ? seen : own;
+  }
+
+  #seen(site: ChoiceSite): bigint | undefined {
+    const { observed } = this;
+    if (!observed || observed.ret < 0) return undefined;
+    if (site.at === "return") return BigInt(observed.ret);
+    const { bytes } = observed;
+    if (!bytes || site.offset + site.width > bytes.length) return undefined;
+    const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    return site.width === 8 ? view.getBigUint64(site.offset, true) : BigInt(view.getUint32(site.offset, true));
+  }
+}
+
+export interface JudgeOptions {
+  readonly topology: Topology;
+  readonly profile: Profile;
+  /** Ways in which this kernel is known to differ from what is right. */
+  readonly deviations: readonly Deviation[];
+  readonly observer?: AgreementObserver;
+}
+
+/**
+ * Judges a run. Known deviations are taken to be there; where one of them is not what the target shows, the run is judged
+ * again without it, so that a kernel that has been mended agrees as well.
+ */
+export function judge(program: Program, outcomes: readonly Outcome[], options: JudgeOptions): Verdict {
+  const verdict = judgeWith(program, outcomes, options, options.deviations);
+  if (verdict.kind !== "differs" || verdict.known.length === 0) return verdict;
+  for (const absent of verdict.known) {
+    const others = options.deviations.filter(({ id }) => id !== absent);
+    const again = judge(program, outcomes, { ...options, deviations: others });
+    if (again.kind !== "differs") return again;
+  }
+  return verdict;
+}
+
+function judgeWith(
+  program: Program,
+  outcomes: readonly Outcome[],
+  { topology, profile, observer }: JudgeOptions,
+  deviations: readonly Deviation[],
+): Verdict {
+  const chooser = new ObservingChooser();
+  const fired = new Set<string>();
+  const overrides = deviations.map((deviation) => ({
+    id: deviation.id,
+    apply: (k: Machine["k"]) => deviation.apply(k, () => fired.add(deviation.id)),
+  }));
+  const machine = new Machine({ topology, profile, chooser, overrides });
+  let at = 0;
+  for (const call of program.calls) {
+    const observed = outcomes[at];
+    if (!observed) break;
+    chooser.observed = observed;
+    let answer: Answer;
+    try {
+      answer = machine.step(call);
+    } catch (thrown) {
+      if (thrown instanceof Blocked) {
+        return { kind: "not-comparable", at, why: `it waits for ${thrown.on}`, known: [...fired] };
+      }
+      if (thrown instanceof Unmodelled) {
+        return { kind: "not-comparable", at, why: `the model does not cover ${thrown.what}`, known: [...fired] };
+      }
+      throw thrown;
+    }
+    const difference = compare(answer, machine, observed);
+    if (difference) {
+      return { kind: "differs", at, expected: expectedOf(answer, machine), observed, ...difference, known: [...fired] };
+    }
+    observer?.agreed(call, answer, machine.k.kept);
+    at++;
+  }
+  return { kind: "agrees", known: [...fired], judged: at };
+}
+
+function compare(
+  answer: Answer,
+  machine: Machine,
+  observed: Outcome,
+): { readonly part: "result" | "bytes" | "text"; readonly offset?: number } | undefined {
+  if (answer.ret !== observed.ret) return { part: "result" };
+  const { bytes } = observed;
+  if (bytes && answer.length > 0) {
+    const end = Math.min(answer.length, machine.definedUpTo, bytes.length);
+    const { block } = machine;
+    for (let offset = 0; offset < end; offset++) {
+      if (block[offset] !== bytes[offset]) return { part: "bytes", offset };
+    }
+  }
+  if (answer.text !== undefined && answer.text !== observed.text) return { part: "text" };
+  return undefined;
+}
+
+function expectedOf(answer: Answer, machine: Machine): Expected {
+  const expected = { ret: answer.ret, clause: answer.refusedBy?.id ?? null };
+  if (answer.length > 0) return { ...expected, bytes: machine.block.slice(0, answer.length) };
+  return answer.text === undefined ? expected : { ...expected, text: answer.text };
+}

@@ -1,0 +1,152 @@
+/** Drivers and PCI functions: bind, unbind and driver_override in sysfs. Beside drivers/base/{bus,dd}.c and drivers/pci/pci-driver.c. */
+import { clauses, must } from "../kernel/clause.ts";
+import type { Kernel } from "../kernel/kernel.ts";
+import { type Operation, Unmodelled } from "../kernel/operation.ts";
+import { rule as vfsRule } from "../kernel/vfs.ts";
+import type { PciFunction } from "../pci/function.ts";
+import { locksOf } from "../pci/locks.ts";
+import { cString, names, taken } from "./sysfs-text.ts";
+
+export const rule = clauses({
+  "PCI-BIND-1": {
+    rule: "the text must be the name of a device on the bus, one newline at its end not counted",
+    errno: "ENODEV",
+    source: "drivers/base/bus.c:bind_store",
+  },
+  "PCI-BIND-2": {
+    rule: "the driver must match: by the override and nothing else where there is one, by its ids where there is none",
+    errno: "ENODEV",
+    source: "drivers/pci/pci-driver.c:pci_match_device",
+  },
+  "PCI-BIND-3": {
+    rule: "a function that has a driver can't get another, nor the same again",
+    errno: "EBUSY",
+    source: "drivers/base/dd.c:__driver_probe_device",
+  },
+  "PCI-BIND-4": {
+    rule: "the whole text is taken, and the function belongs to the driver",
+    source: "drivers/base/bus.c:bind_store",
+    observable: "sysfs",
+  },
+  "PCI-UNBIND-1": {
+    rule: "the text must be the name of a device that has this driver",
+    errno: "ENODEV",
+    source: "drivers/base/bus.c:unbind_store",
+  },
+  "PCI-UNBIND-2": {
+    rule: "the whole text is taken, the function has no driver, and its override stays",
+    source: "drivers/base/bus.c:unbind_store",
+    observable: "sysfs",
+  },
+  "PCI-OVERRIDE-1": {
+    rule: "an override that would not fit a page with its newline and NUL is refused, whatever it says",
+    errno: "EINVAL",
+    source: "drivers/base/driver.c:driver_set_override",
+  },
+  "PCI-OVERRIDE-2": {
+    rule: "the first line becomes the override, whether or not there is such a driver; what is bound stays bound",
+    source: "Documentation/ABI/testing/sysfs-bus-pci:driver_override",
+    observable: "sysfs",
+  },
+  "PCI-OVERRIDE-3": {
+    rule: "an empty line clears the override",
+    source: "Documentation/ABI/testing/sysfs-bus-pci:driver_override",
+    observable: "sysfs",
+  },
+});
+
+/** PAGE_SIZE - 1: with its newline and NUL the longest override fills a page. */
+const OVERRIDE_LIMIT = 4095;
+
+export const steps = {
+  /** bind_store */
+  *bind(k: Kernel, driver: string, text: string): Operation<number> {
+    must(k.topology.drivers.includes(driver), vfsRule["VFS-OPEN-1"]);
+    const written = taken(text);
+    if (written.length === 0) return 0;
+    const pciFunction = k.driverCore.findDevice(k, written);
+    must(pciFunction !== undefined, rule["PCI-BIND-1"]);
+    must(k.driverCore.matches(pciFunction, driver), rule["PCI-BIND-2"]);
+    using _ = yield* k.lock(locksOf(pciFunction).device);
+    must(pciFunction.driver === null, rule["PCI-BIND-3"]);
+    yield* k.driverCore.probe(k, pciFunction, driver);
+    pciFunction.driver = driver;
+    k.keeps(rule["PCI-BIND-4"]);
+    return written.length;
+  },
+
+  /** unbind_store */
+  *unbind(k: Kernel, driver: string, text: string): Operation<number> {
+    must(k.topology.drivers.includes(driver), vfsRule["VFS-OPEN-1"]);
+    const written = taken(text);
+    if (written.length === 0) return 0;
+    const pciFunction = k.driverCore.findDevice(k, written);
+    must(pciFunction !== undefined && pciFunction.driver === driver, rule["PCI-UNBIND-1"]);
+    using _ = yield* k.lock(locksOf(pciFunction).device);
+    yield* k.driverCore.remove(k, pciFunction, driver);
+    pciFunction.driver = null;
+    k.keeps(rule["PCI-UNBIND-2"]);
+    return written.length;
+  },
+
+  /** bus_find_device_by_name */
+  findDevice(k: Kernel, text: string): PciFunction | undefined {
+    for (const bridge of k.topology.bridges) {
+      if (names(text, bridge.address)) throw new Unmodelled("binding and unbinding bridges");
+    }
+    return k.functions.find((candidate) => names(text, candidate.spec.address));
+  },
+
+  /** pci_match_device. Without an override vfio-pci and pci-stub match nothing that no id was added for. */
+  matches(pciFunction: PciFunction, driver: string): boolean {
+    if (pciFunction.driverOverride !== null) return pciFunction.driverOverride === driver;
+    return pciFunction.spec.nativeDriver === driver;
+  },
+
+  /** really_probe: DMA is set up for drivers that do not manage it themselves, then the driver's own probe runs. */
+  *probe(k: Kernel, pciFunction: PciFunction, driver: string): Operation<void> {
+    if (driver === "vfio-pci") {
+      k.vfioPci.probe(k, pciFunction);
+    } else if (driver !== "pci-stub") {
+      if (pciFunction.spec.nativeDriver !== driver) throw new Unmodelled(`${driver} with a device that is not its own`);
+      if (k.topology.iommu) yield* k.iommu.useDefaultDomain(k, pciFunction.group);
+    }
+  },
+
+  /** __device_release_driver */
+  *remove(k: Kernel, pciFunction: PciFunction, driver: string): Operation<void> {
+    if (driver === "vfio-pci") yield* k.vfioPci.remove(k, pciFunction);
+    else if (driver !== "pci-stub" && k.topology.iommu) yield* k.iommu.release(k, pciFunction.group);
+  },
+
+  /** Registers the VFIO device of a function that vfio-pci got, at boot or by a bind. */
+  attachVfio(k: Kernel, pciFunction: PciFunction): void {
+    k.vfioPci.register(k, pciFunction);
+  },
+
+  /** driver_override_store. 6.1 guards the string with the device lock, late 6.12 and 7.2 with one of its own. */
+  *writeOverride(k: Kernel, pciFunction: PciFunction, text: string): Operation<number> {
+    const written = taken(text);
+    if (written.length === 0) return 0;
+    must(written.length < OVERRIDE_LIMIT, rule["PCI-OVERRIDE-1"]);
+    const line = cString(written).split("\n", 1)[0] ?? "";
+    if (k.since("6.12")) {
+      k.driverCore.setOverride(k, pciFunction, line);
+    } else {
+      using _ = yield* k.lock(locksOf(pciFunction).device);
+      k.driverCore.setOverride(k, pciFunction, line);
+    }
+    return written.length;
+  },
+
+  /** driver_set_override */
+  setOverride(k: Kernel, pciFunction: PciFunction, line: string): void {
+    pciFunction.driverOverride = line === "" ? null : line;
+    k.keeps(line === "" ? rule["PCI-OVERRIDE-3"] : rule["PCI-OVERRIDE-2"]);
+  },
+
+  /** driver_override_show: a string that is not there prints like any null pointer. */
+  readOverride(_k: Kernel, pciFunction: PciFunction): string {
+    return `${pciFunction.driverOverride ?? "(null)"}\n`;
+  },
+};

@@ -1,0 +1,169 @@
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import { Area, IoPagetable, PAGE_SIZE, U64_MAX } from "./io-pagetable.ts";
+
+/** A small address space of units, each so many bytes, so that a set of taken units can be the oracle. */
+const UNITS = 32;
+
+interface Span {
+  readonly start: number;
+  readonly length: number;
+}
+
+const span: fc.Arbitrary<Span> = fc
+  .tuple(fc.nat(UNITS - 1), fc.integer({ min: 1, max: 6 }))
+  .map(([start, length]) => ({ start, length: Math.min(length, UNITS - start) }));
+
+const units = ({ start, length }: Span): number[] => Array.from({ length }, (_, index) => start + index);
+
+/** Maps a span of units; the user memory is page-aligned unless told. */
+function areaOf({ length }: Span, unit: bigint, userAddress = 0n): Area {
+  return new Area(userAddress, BigInt(length) * unit, true);
+}
+
+const range = ({ start, length }: Span, unit: bigint): [bigint, bigint] => [
+  BigInt(start) * unit,
+  BigInt(start + length) * unit - 1n,
+];
+
+type Action =
+  | { readonly kind: "map" | "reserve" | "look"; readonly span: Span }
+  | { readonly kind: "unmap" | "unreserve"; readonly pick: number };
+
+const action: fc.Arbitrary<Action> = fc.oneof(
+  fc.record({ kind: fc.constantFrom("map", "reserve", "look"), span }),
+  fc.record({ kind: fc.constantFrom("unmap", "unreserve"), pick: fc.nat() }),
+);
+
+describe("ranges of an IOAS", () => {
+  test("agree with a set of units, whatever is mapped, reserved and given up", () => {
+    fc.assert(
+      fc.property(fc.array(action, { maxLength: 40 }), (actions) => {
+        const table = new IoPagetable();
+        const mapped: { area: Area; span: Span }[] = [];
+        const reserved: { owner: object; span: Span }[] = [];
+        const touches = (taken: readonly { span: Span }[], wanted: Span) =>
+          taken.some((other) => units(other.span).some((unit) => units(wanted).includes(unit)));
+
+        for (const next of actions) {
+          switch (next.kind) {
+            case "map": {
+              const [start, last] = range(next.span, PAGE_SIZE);
+              expect(table.firstArea(start, last) !== undefined).toBe(touches(mapped, next.span));
+              expect(table.firstReserved(start, last) !== undefined).toBe(touches(reserved, next.span));
+              if (touches(mapped, next.span) || touches(reserved, next.span)) break;
+              const area = areaOf(next.span, PAGE_SIZE);
+              table.insert(area, start);
+              mapped.push({ area, span: next.span });
+              break;
+            }
+            case "reserve": {
+              const owner = {};
+              const fits = table.reserve(...range(next.span, PAGE_SIZE), owner);
+              expect(fits).toBe(!touches(mapped, next.span));
+              if (fits) reserved.push({ owner, span: next.span });
+              break;
+            }
+            case "look": {
+              const hit = mapped.filter((other) => touches([other], next.span)).map(({ area }) => area.start);
+              const found = table.areasIn(...range(next.span, PAGE_SIZE)).map((area) => area.start);
+              expect(found).toEqual(hit.sort((a, b) => Number(a - b)));
+              break;
+            }
+            case "unmap": {
+              const [gone] = mapped.splice(next.pick % (mapped.length || 1), 1);
+              if (gone) table.remove(gone.area);
+              break;
+            }
+            case "unreserve": {
+              const [gone] = reserved.splice(next.pick % (reserved.length || 1), 1);
+              if (gone) table.unreserve(gone.owner);
+              break;
+            }
+          }
+        }
+        expect(table.areas.length).toBe(mapped.length);
+        expect(table.reserved.length).toBe(reserved.length);
+      }),
+    );
+  });
+
+  test("a place for a new mapping is the lowest that is free and as well aligned as the user's memory", () => {
+    fc.assert(
+      fc.property(
+        fc.array(span, { maxLength: 12 }),
+        fc.integer({ min: 1, max: 8 }),
+        fc.constantFrom(0n, 1n, 2n, 3n, 4n, 6n, 8n),
+        (spans, pages, userPage) => {
+          const table = new IoPagetable();
+          const taken = new Set<number>([0]);
+          for (const [index, next] of spans.entries()) {
+            if (units(next).some((unit) => taken.has(unit))) continue;
+            for (const unit of units(next)) taken.add(unit);
+            const [start, last] = range(next, PAGE_SIZE);
+            if (index % 3 === 0) table.reserve(start, last, {});
+            else table.insert(areaOf(next, PAGE_SIZE), start);
+          }
+          let alignment = 1;
+          while (alignment < pages && (Number(userPage) & alignment) === 0) alignment *= 2;
+          let expected = 0;
+          const isFree = (page: number) =>
+            Array.from({ length: pages }, (_, i) => page + i).every((p) => !taken.has(p));
+          while (!isFree(expected)) expected += alignment;
+
+          expect(table.findHole(userPage * PAGE_SIZE, BigInt(pages) * PAGE_SIZE)).toBe(BigInt(expected) * PAGE_SIZE);
+        },
+      ),
+    );
+  });
+
+  test("the offset in the page is kept where the caller's memory does not begin with one", () => {
+    expect(new IoPagetable().findHole(0x1200_0000_0123n, 16n)).toBe(PAGE_SIZE | 0x123n);
+  });
+
+  test("large memory is placed on a huge page, but only as far as the user address allows", () => {
+    const table = new IoPagetable();
+    expect(table.findHole(0n, 1n << 30n)).toBe(2n << 20n);
+    expect(table.findHole(0x1200_0001_0000n, 1n << 30n)).toBe(0x1_0000n);
+  });
+
+  test("nothing is placed in the first or last page", () => {
+    const table = new IoPagetable();
+    table.reserve(PAGE_SIZE, U64_MAX - PAGE_SIZE, {});
+    expect(table.findHole(0n, PAGE_SIZE)).toBeUndefined();
+  });
+
+  test("a range may end with the address space", () => {
+    const table = new IoPagetable();
+    const area = new Area(0n, PAGE_SIZE, true);
+    table.insert(area, U64_MAX - PAGE_SIZE + 1n);
+    expect(table.firstArea(U64_MAX, U64_MAX)).toBe(area);
+    expect(table.firstArea(0n, U64_MAX - PAGE_SIZE)).toBeUndefined();
+  });
+
+  test("a mapping conforms to an alignment by its place, its length and its offset", () => {
+    const conforms = (start: bigint, userAddress: bigint, length: bigint) => {
+      const table = new IoPagetable();
+      table.insert(new Area(userAddress, length, true), start);
+      return table.conformsTo(PAGE_SIZE);
+    };
+    expect(conforms(0n, 0n, PAGE_SIZE)).toBe(true);
+    expect(conforms(1n, 0n, PAGE_SIZE)).toBe(false);
+    expect(conforms(0n, 1n, PAGE_SIZE)).toBe(false);
+    expect(conforms(0n, 0n, 1n)).toBe(false);
+  });
+
+  test("memory counts the pages that it touches", () => {
+    expect(new Area(0xfffn, 2n, true).pages).toBe(2);
+    expect(new Area(0n, PAGE_SIZE, true).pages).toBe(1);
+  });
+
+  test("another place is free for a mapping that only its own range is in the way of", () => {
+    const table = new IoPagetable();
+    const area = new Area(0n, 2n * PAGE_SIZE, true);
+    table.insert(area, PAGE_SIZE);
+    expect(table.isFreeFor(area, 2n * PAGE_SIZE, 4n * PAGE_SIZE - 1n)).toBe(true);
+    table.insert(new Area(0n, PAGE_SIZE, true), 3n * PAGE_SIZE);
+    expect(table.isFreeFor(area, 2n * PAGE_SIZE, 4n * PAGE_SIZE - 1n)).toBe(false);
+  });
+});

@@ -1,0 +1,215 @@
+/** I/O address spaces: IOMMU_IOAS_ALLOC, and what narrows an IOAS. Beside drivers/iommu/iommufd/ioas.c and io_pagetable.c. */
+import { type Clause, clauses, must, refuse } from "../kernel/clause.ts";
+import { ioctl, vfioRequest } from "../kernel/ioctl.ts";
+import type { ChoiceSite, Kernel } from "../kernel/kernel.ts";
+import type { Operation } from "../kernel/operation.ts";
+import type { PciFunction } from "../pci/function.ts";
+import { field, fieldOf, layout } from "../uapi/layout.ts";
+import { versionNumber } from "../uapi/version.ts";
+import { IOMMUFD, iommufdSource } from "./availability.ts";
+import { PAGE_SIZE, U64_MAX } from "./io-pagetable.ts";
+import type { IommufdFile } from "./main.ts";
+import { steps as map } from "./map.ts";
+import { type Access, type Hwpt, Ioas, type IommufdContext } from "./objects.ts";
+import { steps as pages } from "./pages.ts";
+import { steps as unmap } from "./unmap.ts";
+
+export const rule = clauses({
+  "IOMMUFD-ALLOC-1": {
+    ...IOMMUFD,
+    rule: "flags must be zero",
+    errno: "EOPNOTSUPP",
+    source: iommufdSource("ioas", "iommufd_ioas_alloc_ioctl"),
+  },
+  "IOMMUFD-ALLOC-2": {
+    ...IOMMUFD,
+    rule: "the struct must be writable; where it is not, no IOAS is left",
+    errno: "EFAULT",
+    source: iommufdSource("ioas", "iommufd_ioas_alloc_ioctl"),
+  },
+  "IOMMUFD-ALLOC-3": {
+    ...IOMMUFD,
+    rule: "out_ioas_id brings the id of a new IOAS in which nothing is mapped or reserved",
+    source: "include/uapi/linux/iommufd.h:iommu_ioas_alloc",
+    observable: "output",
+  },
+  "IOMMUFD-IOAS-1": {
+    ...IOMMUFD,
+    rule: "what must be page-aligned can't join an IOAS while it holds a mapping that is not",
+    errno: "EADDRINUSE",
+    source: iommufdSource("io_pagetable", "iopt_check_iova_alignment"),
+  },
+  "IOMMUFD-IOAS-2": {
+    ...IOMMUFD,
+    rule: "no hwpt can join an IOAS that holds a mapping outside of its aperture",
+    errno: "EADDRINUSE",
+    source: iommufdSource("io_pagetable", "iopt_table_add_domain"),
+  },
+  "IOMMUFD-IOAS-3": {
+    ...IOMMUFD,
+    rule: "no device can be attached while something is mapped in a range that it reserves",
+    errno: "EADDRINUSE",
+    source: iommufdSource("io_pagetable", "iopt_reserve_iova"),
+  },
+  "IOMMUFD-IOAS-4": {
+    ...IOMMUFD,
+    rule: "large pages can't be switched off while an hwpt holds mappings",
+    errno: "EINVAL",
+    source: iommufdSource("io_pagetable", "iopt_disable_large_pages"),
+  },
+});
+
+const IoasAlloc = layout("iommu_ioas_alloc", {
+  size: field.argsz(),
+  flags: field.flags(),
+  out_ioas_id: field.out32("ioas"),
+});
+
+const OUT_IOAS_ID = fieldOf(IoasAlloc, "out_ioas_id").offset;
+/** IOMMU_IOAS_CHANGE_PROCESS brought a lock that keeps new IOASes out. */
+const CREATION_LOCK_SINCE = versionNumber("6.14");
+const CHOSEN_ID: ChoiceSite = { at: "field", offset: OUT_IOAS_ID, width: 4 };
+
+export const ioasAlloc = ioctl<IommufdFile>({
+  name: "IOMMU_IOAS_ALLOC",
+  request: vfioRequest(0x81),
+  argument: { kind: "struct", layout: IoasAlloc },
+  on: ["iommufd"],
+  since: "6.2",
+  *run(k, { context }, { block }): Operation<number> {
+    must(block.u32(4) === 0, rule["IOMMUFD-ALLOC-1"]);
+    must(block.canWrite(IoasAlloc.size), rule["IOMMUFD-ALLOC-2"]);
+    const ioas = new Ioas(context);
+    const id = k.iommufd.chooseId(k, context, CHOSEN_ID);
+    if (k.version >= CREATION_LOCK_SINCE) {
+      using _ = yield* k.lock(context.ioasCreationLock);
+      context.publish(ioas, id);
+    } else {
+      context.publish(ioas, id);
+    }
+    block.put(OUT_IOAS_ID, 4, id, rule["IOMMUFD-ALLOC-2"]);
+    k.keeps(rule["IOMMUFD-ALLOC-3"]);
+    return 0;
+  },
+});
+
+export const steps = {
+  ...map,
+  ...unmap,
+  ...pages,
+
+  /** iommufd_get_ioas: the IOAS of that id, held for the call in flight; drop it with `using`. */
+  get(context: IommufdContext, id: number, refusedBy: Clause): Ioas {
+    const object = context.get(id);
+    must(object?.kind === "ioas", refusedBy);
+    return object.hold();
+  },
+
+  /** iommufd_ioas_destroy: nothing uses it any more, so its mappings go with it. */
+  *destroy(k: Kernel, ioas: Ioas): Operation<void> {
+    using _ = yield* k.lock(ioas.pagetable.domainsRwsem);
+    yield* k.ioas.removeAreas(k, ioas, [...ioas.pagetable.areas]);
+  },
+
+  /** iopt_table_add_domain: the hwpt gets every mapping of the IOAS, or nothing has happened. */
+  *addDomain(k: Kernel, ioas: Ioas, hwpt: Hwpt): Operation<void> {
+    const { pagetable } = ioas;
+    using _ = yield* k.lock(pagetable.domainsRwsem);
+    using _iova = yield* k.lock(pagetable.iovaRwsem);
+    must(pagetable.alignment === PAGE_SIZE || pagetable.conformsTo(PAGE_SIZE), rule["IOMMUFD-IOAS-1"]);
+    const beyond = 1n << BigInt(hwpt.apertureBits);
+    if (beyond <= U64_MAX) must(pagetable.reserve(beyond, U64_MAX, hwpt), rule["IOMMUFD-IOAS-2"]);
+    try {
+      if (ioas.hwpts.length === 0) yield* k.ioas.pinAll(k, ioas);
+    } catch (refusal) {
+      pagetable.unreserve(hwpt);
+      throw refusal;
+    }
+    ioas.hwpts.push(hwpt);
+    pagetable.alignment = PAGE_SIZE;
+  },
+
+  /** iopt_fill_domain: pins every mapping, or none. One that is being made is pinned by its maker. */
+  *pinAll(k: Kernel, { pagetable }: Ioas): Operation<void> {
+    try {
+      for (const area of pagetable.areas) if (area.ready) yield* k.ioas.pin(k, area);
+    } catch (refusal) {
+      for (const area of pagetable.areas) yield* k.ioas.unpin(k, area);
+      throw refusal;
+    }
+  },
+
+  /** iopt_table_remove_domain */
+  *removeDomain(k: Kernel, ioas: Ioas, hwpt: Hwpt): Operation<void> {
+    const { pagetable } = ioas;
+    using _ = yield* k.lock(pagetable.domainsRwsem);
+    using _iova = yield* k.lock(pagetable.iovaRwsem);
+    ioas.hwpts.splice(ioas.hwpts.indexOf(hwpt), 1);
+    if (ioas.hwpts.length === 0) {
+      for (const area of pagetable.areas) yield* k.ioas.unpin(k, area);
+    }
+    pagetable.unreserve(hwpt);
+    k.ioas.calculateAlignment(ioas);
+  },
+
+  /** iopt_add_access: an emulated device works on whole pages. */
+  *addAccess(k: Kernel, ioas: Ioas, access: Access): Operation<void> {
+    using _ = yield* k.lock(ioas.pagetable.domainsRwsem);
+    using _iova = yield* k.lock(ioas.pagetable.iovaRwsem);
+    ioas.accesses.push(access);
+    try {
+      k.ioas.calculateAlignment(ioas);
+    } catch (refusal) {
+      ioas.accesses.pop();
+      throw refusal;
+    }
+  },
+
+  /** iopt_remove_access */
+  *removeAccess(k: Kernel, ioas: Ioas, access: Access): Operation<void> {
+    using _ = yield* k.lock(ioas.pagetable.domainsRwsem);
+    using _iova = yield* k.lock(ioas.pagetable.iovaRwsem);
+    ioas.accesses.splice(ioas.accesses.indexOf(access), 1);
+    k.ioas.calculateAlignment(ioas);
+  },
+
+  /** iopt_calculate_iova_alignment: whatever uses an IOAS here works on pages. */
+  calculateAlignment(ioas: Ioas): void {
+    const { pagetable } = ioas;
+    const pageAligned = ioas.disableLargePages || ioas.hwpts.length > 0 || ioas.accesses.length > 0;
+    const alignment = pageAligned ? PAGE_SIZE : 1n;
+    must(alignment <= pagetable.alignment || pagetable.conformsTo(alignment), rule["IOMMUFD-IOAS-1"]);
+    pagetable.alignment = alignment;
+  },
+
+  /** iopt_table_enforce_dev_resv_regions: all that a device can't have mapped, or nothing. */
+  *reserve(k: Kernel, { pagetable }: Ioas, fn: PciFunction): Operation<void> {
+    using _ = yield* k.lock(pagetable.iovaRwsem);
+    for (const { start, last } of fn.spec.reservedRegions) {
+      if (pagetable.reserve(start, last, fn)) continue;
+      pagetable.unreserve(fn);
+      refuse(rule["IOMMUFD-IOAS-3"]);
+    }
+  },
+
+  /** iopt_remove_reserved_iova */
+  *unreserve(k: Kernel, { pagetable }: Ioas, fn: PciFunction): Operation<void> {
+    using _ = yield* k.lock(pagetable.iovaRwsem);
+    pagetable.unreserve(fn);
+  },
+
+  /** iopt_disable_large_pages */
+  *disableLargePages(k: Kernel, ioas: Ioas): Operation<void> {
+    using _ = yield* k.lock(ioas.pagetable.domainsRwsem);
+    using _iova = yield* k.lock(ioas.pagetable.iovaRwsem);
+    if (ioas.disableLargePages) return;
+    must(ioas.hwpts.length === 0 || ioas.pagetable.areas.length === 0, rule["IOMMUFD-IOAS-4"]);
+    ioas.disableLargePages = true;
+    try {
+      k.ioas.calculateAlignment(ioas);
+    } catch (refusal) {
+      ioas.disableLargePages = false;
+      throw refusal;
+    }
+  },
+};

@@ -1,0 +1,251 @@
+/** /dev/iommu: its file, the dispatch of its commands, and the life of objects. Beside drivers/iommu/iommufd/main.c. */
+import { clauses, must, refuse } from "../kernel/clause.ts";
+import { File } from "../kernel/file.ts";
+import { type Argument, type Ioctl, ioctl, vfioRequest } from "../kernel/ioctl.ts";
+import type { ChoiceSite, Kernel } from "../kernel/kernel.ts";
+import { type Operation, Unmodelled } from "../kernel/operation.ts";
+import { checkZeroTail } from "../kernel/user-memory.ts";
+import { rule as vfsRule } from "../kernel/vfs.ts";
+import { field, layout } from "../uapi/layout.ts";
+import { type Version, versionNumber } from "../uapi/version.ts";
+import { checkExtension, getApiVersion, setIommu } from "../vfio/container.ts";
+import { IOMMUFD, iommufdSource } from "./availability.ts";
+import { ioasAlloc } from "./ioas.ts";
+import { ioasMap } from "./map.ts";
+import { IommufdContext, type IommufdObject, MAX_ID } from "./objects.ts";
+import { ioasUnmap } from "./unmap.ts";
+import { steps as vfioCompat, vfioIoas } from "./vfio-compat.ts";
+
+const source = (name: string) => iommufdSource("main", name);
+
+export const rule = clauses({
+  "IOMMUFD-IOCTL-1": {
+    ...IOMMUFD,
+    rule: "the size at the struct's start must be readable, even where the number names no command",
+    errno: "EFAULT",
+    source: source("iommufd_fops_ioctl"),
+  },
+  "IOMMUFD-IOCTL-2": {
+    ...IOMMUFD,
+    rule: "a number that names no command is refused",
+    errno: "ENOTTY",
+    source: "include/uapi/linux/iommufd.h:General ioctl format",
+  },
+  "IOMMUFD-IOCTL-3": {
+    ...IOMMUFD,
+    rule: "the size must cover the fields that the command has had from the start",
+    errno: "EINVAL",
+    source: source("iommufd_fops_ioctl"),
+  },
+  "IOMMUFD-IOCTL-4": {
+    ...IOMMUFD,
+    rule: "what the caller knows more of than the kernel must be zero",
+    errno: "E2BIG",
+    source: "include/uapi/linux/iommufd.h:General ioctl format",
+  },
+  "IOMMUFD-IOCTL-5": {
+    ...IOMMUFD,
+    rule: "the struct must be readable as far as its size says",
+    errno: "EFAULT",
+    source: source("iommufd_fops_ioctl"),
+  },
+  "IOMMUFD-DESTROY-1": {
+    ...IOMMUFD,
+    rule: "id must be the id of an object",
+    errno: "ENOENT",
+    source: source("iommufd_object_remove"),
+  },
+  "IOMMUFD-DESTROY-2": {
+    ...IOMMUFD,
+    rule: "an object that another object or a driver uses can't be destroyed",
+    errno: "EBUSY",
+    source: source("iommufd_object_remove"),
+  },
+  "IOMMUFD-DESTROY-3": {
+    ...IOMMUFD,
+    rule: "the object is gone with all that it maps, its id is free, and it is no compatibility IOAS any more",
+    source: source("iommufd_object_remove"),
+    observable: "later-call",
+  },
+  "IOMMUFD-CLOSE-1": {
+    ...IOMMUFD,
+    rule: "when descriptors, devices and groups have let go of the file, all its objects are destroyed",
+    source: source("iommufd_fops_release"),
+    observable: "sysfs",
+  },
+  "IOMMUFD-MMAP-1": {
+    ...IOMMUFD,
+    rule: "only what a command offered can be mapped",
+    errno: "ENXIO",
+    source: source("iommufd_fops_mmap"),
+    since: "6.17",
+  },
+});
+
+export class IommufdFile extends File {
+  readonly kind = "iommufd";
+  readonly context = new IommufdContext(this);
+
+  override ioctl(k: Kernel, command: Ioctl, arg: Argument): Operation<number> {
+    return k.iommufd.ioctl(k, this, command, arg);
+  }
+
+  override release(k: Kernel): Operation<void> {
+    return k.iommufd.release(k, this.context);
+  }
+
+  override *mmap(k: Kernel): Operation<number> {
+    return k.since("6.17") ? refuse(rule["IOMMUFD-MMAP-1"]) : k.vfs.noMmap();
+  }
+}
+
+const Destroy = layout("iommu_destroy", {
+  size: field.argsz(),
+  id: field.id("ioas", "hwpt", "devid"),
+});
+
+export const destroy = ioctl<IommufdFile>({
+  name: "IOMMU_DESTROY",
+  request: vfioRequest(0x80),
+  argument: { kind: "struct", layout: Destroy },
+  on: ["iommufd"],
+  since: "6.2",
+  weight: 0.6,
+  useful: (_k, { context }) => context.someIoas((ioas) => ioas.users === 1),
+  *run(k, { context }, { block }): Operation<number> {
+    const object = context.get(block.u32(4));
+    must(object !== undefined, rule["IOMMUFD-DESTROY-1"]);
+    must(object.users === 1, rule["IOMMUFD-DESTROY-2"]);
+    yield* k.iommufd.removeObject(k, context, object);
+    k.keeps(rule["IOMMUFD-DESTROY-3"]);
+    return 0;
+  },
+});
+
+/** A command by its number: since when kernels have it, and its definition, where the model has one. */
+interface Slot {
+  readonly since: number;
+  readonly definition: Ioctl<IommufdFile> | null;
+  readonly size: number;
+}
+
+function slot(since: Version, definition: Ioctl<IommufdFile> | null): Slot {
+  const size = definition?.argument.kind === "struct" ? definition.argument.layout.size : 0;
+  return { since: versionNumber(since), definition, size };
+}
+
+const FIRST_NUMBER = 0x80;
+/** IOMMU_TEST_CMD stands far behind the others, and makes the table of a kernel that has it longer. */
+const TEST_NUMBER = 0xa0;
+
+/** iommufd_ioctl_ops, from IOMMU_DESTROY on. Every command's struct is as it was in the beginning. */
+const SLOTS: readonly Slot[] = [
+  slot("6.2", destroy),
+  slot("6.2", ioasAlloc),
+  slot("6.2", null), // IOAS_ALLOW_IOVAS
+  slot("6.2", null), // IOAS_COPY
+  slot("6.2", null), // IOAS_IOVA_RANGES
+  slot("6.2", ioasMap),
+  slot("6.2", ioasUnmap),
+  slot("6.2", null), // OPTION
+  slot("6.2", vfioIoas),
+  slot("6.6", null), // HWPT_ALLOC
+  slot("6.6", null), // GET_HW_INFO
+  slot("6.7", null), // HWPT_SET_DIRTY_TRACKING
+  slot("6.7", null), // HWPT_GET_DIRTY_BITMAP
+  slot("6.8", null), // HWPT_INVALIDATE
+  slot("6.11", null), // FAULT_QUEUE_ALLOC
+  slot("6.13", null), // IOAS_MAP_FILE
+  slot("6.13", null), // VIOMMU_ALLOC
+  slot("6.13", null), // VDEVICE_ALLOC
+  slot("6.14", null), // IOAS_CHANGE_PROCESS
+  slot("6.15", null), // VEVENTQ_ALLOC
+  slot("6.17", null), // HW_QUEUE_ALLOC
+];
+
+/** VFIO_IOMMU_GET_INFO, MAP_DMA and UNMAP_DMA, which this model does not have yet. */
+const UNMODELLED_COMPAT: ReadonlySet<number> = new Set([112, 113, 114].map(vfioRequest));
+
+/** Whether the number lies in the kernel's table, which ends with the last command that it has. */
+function inTable(k: Kernel, nr: number): boolean {
+  if (nr < FIRST_NUMBER) return false;
+  if (k.has("IOMMUFD_TEST")) return nr <= TEST_NUMBER;
+  return SLOTS.some((candidate, index) => FIRST_NUMBER + index >= nr && k.version >= candidate.since);
+}
+
+export const steps = {
+  ...vfioCompat,
+
+  /** iommufd_fops_ioctl */
+  *ioctl(k: Kernel, file: IommufdFile, command: Ioctl, arg: Argument): Operation<number> {
+    const nr = command.request & 0xff;
+    if (!inTable(k, nr)) return yield* k.iommufd.vfioIoctl(k, file, command, arg);
+    const { block } = arg;
+    block.copyFrom(4, rule["IOMMUFD-IOCTL-1"]);
+    const found = SLOTS[nr - FIRST_NUMBER];
+    const known = nr === TEST_NUMBER || (found !== undefined && k.version >= found.since);
+    must(known && command.request === vfioRequest(nr), rule["IOMMUFD-IOCTL-2"]);
+    if (!found?.definition) throw new Unmodelled(command.name);
+    const userSize = block.u32(0);
+    must(userSize >= found.size, rule["IOMMUFD-IOCTL-3"]);
+    if (userSize > found.size) {
+      checkZeroTail(block, found.size, userSize, rule["IOMMUFD-IOCTL-5"], rule["IOMMUFD-IOCTL-4"]);
+    }
+    block.copyFrom(found.size, rule["IOMMUFD-IOCTL-5"]);
+    return yield* found.definition.run(k, file, arg);
+  },
+
+  /** iommufd_vfio_ioctl: numbers outside of the table may be a container's. */
+  *vfioIoctl(k: Kernel, file: IommufdFile, command: Ioctl, arg: Argument): Operation<number> {
+    switch (command.request) {
+      case getApiVersion.request:
+        return yield* getApiVersion.run(k, file, arg);
+      case checkExtension.request:
+        return yield* checkExtension.run(k, file, arg);
+      case setIommu.request:
+        return yield* setIommu.run(k, file, arg);
+    }
+    if (UNMODELLED_COMPAT.has(command.request)) throw new Unmodelled(`${command.name} on an iommufd`);
+    return refuse(vfsRule["VFS-IOCTL-1"]);
+  },
+
+  /** The id of a new object: any that is free. This model's own choice is the lowest, as xa_alloc's. */
+  chooseId(k: Kernel, context: IommufdContext, site: ChoiceSite | null): number {
+    const own = context.lowestFreeId();
+    if (!site) return own;
+    return Number(k.choose(site, BigInt(own), (id) => id >= 1n && id <= BigInt(MAX_ID) && !context.get(Number(id))));
+  },
+
+  /** The end of iommufd_object_remove, for an object that nothing uses. */
+  *removeObject(k: Kernel, context: IommufdContext, object: IommufdObject): Operation<void> {
+    context.remove(object);
+    if (context.compatIoas === object) context.compatIoas = null;
+    switch (object.kind) {
+      case "ioas":
+        return yield* k.ioas.destroy(k, object);
+      case "hwpt":
+        return yield* k.iommufdDevice.destroyHwpt(k, object);
+      case "device":
+      case "access":
+        throw new Error(`the driver of ${object.kind} ${object.id} still uses it`);
+    }
+  },
+
+  /** iommufd_ctx_put: drops a reference to the file of the context. */
+  put(k: Kernel, context: IommufdContext): void {
+    k.putFile(context.file);
+  },
+
+  /** iommufd_fops_release: users go before what they use. */
+  *release(k: Kernel, context: IommufdContext): Operation<void> {
+    for (let found = true; found; ) {
+      found = false;
+      for (const object of context.objects.values()) {
+        if (object.users > 1) continue;
+        yield* k.iommufd.removeObject(k, context, object);
+        found = true;
+      }
+    }
+    k.keeps(rule["IOMMUFD-CLOSE-1"]);
+  },
+};

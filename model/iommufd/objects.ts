@@ -1,0 +1,182 @@
+/** The objects of an iommufd and the context that holds them. Beside drivers/iommu/iommufd/iommufd_private.h. */
+import type { IommuGroup } from "../iommu/group.ts";
+import type { File } from "../kernel/file.ts";
+import { Lock, LockClass } from "../kernel/lock.ts";
+import type { PciFunction } from "../pci/function.ts";
+import { IoPagetable } from "./io-pagetable.ts";
+
+const ioasMutex = new LockClass("ioas->mutex");
+const igroupLock = new LockClass("igroup->lock");
+const ioasLock = new LockClass("access->ioas_lock");
+const ioasCreationLock = new LockClass("ictx->ioas_creation_lock");
+
+/** The largest id: ids fit a signed int. */
+export const MAX_ID = 2 ** 31 - 1;
+
+/** struct iommufd_object */
+abstract class Counted implements Disposable {
+  readonly context: IommufdContext;
+  /** 0 until the object is published. */
+  id = 0;
+  /** Users: the table of ids is one; an object with others can't be destroyed. */
+  users = 1;
+
+  constructor(context: IommufdContext) {
+    this.context = context;
+  }
+
+  /** iommufd_lock_obj: keeps the object for the call in flight; dropped by `using`. */
+  hold(): this {
+    this.users++;
+    return this;
+  }
+
+  /** A number that tells this state of the object from others, for invariants such as "a refused call changes nothing". */
+  abstract trace(): number;
+
+  /** iommufd_put_object */
+  [Symbol.dispose](): void {
+    this.users--;
+  }
+}
+
+/** An I/O address space. */
+export class Ioas extends Counted {
+  readonly kind = "ioas";
+  readonly pagetable = new IoPagetable();
+  /** Its hwpts in the order that they were made. Each is a user of the IOAS. */
+  readonly hwpts: Hwpt[] = [];
+  /** Emulated devices that it is attached to. Each is a user of the IOAS. */
+  readonly accesses: Access[] = [];
+  /** Set for VFIO_TYPE1_IOMMU, which may unmap a part of a mapping. */
+  disableLargePages = false;
+  readonly mutex = new Lock(ioasMutex);
+
+  override trace(): number {
+    return this.pagetable.trace() + this.hwpts.length * 5 + this.accesses.length * 3 + (this.disableLargePages ? 1 : 0);
+  }
+}
+
+/** A hardware page table that the kernel fills from an IOAS. */
+export class Hwpt extends Counted {
+  readonly kind = "hwpt";
+  readonly ioas: Ioas;
+  /** Bits of an address that it can translate. */
+  readonly apertureBits: number;
+  /** Made by an attach to the IOAS, and gone with the last device. */
+  readonly auto: boolean;
+
+  constructor(ioas: Ioas, apertureBits: number, auto: boolean) {
+    super(ioas.context);
+    this.ioas = ioas;
+    this.apertureBits = apertureBits;
+    this.auto = auto;
+    ioas.users++;
+  }
+
+  override trace(): number {
+    return this.ioas.id;
+  }
+}
+
+/** What a context knows of an IOMMU group, while devices of it are bound: they are all attached to one hwpt. */
+export class IommufdGroup {
+  readonly group: IommuGroup;
+  bound = 0;
+  hwpt: Hwpt | null = null;
+  readonly attached: IommufdDevice[] = [];
+  readonly lock = new Lock(igroupLock);
+
+  constructor(group: IommuGroup) {
+    this.group = group;
+  }
+}
+
+/** A physical device that is bound to the context. Its driver is a user, and so is an attachment. */
+export class IommufdDevice extends Counted {
+  readonly kind = "device";
+  readonly function: PciFunction;
+  readonly igroup: IommufdGroup;
+
+  constructor(context: IommufdContext, fn: PciFunction, igroup: IommufdGroup) {
+    super(context);
+    this.function = fn;
+    this.igroup = igroup;
+    this.users++;
+  }
+
+  override trace(): number {
+    return (this.igroup.hwpt?.id ?? 0) * 31 + this.igroup.attached.length;
+  }
+}
+
+/** An emulated device that is bound to the context. Its driver is a user. */
+export class Access extends Counted {
+  readonly kind = "access";
+  ioas: Ioas | null = null;
+  readonly ioasLock = new Lock(ioasLock);
+
+  constructor(context: IommufdContext) {
+    super(context);
+    this.users++;
+  }
+
+  override trace(): number {
+    return this.ioas?.id ?? 0;
+  }
+}
+
+export type IommufdObject = Ioas | Hwpt | IommufdDevice | Access;
+
+/** struct iommufd_ctx: what stands behind one open of /dev/iommu. */
+export class IommufdContext {
+  /** The open file. Devices and groups that use the context hold it, so that it outlives its descriptors. */
+  readonly file: File;
+  /** The IOAS that VFIO's own commands act on. Being it is no use of it. */
+  compatIoas: Ioas | null = null;
+  readonly groups = new Map<IommuGroup, IommufdGroup>();
+  /** Published objects by id. */
+  readonly objects = new Map<number, IommufdObject>();
+  readonly ioasCreationLock = new Lock(ioasCreationLock);
+
+  constructor(file: File) {
+    this.file = file;
+  }
+
+  /** References to the file: descriptors, devices and groups. */
+  get refs(): number {
+    return this.file.refs;
+  }
+  set refs(count: number) {
+    this.file.refs = count;
+  }
+
+  get(id: number): IommufdObject | undefined {
+    return this.objects.get(id);
+  }
+
+  /** The id that xa_alloc() would give. */
+  lowestFreeId(): number {
+    let id = 1;
+    while (this.objects.has(id)) id++;
+    return id;
+  }
+
+  /** iommufd_object_finalize: others can find the object from now on. */
+  publish(object: IommufdObject, id: number): void {
+    object.id = id;
+    this.objects.set(id, object);
+  }
+
+  remove(object: IommufdObject): void {
+    this.objects.delete(object.id);
+  }
+
+  /** Whether an IOAS is there that satisfies the condition. */
+  someIoas(condition: (ioas: Ioas) => boolean = () => true): boolean {
+    for (const object of this.objects.values()) {
+      if (object.kind === "ioas" && condition(object)) return true;
+    }
+    return false;
+  }
+}

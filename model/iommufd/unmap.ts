@@ -1,0 +1,139 @@
+/** IOMMU_IOAS_UNMAP. Beside drivers/iommu/iommufd/ioas.c and io_pagetable.c. */
+import { clauses, must } from "../kernel/clause.ts";
+import { ioctl, vfioRequest } from "../kernel/ioctl.ts";
+import type { Kernel } from "../kernel/kernel.ts";
+import type { Operation } from "../kernel/operation.ts";
+import { field, fieldOf, layout } from "../uapi/layout.ts";
+import { IOMMUFD, iommufdSource } from "./availability.ts";
+import { type Area, type IoPagetable, U64_MAX } from "./io-pagetable.ts";
+import type { IommufdFile } from "./main.ts";
+import type { Ioas } from "./objects.ts";
+
+export const rule = clauses({
+  "IOMMUFD-UNMAP-1": {
+    ...IOMMUFD,
+    rule: "ioas_id must be the id of an IOAS",
+    errno: "ENOENT",
+    source: iommufdSource("ioas", "iommufd_ioas_unmap"),
+  },
+  "IOMMUFD-UNMAP-2": {
+    ...IOMMUFD,
+    rule: "neither iova nor length may be the largest number, but for the range that means everything",
+    errno: "EOVERFLOW",
+    source: iommufdSource("ioas", "iommufd_ioas_unmap"),
+  },
+  "IOMMUFD-UNMAP-3": {
+    ...IOMMUFD,
+    rule: "the range must have a length",
+    errno: "EINVAL",
+    source: iommufdSource("io_pagetable", "iopt_unmap_iova"),
+  },
+  "IOMMUFD-UNMAP-4": {
+    ...IOMMUFD,
+    rule: "the range must not run over the end of the address space",
+    errno: "EOVERFLOW",
+    source: iommufdSource("io_pagetable", "iopt_unmap_iova"),
+  },
+  "IOMMUFD-UNMAP-5": {
+    ...IOMMUFD,
+    rule: "mappings are not split: one that lies only partly in the range refuses the call, and nothing is unmapped",
+    errno: "ENOENT",
+    source: "include/uapi/linux/iommufd.h:iommu_ioas_unmap",
+  },
+  "IOMMUFD-UNMAP-6": {
+    ...IOMMUFD,
+    rule: "something must be mapped in the range",
+    errno: "ENOENT",
+    source: iommufdSource("ioas", "iommufd_ioas_unmap"),
+  },
+  "IOMMUFD-UNMAP-7": {
+    ...IOMMUFD,
+    rule: "a mapping that another task is making or removing can't be unmapped",
+    errno: "EBUSY",
+    source: iommufdSource("io_pagetable", "iopt_unmap_iova_range"),
+  },
+  "IOMMUFD-UNMAP-8": {
+    ...IOMMUFD,
+    rule: "the struct must be writable; where it is not, nothing is unmapped",
+    errno: "EFAULT",
+    source: iommufdSource("ioas", "iommufd_ioas_unmap"),
+  },
+  "IOMMUFD-UNMAP-9": {
+    ...IOMMUFD,
+    rule: "length brings how many bytes were unmapped",
+    source: "include/uapi/linux/iommufd.h:iommu_ioas_unmap",
+    observable: "output",
+  },
+  "IOMMUFD-UNMAP-10": {
+    ...IOMMUFD,
+    rule: "iova 0 with the largest length unmaps everything, and may find nothing",
+    source: "include/uapi/linux/iommufd.h:iommu_ioas_unmap",
+    observable: "output",
+  },
+});
+
+const IoasUnmap = layout("iommu_ioas_unmap", {
+  size: field.argsz(),
+  ioas_id: field.id("ioas"),
+  iova: field.iova(),
+  length: field.length(),
+});
+
+const LENGTH = fieldOf(IoasUnmap, "length").offset;
+
+export const ioasUnmap = ioctl<IommufdFile>({
+  name: "IOMMU_IOAS_UNMAP",
+  request: vfioRequest(0x86),
+  argument: { kind: "struct", layout: IoasUnmap },
+  on: ["iommufd"],
+  since: "6.2",
+  useful: (_k, { context }) => context.someIoas((ioas) => ioas.pagetable.areas.length > 0),
+  *run(k, { context }, { block }): Operation<number> {
+    using ioas = k.ioas.get(context, block.u32(4), rule["IOMMUFD-UNMAP-1"]);
+    const iova = block.u64(8);
+    const length = block.u64(LENGTH);
+    const everything = iova === 0n && length === U64_MAX;
+    const last = everything ? U64_MAX : iova + length - 1n;
+    if (!everything) {
+      must(iova !== U64_MAX && length !== U64_MAX, rule["IOMMUFD-UNMAP-2"]);
+      must(length !== 0n, rule["IOMMUFD-UNMAP-3"]);
+      must(last <= U64_MAX, rule["IOMMUFD-UNMAP-4"]);
+    }
+    using _ = yield* k.lock(ioas.pagetable.domainsRwsem);
+    let areas: Area[];
+    {
+      using _iova = yield* k.lock(ioas.pagetable.iovaRwsem);
+      areas = k.ioas.wholeAreas(ioas.pagetable, iova, last);
+      must(everything || areas.length > 0, rule["IOMMUFD-UNMAP-6"]);
+      must(block.canWrite(IoasUnmap.size), rule["IOMMUFD-UNMAP-8"]);
+      for (const area of areas) area.ready = false;
+    }
+    const unmapped = yield* k.ioas.removeAreas(k, ioas, areas);
+    block.put(LENGTH, 8, unmapped, rule["IOMMUFD-UNMAP-8"]);
+    k.keeps(rule[everything ? "IOMMUFD-UNMAP-10" : "IOMMUFD-UNMAP-9"]);
+    return 0;
+  },
+});
+
+export const steps = {
+  /** The mappings in a range; refuses when one of them reaches out of it. */
+  wholeAreas(pagetable: IoPagetable, start: bigint, last: bigint): Area[] {
+    const areas = pagetable.areasIn(start, last);
+    for (const area of areas) {
+      must(area.ready, rule["IOMMUFD-UNMAP-7"]);
+      must(start <= area.start && area.last <= last, rule["IOMMUFD-UNMAP-5"]);
+    }
+    return areas;
+  },
+
+  /** The work of iopt_unmap_iova_range, under domains_rwsem: how many bytes were removed. */
+  *removeAreas(k: Kernel, ioas: Ioas, areas: readonly Area[]): Operation<bigint> {
+    let bytes = 0n;
+    for (const area of areas) {
+      yield* k.ioas.unpin(k, area);
+      yield* k.ioas.abort(k, ioas, area);
+      bytes += area.length;
+    }
+    return bytes;
+  },
+};

@@ -1,0 +1,187 @@
+/** What an iommufd answers to the commands of a VFIO container, and IOMMU_VFIO_IOAS. Beside drivers/iommu/iommufd/vfio_compat.c. */
+import { type Clause, clauses, must, refuse } from "../kernel/clause.ts";
+import { ioctl, vfioRequest } from "../kernel/ioctl.ts";
+import type { Kernel } from "../kernel/kernel.ts";
+import type { Operation } from "../kernel/operation.ts";
+import { type FieldSpec, field, layout } from "../uapi/layout.ts";
+import { EXTENSION } from "../vfio/type1.ts";
+import { IOMMUFD, iommufdSource } from "./availability.ts";
+import type { IommufdFile } from "./main.ts";
+import { Ioas, type IommufdContext } from "./objects.ts";
+
+const source = (name: string) => iommufdSource("vfio_compat", name);
+
+export const rule = clauses({
+  "IOMMUFD-COMPAT-1": {
+    ...IOMMUFD,
+    rule: "an iommufd reports what its compatibility can do, and 0 for every extension that it does not know",
+    source: source("iommufd_vfio_check_extension"),
+  },
+  "IOMMUFD-COMPAT-2": {
+    ...IOMMUFD,
+    rule: "whether DMA is coherent can't be told without a compatibility IOAS",
+    errno: "ENODEV",
+    source: source("iommufd_vfio_cc_iommu"),
+  },
+  "IOMMUFD-COMPAT-3": {
+    ...IOMMUFD,
+    rule: "only VFIO_TYPE1_IOMMU and VFIO_TYPE1v2_IOMMU can be chosen",
+    errno: "EINVAL",
+    source: source("iommufd_vfio_set_iommu"),
+  },
+  "IOMMUFD-COMPAT-4": {
+    ...IOMMUFD,
+    rule: "an IOMMU can only be chosen where there is a compatibility IOAS",
+    errno: "ENODEV",
+    source: source("iommufd_vfio_set_iommu"),
+  },
+  "IOMMUFD-COMPAT-5": {
+    ...IOMMUFD,
+    rule: "choosing an IOMMU may be repeated, and changes nothing but the size of pages",
+    source: source("iommufd_vfio_set_iommu"),
+  },
+  "IOMMUFD-VFIOIOAS-1": {
+    ...IOMMUFD,
+    rule: "the reserved field must be zero",
+    errno: "EOPNOTSUPP",
+    source: source("iommufd_vfio_ioas"),
+  },
+  "IOMMUFD-VFIOIOAS-2": {
+    ...IOMMUFD,
+    rule: "there is no compatibility IOAS to get",
+    errno: "ENODEV",
+    source: source("iommufd_vfio_ioas"),
+  },
+  "IOMMUFD-VFIOIOAS-3": {
+    ...IOMMUFD,
+    rule: "the struct must be writable to get the compatibility IOAS",
+    errno: "EFAULT",
+    source: source("iommufd_vfio_ioas"),
+  },
+  "IOMMUFD-VFIOIOAS-4": {
+    ...IOMMUFD,
+    rule: "ioas_id must be the id of an IOAS to set it",
+    errno: "ENOENT",
+    source: source("iommufd_vfio_ioas"),
+  },
+  "IOMMUFD-VFIOIOAS-5": {
+    ...IOMMUFD,
+    rule: "an unknown operation is refused",
+    errno: "EOPNOTSUPP",
+    source: source("iommufd_vfio_ioas"),
+  },
+  "IOMMUFD-VFIOIOAS-6": {
+    ...IOMMUFD,
+    rule: "ioas_id brings the compatibility IOAS",
+    source: "include/uapi/linux/iommufd.h:iommu_vfio_ioas",
+    observable: "output",
+  },
+  "IOMMUFD-VFIOIOAS-7": {
+    ...IOMMUFD,
+    rule: "setting and clearing change which IOAS VFIO's commands act on, and no IOAS itself",
+    source: "include/uapi/linux/iommufd.h:iommu_vfio_ioas",
+    observable: "later-call",
+  },
+});
+
+const OP_GET = 0;
+const OP_SET = 1;
+const OP_CLEAR = 2;
+
+const op: FieldSpec = { width: 2, meaning: { kind: "value", values: [OP_GET, OP_SET, OP_CLEAR, 3] } };
+const reserved16: FieldSpec = { width: 2, meaning: { kind: "reserved" } };
+
+const VfioIoas = layout("iommu_vfio_ioas", {
+  size: field.argsz(),
+  ioas_id: field.id("ioas"),
+  op,
+  __reserved: reserved16,
+});
+
+export const vfioIoas = ioctl<IommufdFile>({
+  name: "IOMMU_VFIO_IOAS",
+  request: vfioRequest(0x88),
+  argument: { kind: "struct", layout: VfioIoas },
+  on: ["iommufd"],
+  since: "6.2",
+  weight: 0.5,
+  useful: (_k, { context }) => context.someIoas(),
+  *run(k, { context }, { block }): Operation<number> {
+    must(block.get(VfioIoas, "__reserved") === 0, rule["IOMMUFD-VFIOIOAS-1"]);
+    switch (block.get(VfioIoas, "op")) {
+      case OP_GET: {
+        using ioas = k.iommufd.compatIoas(context, rule["IOMMUFD-VFIOIOAS-2"]);
+        must(block.canWrite(VfioIoas.size), rule["IOMMUFD-VFIOIOAS-3"]);
+        block.put(4, 4, ioas.id, rule["IOMMUFD-VFIOIOAS-3"]);
+        k.keeps(rule["IOMMUFD-VFIOIOAS-6"]);
+        return 0;
+      }
+      case OP_SET: {
+        using ioas = k.ioas.get(context, block.u32(4), rule["IOMMUFD-VFIOIOAS-4"]);
+        context.compatIoas = ioas;
+        k.keeps(rule["IOMMUFD-VFIOIOAS-7"]);
+        return 0;
+      }
+      case OP_CLEAR:
+        context.compatIoas = null;
+        k.keeps(rule["IOMMUFD-VFIOIOAS-7"]);
+        return 0;
+      default:
+        return refuse(rule["IOMMUFD-VFIOIOAS-5"]);
+    }
+  },
+});
+
+export const steps = {
+  /** get_compat_ioas: held for the call in flight; drop it with `using`. */
+  compatIoas({ compatIoas }: IommufdContext, refusedBy: Clause): Ioas {
+    must(compatIoas !== null, refusedBy);
+    return compatIoas.hold();
+  },
+
+  /** iommufd_vfio_compat_ioas_create: a group joins, so there must be an IOAS for VFIO's commands. */
+  *compatIoasCreate(k: Kernel, context: IommufdContext): Operation<void> {
+    if (context.compatIoas) return;
+    const ioas = new Ioas(context);
+    context.publish(ioas, k.iommufd.chooseId(k, context, null));
+    context.compatIoas = ioas;
+  },
+
+  /** iommufd_vfio_check_extension */
+  *checkExtension(k: Kernel, context: IommufdContext, extension: number): Operation<number> {
+    switch (extension) {
+      case EXTENSION.TYPE1:
+      case EXTENSION.TYPE1v2:
+      case EXTENSION.UNMAP_ALL:
+        k.keeps(rule["IOMMUFD-COMPAT-1"]);
+        return 1;
+      case NOIOMMU:
+        k.keeps(rule["IOMMUFD-COMPAT-1"]);
+        return k.has("VFIO_NOIOMMU") ? 1 : 0;
+      case EXTENSION.DMA_CC:
+        return yield* k.iommufd.enforcesCoherency(k, context);
+      default:
+        k.keeps(rule["IOMMUFD-COMPAT-1"]);
+        return 0;
+    }
+  },
+
+  /** iommufd_vfio_cc_iommu: with an hwpt it is the IOMMU that decides, and either answer is right. */
+  *enforcesCoherency(k: Kernel, context: IommufdContext): Operation<number> {
+    using ioas = k.iommufd.compatIoas(context, rule["IOMMUFD-COMPAT-2"]);
+    using _ = yield* k.lock(ioas.mutex);
+    if (ioas.hwpts.length === 0) return 1;
+    return Number(k.choose({ at: "return" }, 0n, (value) => value === 0n || value === 1n));
+  },
+
+  /** iommufd_vfio_set_iommu. The mode without an IOMMU needs a group without one, which no machine here has. */
+  *setIommu(k: Kernel, context: IommufdContext, type: number): Operation<void> {
+    must(type === EXTENSION.TYPE1 || type === EXTENSION.TYPE1v2, rule["IOMMUFD-COMPAT-3"]);
+    using ioas = k.iommufd.compatIoas(context, rule["IOMMUFD-COMPAT-4"]);
+    if (type === EXTENSION.TYPE1) yield* k.ioas.disableLargePages(k, ioas);
+    k.keeps(rule["IOMMUFD-COMPAT-5"]);
+  },
+};
+
+/** VFIO_NOIOMMU_IOMMU */
+const NOIOMMU = 8;

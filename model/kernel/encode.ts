@@ -1,0 +1,111 @@
+/** Lays the structs of a call out in the caller's memory: fields to bytes, handles to numbers, pointers to addresses. */
+import type { Place, StructArgument, Value } from "../program.ts";
+import { type Layout, writeValue } from "../uapi/layout.ts";
+import { BLOCK_SIZE, MEMORY } from "./memory-map.ts";
+import { UserBlock } from "./user-memory.ts";
+
+/** What a handle or a number is worth on this machine; unbound handles are -1. */
+export type Resolve = (value: Value) => number | bigint;
+
+/** The address of the program's block `index` for a struct of `length` bytes that lies as told. */
+export function blockAddress(index: number, place: Place | undefined): bigint {
+  if (place === undefined) return MEMORY.scratch + BigInt(index * BLOCK_SIZE);
+  if (place === "readonly") return MEMORY.scratchReadonly + BigInt(index * BLOCK_SIZE);
+  if (place === "null") return 0n;
+  if (place === "unmapped") return MEMORY.hole;
+  return MEMORY.scratch + BigInt(MEMORY.scratchSize - place);
+}
+
+/** Whether a value is a struct of its own rather than a number, a handle or a list. */
+export function isStruct(value: unknown): value is StructArgument {
+  return typeof value === "object" && value !== null && "fields" in value;
+}
+
+/** The structs of the call in flight: the one that the argument points to, and those that it points to in turn. */
+export class ArgumentBlocks {
+  readonly main = new UserBlock();
+  readonly #nested: UserBlock[] = [];
+  #used = 0;
+  readonly #fault = new UserBlock();
+  /** Blocks that the program has used so far; their addresses are never given twice. */
+  count = 0;
+
+  /** What a pointer of the argument points to. */
+  readonly at = (address: bigint): UserBlock => {
+    for (let i = 0; i < this.#used; i++) {
+      const block = this.#nested[i];
+      if (block?.address === address) return block;
+    }
+    this.#fault.reset("unmapped");
+    return this.#fault;
+  };
+
+  /** Begins a call: the main block is fresh and lies as told. */
+  begin(place: Place | undefined): void {
+    this.#used = 0;
+    this.#open(this.main, place);
+  }
+
+  #open(block: UserBlock, place: Place | undefined): void {
+    block.reset(place);
+    block.address = blockAddress(this.count++, place);
+  }
+
+  /** Lays out a struct in the main block. */
+  struct(layout: Layout, argument: StructArgument, resolve: Resolve): void {
+    this.begin(argument.place);
+    this.#fill(this.main, layout, argument, resolve);
+  }
+
+  /** Lays out text with its NUL in the main block. */
+  text(text: string, place: Place | undefined): void {
+    this.begin(place);
+    const { main } = this;
+    for (let i = 0; i < text.length && i < BLOCK_SIZE - 1; i++) main.bytes[i] = text.charCodeAt(i);
+    main.length = Math.min(text.length + 1, BLOCK_SIZE);
+  }
+
+  #fill(block: UserBlock, layout: Layout, argument: StructArgument, resolve: Resolve): void {
+    for (const field of layout.fields) {
+      const value = argument.fields[field.name];
+      if (value === undefined) continue;
+      if (isStruct(value)) {
+        if (field.meaning.kind !== "pointer") continue;
+        writeValue(block.view, field.offset, field.width, this.#point(field.meaning.to, value, resolve));
+      } else if (typeof value === "number" || typeof value === "bigint") {
+        writeValue(block.view, field.offset, field.width, value);
+      } else if (typeof value === "string") {
+        writeValue(block.view, field.offset, field.width, resolve(value));
+      }
+    }
+    block.length = layout.size;
+    const { trailing } = layout;
+    const elements = trailing && argument.fields[trailing.name];
+    if (trailing && Array.isArray(elements)) {
+      for (const element of elements) {
+        writeValue(block.view, block.length, trailing.width, resolve(element));
+        block.length += trailing.width;
+      }
+    }
+    if (argument.tail) {
+      for (const byte of argument.tail) block.bytes[block.length++] = byte;
+    }
+    if (block.length > block.readable) {
+      // What would lie in the hole is not there.
+      block.bytes.fill(0, block.readable);
+      block.length = block.readable;
+    }
+  }
+
+  #point(layout: Layout, argument: StructArgument, resolve: Resolve): bigint {
+    let block = this.#nested[this.#used];
+    if (!block) {
+      block = new UserBlock();
+      this.#nested.push(block);
+    }
+    this.#used++;
+    this.#open(block, argument.place);
+    this.#fill(block, layout, argument, resolve);
+    return block.address;
+  }
+}

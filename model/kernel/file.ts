@@ -1,0 +1,85 @@
+/**
+ * Open files and the table of file descriptors (fs/file.c, fs/file_table.c), as far as this API needs them.
+ *
+ * What a file can do stands in a subclass beside the code of its owner: group files in vfio/group.ts, and so on.
+ */
+import type { Kernel } from "./kernel.ts";
+import type { Ioctl, Argument } from "./ioctl.ts";
+import type { Operation } from "./operation.ts";
+
+/** Kinds of files; also what programs and generators call a handle of that kind. */
+export type FileKind = "container" | "iommufd" | "group" | "device" | "kvm" | "vm" | "kvm-vfio" | "eventfd" | "null";
+
+/** Access mode of open(2). */
+export const O_RDONLY = 0;
+export const O_WRONLY = 1;
+export const O_RDWR = 2;
+
+export abstract class File {
+  abstract readonly kind: FileKind;
+  /** References: descriptors, and other objects that hold the file. */
+  refs = 1;
+  /** O_RDONLY, O_WRONLY or O_RDWR. */
+  readonly mode: number;
+
+  /** Whether pread and pwrite are possible: on nodes, and where a driver says so. */
+  readonly positioned: boolean = true;
+
+  constructor(mode: number) {
+    this.mode = mode;
+  }
+
+  /** f_op->unlocked_ioctl: the return value, or a refusal. */
+  abstract ioctl(k: Kernel, ioctl: Ioctl, arg: Argument): Operation<number>;
+
+  /** f_op->release: the last reference is gone. */
+  *release(_k: Kernel): Operation<void> {}
+
+  /** f_op->read; files without it refuse in the VFS. */
+  *read(k: Kernel, _count: number): Operation<number> {
+    return k.vfs.noMethod();
+  }
+
+  *write(k: Kernel, _count: number): Operation<number> {
+    return k.vfs.noMethod();
+  }
+
+  *mmap(k: Kernel): Operation<number> {
+    return k.vfs.noMmap();
+  }
+}
+
+/** The descriptors of the one task group. Numbers are given lowest first, as POSIX wants. */
+export class FdTable {
+  readonly #files: (File | undefined)[] = [];
+
+  get(fd: number): File | undefined {
+    return this.#files[fd];
+  }
+
+  /** The number that open(2) would give now. */
+  lowestFree(): number {
+    let fd = 0;
+    while (this.#files[fd]) fd++;
+    return fd;
+  }
+
+  install(fd: number, file: File): void {
+    this.#files[fd] = file;
+  }
+
+  /** Takes the file out of the table; the caller drops the reference. */
+  remove(fd: number): File | undefined {
+    const file = this.#files[fd];
+    this.#files[fd] = undefined;
+    return file;
+  }
+
+  /** Open descriptors, ascending. */
+  *open(): Generator<[number, File]> {
+    for (let fd = 0; fd < this.#files.length; fd++) {
+      const file = this.#files[fd];
+      if (file) yield [fd, file];
+    }
+  }
+}

@@ -1,0 +1,137 @@
+/**
+ * The kernel: what lives in it, who runs, and the steps that its operations are made of.
+ *
+ * Operations call each other through the kernel (`k.group.block(device)`), never directly. That is the one seam by which
+ * a fault or a deviation replaces a single step; the model itself knows nothing of either.
+ */
+import { steps as driverCore } from "../driver-core/bind.ts";
+import { type IommuGroup, steps as iommu } from "../iommu/group.ts";
+import { steps as ioas } from "../iommufd/ioas.ts";
+import { steps as iommufdDevice } from "../iommufd/device.ts";
+import { steps as iommufd } from "../iommufd/main.ts";
+import { steps as kvm, type Vm } from "../kvm/kvm.ts";
+import { steps as kvmVfio } from "../kvm/vfio.ts";
+import { type MdevParent, type Mdev, steps as mdev } from "../mdev/mdev.ts";
+import type { PciFunction } from "../pci/function.ts";
+import type { Profile } from "../profile.ts";
+import type { Topology } from "../topology.ts";
+import { type Version, versionNumber } from "../uapi/version.ts";
+import { steps as container } from "../vfio/container.ts";
+import { steps as deviceCdev } from "../vfio/device-cdev.ts";
+import { steps as group } from "../vfio/group.ts";
+import { steps as vfioIommufd } from "../vfio/iommufd.ts";
+import { steps as type1 } from "../vfio/type1.ts";
+import { steps as vfio } from "../vfio/vfio-main.ts";
+import { steps as vfioPci } from "../vfio-pci/vfio-pci-core.ts";
+import { steps as hotReset } from "../vfio-pci/hot-reset.ts";
+import type { Clause } from "./clause.ts";
+import { FdTable, type File } from "./file.ts";
+import { acquire, type Lock, LockOrder, Task } from "./lock.ts";
+import type { Operation } from "./operation.ts";
+import { steps as vfs } from "./vfs.ts";
+
+/** Where a value that the kernel may choose comes back to the caller. */
+export type ChoiceSite =
+  | { readonly at: "return" }
+  | { readonly at: "field"; readonly offset: number; readonly width: 4 | 8 };
+
+/**
+ * Decides among values that are all right. A generator lets the model take its own; a judge takes what the target was
+ * seen to take, provided that it is one of those allowed.
+ */
+export interface Chooser {
+  choose(site: ChoiceSite, own: bigint, allowed: (value: bigint) => boolean): bigint;
+}
+
+/** Takes the model's own choice. */
+export const ownChoice: Chooser = { choose: (_site, own) => own };
+
+export class Kernel {
+  readonly profile: Profile;
+  readonly topology: Topology;
+  /** The profile's version as a number, for comparisons on the hot path. */
+  readonly version: number;
+  readonly order: LockOrder;
+  readonly chooser: Chooser;
+
+  readonly fds = new FdTable();
+  readonly task = new Task(0);
+  readonly functions: PciFunction[] = [];
+  readonly iommuGroups: IommuGroup[] = [];
+  readonly mdevParents: MdevParent[] = [];
+  readonly mdevs: Mdev[] = [];
+  readonly vms = new Set<Vm>();
+  /** Clauses about effects that the call in flight was seen to have. */
+  readonly kept: Clause[] = [];
+  /** Pages that the task has pinned through iommufd. */
+  pinnedPages = 0;
+  /** Files whose last reference went while locks were held; released when the call is over (fs/file_table.c:fput). */
+  readonly deferred: File[] = [];
+
+  // The steps. Faults and deviations put others in their place.
+  vfs = vfs;
+  driverCore = driverCore;
+  iommu = iommu;
+  container = container;
+  type1 = type1;
+  group = group;
+  deviceCdev = deviceCdev;
+  vfio = vfio;
+  vfioIommufd = vfioIommufd;
+  vfioPci = vfioPci;
+  hotReset = hotReset;
+  iommufd = iommufd;
+  ioas = ioas;
+  iommufdDevice = iommufdDevice;
+  mdev = mdev;
+  kvm = kvm;
+  kvmVfio = kvmVfio;
+
+  constructor(topology: Topology, profile: Profile, order: LockOrder, chooser: Chooser) {
+    this.topology = topology;
+    this.profile = profile;
+    this.version = versionNumber(profile.version);
+    this.order = order;
+    this.chooser = chooser;
+  }
+
+  /** Whether this kernel is of that version or newer. */
+  since(version: Version): boolean {
+    return this.version >= versionNumber(version);
+  }
+
+  has(option: string): boolean {
+    return this.profile.kconfig.has(option);
+  }
+
+  /** Takes a lock; drop it with `using`. */
+  lock(lock: Lock): Operation<Lock> {
+    return acquire(this.task, this.order, lock);
+  }
+
+  /** Notes that the call keeps a clause about an effect. */
+  keeps(clause: Clause): void {
+    this.kept.push(clause);
+  }
+
+  /** A value that the kernel may choose; see Chooser. */
+  choose(site: ChoiceSite, own: bigint, allowed: (value: bigint) => boolean): bigint {
+    return this.chooser.choose(site, own, allowed);
+  }
+
+  /** Gives a new file the lowest free descriptor (fs/file.c:alloc_fd). */
+  installFd(site: ChoiceSite, file: File): number {
+    const own = this.fds.lowestFree();
+    const fd = Number(
+      this.choose(site, BigInt(own), (value) => value >= 0n && value < 65536n && !this.fds.get(Number(value))),
+    );
+    this.fds.install(fd, file);
+    return fd;
+  }
+
+  /** fput: drops a reference; the release runs when the call is over, with no lock held. */
+  putFile(file: File): void {
+    file.refs--;
+    if (file.refs === 0) this.deferred.push(file);
+  }
+}

@@ -1,0 +1,168 @@
+/** VMs, as far as VFIO needs them: /dev/kvm, the VM's file, and devices made in it. Beside virt/kvm/kvm_main.c. */
+import { clauses, must, refuse } from "../kernel/clause.ts";
+import { File } from "../kernel/file.ts";
+import { type Argument, type Ioctl, ioctl, kvmRequest } from "../kernel/ioctl.ts";
+import type { Kernel } from "../kernel/kernel.ts";
+import { Lock, LockClass } from "../kernel/lock.ts";
+import { type Operation, Unmodelled } from "../kernel/operation.ts";
+import { rule as vfsRule } from "../kernel/vfs.ts";
+import { field, layout } from "../uapi/layout.ts";
+import { KvmVfio, KvmVfioFile } from "./vfio.ts";
+
+const source = (name: string) => `virt/kvm/kvm_main.c:${name}`;
+
+export const rule = clauses({
+  "KVM-VM-CREATE-1": {
+    rule: "a machine type that this processor does not offer is refused",
+    errno: "EINVAL",
+    source: "Documentation/virt/kvm/api.rst:KVM_CREATE_VM",
+  },
+  "KVM-VM-CREATE-2": {
+    rule: "a VM lives until its file, its devices and all open VFIO devices that took it are closed",
+    source: source("kvm_create_vm"),
+    observable: "sysfs",
+  },
+  "KVM-DEV-UNKNOWN-1": {
+    rule: "/dev/kvm answers a command that it does not know with EINVAL",
+    errno: "EINVAL",
+    source: "arch/x86/kvm/x86.c:kvm_arch_dev_ioctl",
+  },
+  "KVM-VFIO-CREATE-1": {
+    rule: "the struct must be readable",
+    errno: "EFAULT",
+    source: source("kvm_vm_ioctl"),
+  },
+  "KVM-VFIO-CREATE-2": {
+    rule: "the device type must be known",
+    errno: "ENODEV",
+    source: "Documentation/virt/kvm/api.rst:KVM_CREATE_DEVICE",
+  },
+  "KVM-VFIO-CREATE-3": {
+    rule: "with KVM_CREATE_DEVICE_TEST nothing is made and fd is left as it was",
+    source: "Documentation/virt/kvm/api.rst:KVM_CREATE_DEVICE",
+    observable: "output",
+  },
+  "KVM-VFIO-CREATE-4": {
+    rule: "a VM has one VFIO device only",
+    errno: "EBUSY",
+    source: "virt/kvm/vfio.c:kvm_vfio_create",
+  },
+  "KVM-VFIO-CREATE-5": {
+    rule: "fd brings the new device's descriptor",
+    source: "Documentation/virt/kvm/api.rst:KVM_CREATE_DEVICE",
+    observable: "output",
+  },
+  "KVM-VFIO-CREATE-6": {
+    rule: "the struct must be writable; otherwise no device is made",
+    errno: "EFAULT",
+    source: "Documentation/virt/kvm/api.rst:KVM_CREATE_DEVICE",
+  },
+});
+
+const kvmLock = new LockClass("kvm->lock");
+
+/** struct kvm */
+export class Vm {
+  /** The VM's file, its devices' files, and open VFIO devices. */
+  refs = 1;
+  vfio: KvmVfio | null = null;
+  readonly lock = new Lock(kvmLock);
+}
+
+export class KvmFile extends File {
+  readonly kind = "kvm";
+
+  override *ioctl(k: Kernel, command: Ioctl, arg: Argument): Operation<number> {
+    if (command.request === createVm.request) return yield* createVm.run(k, this, arg);
+    return refuse(rule["KVM-DEV-UNKNOWN-1"]);
+  }
+}
+
+export class VmFile extends File {
+  readonly kind = "vm";
+  override readonly positioned = false;
+  readonly vm: Vm;
+
+  constructor(vm: Vm) {
+    super(2);
+    this.vm = vm;
+  }
+
+  override *ioctl(k: Kernel, command: Ioctl, arg: Argument): Operation<number> {
+    if (command.request === createDevice.request) return yield* createDevice.run(k, this, arg);
+    if (command.request >>> 8 === 0x3b) return refuse(vfsRule["VFS-IOCTL-1"]);
+    throw new Unmodelled(`${command.name} on a VM`);
+  }
+
+  override *release(k: Kernel): Operation<void> {
+    k.kvm.put(k, this.vm);
+  }
+}
+
+export const createVm = ioctl<KvmFile>({
+  name: "KVM_CREATE_VM",
+  request: kvmRequest(0x01),
+  argument: { kind: "value", values: [0, 31, 99] },
+  on: ["kvm"],
+  returns: "vm",
+  weight: 0.7,
+  *run(k, _file, { value }): Operation<number> {
+    must(value === 0, rule["KVM-VM-CREATE-1"]);
+    const vm = new Vm();
+    k.vms.add(vm);
+    k.keeps(rule["KVM-VM-CREATE-2"]);
+    return k.installFd({ at: "return" }, new VmFile(vm));
+  },
+});
+
+const DEV_TYPE_VFIO = 4;
+const FLAG_TEST = 1;
+
+const CreateDevice = layout("kvm_create_device", {
+  type: field.value32(DEV_TYPE_VFIO, 99, 0),
+  fd: field.out32("kvm-vfio"),
+  flags: field.flags({ KVM_CREATE_DEVICE_TEST: FLAG_TEST }),
+});
+
+export const createDevice = ioctl<VmFile>({
+  name: "KVM_CREATE_DEVICE",
+  request: kvmRequest(0xe0, 3, CreateDevice.size),
+  argument: { kind: "struct", layout: CreateDevice },
+  on: ["vm"],
+  weight: 2,
+  useful: (_k, { vm }) => vm.vfio === null,
+  *run(k, file, { block }): Operation<number> {
+    block.copyFrom(CreateDevice.size, rule["KVM-VFIO-CREATE-1"]);
+    must(block.u32(0) === DEV_TYPE_VFIO, rule["KVM-VFIO-CREATE-2"]);
+    if (block.u32(8) & FLAG_TEST) {
+      must(block.canWrite(CreateDevice.size), rule["KVM-VFIO-CREATE-6"]);
+      k.keeps(rule["KVM-VFIO-CREATE-3"]);
+      return 0;
+    }
+    const { vm } = file;
+    {
+      using _ = yield* k.lock(vm.lock);
+      must(vm.vfio === null, rule["KVM-VFIO-CREATE-4"]);
+      must(k.kvm.canReturnDevice(block), rule["KVM-VFIO-CREATE-6"]);
+      vm.vfio = new KvmVfio(vm);
+    }
+    vm.refs++;
+    const fd = k.installFd({ at: "field", offset: 4, width: 4 }, new KvmVfioFile(vm.vfio));
+    block.put(4, 4, fd, rule["KVM-VFIO-CREATE-6"]);
+    k.keeps(rule["KVM-VFIO-CREATE-5"]);
+    return 0;
+  },
+});
+
+export const steps = {
+  /** kvm_put_kvm */
+  put(k: Kernel, vm: Vm): void {
+    vm.refs--;
+    if (vm.refs === 0) k.vms.delete(vm);
+  },
+
+  /** Whether the descriptor of a new device can be handed to the caller. */
+  canReturnDevice(block: Argument["block"]): boolean {
+    return block.canWrite(CreateDevice.size);
+  },
+};

@@ -1,0 +1,262 @@
+/**
+ * The machine: boots a topology under a profile and answers a program's calls, one after the other.
+ *
+ * A machine is made for one program and thrown away. Everything that differs between two uses of the model comes in
+ * from outside: who chooses where the kernel may choose, which steps are replaced, and the lock order graph that
+ * outlives it.
+ */
+import { IommuGroup } from "./iommu/group.ts";
+import { type Clause, Refusal, refuse } from "./kernel/clause.ts";
+import { ArgumentBlocks } from "./kernel/encode.ts";
+import { type File, O_RDONLY, O_RDWR, O_WRONLY } from "./kernel/file.ts";
+import { findIoctl, type Ioctl } from "./kernel/ioctl.ts";
+import { type Chooser, Kernel, ownChoice } from "./kernel/kernel.ts";
+import { LockOrder } from "./kernel/lock.ts";
+import { type Operation, runStraight } from "./kernel/operation.ts";
+import { openNode } from "./nodes.ts";
+import { EventFile, NullFile } from "./other-files.ts";
+import { PciFunction } from "./pci/function.ts";
+import { runProbe } from "./probes.ts";
+import type { Profile } from "./profile.ts";
+import type { Call, Value } from "./program.ts";
+import { readAttribute, writeAttribute } from "./sysfs.ts";
+import { busName, type Topology } from "./topology.ts";
+import { rule as vfsRule } from "./kernel/vfs.ts";
+
+/** Replaces steps of the model: a fault, or a deviation of a real kernel. */
+export interface Override {
+  readonly id: string;
+  apply(k: Kernel): void;
+}
+
+export interface MachineOptions {
+  readonly topology: Topology;
+  readonly profile: Profile;
+  readonly chooser?: Chooser;
+  readonly order?: LockOrder;
+  readonly overrides?: readonly Override[];
+}
+
+/** What the model says of the call just made. Reused by the next call. */
+export interface Answer {
+  /** Return value, or a negative errno. */
+  ret: number;
+  /** The clause that refused the call, or null. */
+  refusedBy: Clause | null;
+  /** Bytes of the struct after the call, from `Machine.block`, that are to be compared; 0 for calls without one. */
+  length: number;
+  /** Text of a probe or a sysfs read. */
+  text: string | undefined;
+}
+
+const PROT_WRITE = 2;
+
+export class Machine {
+  readonly k: Kernel;
+  readonly #handles = new Map<string, number | bigint>();
+  readonly #blocks = new ArgumentBlocks();
+  readonly answer: Answer = { ret: 0, refusedBy: null, length: 0, text: undefined };
+
+  constructor(options: MachineOptions) {
+    const { topology, profile } = options;
+    const k = new Kernel(topology, profile, options.order ?? new LockOrder(), options.chooser ?? ownChoice);
+    this.k = k;
+    if (options.overrides) for (const override of options.overrides) override.apply(k);
+    boot(k);
+    // Standard input, output and error of every program.
+    for (let fd = 0; fd < 3; fd++) k.fds.install(fd, new NullFile());
+  }
+
+  /** The bytes of the main struct after the call. */
+  get block(): Uint8Array {
+    return this.#blocks.main.bytes;
+  }
+
+  /** From this byte on the struct's content after the call is not defined. */
+  get definedUpTo(): number {
+    return this.#blocks.main.definedUpTo;
+  }
+
+  /** The number that a handle stands for, -1 while it has none. */
+  readonly resolve = (value: Value): number | bigint =>
+    typeof value === "string" ? (this.#handles.get(value) ?? -1) : value;
+
+  /** The file behind a handle or number, or undefined. */
+  fileOf(value: Value): File | undefined {
+    return this.k.fds.get(Number(this.resolve(value)));
+  }
+
+  /**
+   * Makes one call. Throws Blocked where it would wait for another task, Unmodelled where the model does not know;
+   * in both cases nothing has changed.
+   */
+  step(call: Call): Answer {
+    const { answer, k } = this;
+    answer.refusedBy = null;
+    answer.length = 0;
+    answer.text = undefined;
+    k.kept.length = 0;
+    k.task.doing = call.op === "ioctl" ? call.request : call.op;
+    try {
+      answer.ret = this.#make(call);
+      if (call.op === "ioctl") this.#bind(call);
+      else if ("as" in call) this.#handles.set(call.as, answer.ret);
+    } catch (thrown) {
+      if (!(thrown instanceof Refusal)) throw thrown;
+      answer.refusedBy = thrown.clause;
+      answer.ret = -thrown.clause.code;
+    }
+    if (k.deferred.length > 0) this.#runDeferred();
+    return answer;
+  }
+
+  #bind(call: Call & { op: "ioctl" }): void {
+    if (call.as !== undefined) this.#handles.set(call.as, this.answer.ret);
+    if (call.binds === undefined) return;
+    const shape = findIoctl(call.request)?.argument;
+    if (shape?.kind !== "struct") return;
+    const { main } = this.#blocks;
+    for (const field of shape.layout.fields) {
+      const handle = call.binds[field.name];
+      if (handle === undefined) continue;
+      this.#handles.set(handle, field.width === 8 ? main.u64(field.offset) : main.u32(field.offset));
+    }
+  }
+
+  #make(call: Call): number {
+    const { k } = this;
+    switch (call.op) {
+      case "open":
+        return k.installFd({ at: "return" }, runStraight(openNode(k, call.node, call.flags ?? 2)));
+      case "eventfd":
+        return k.installFd({ at: "return" }, new EventFile());
+      case "close": {
+        const file = k.fds.remove(Number(this.resolve(call.fd)));
+        if (!file) return refuse(vfsRule["VFS-FD-1"]);
+        k.putFile(file);
+        return 0;
+      }
+      case "dup": {
+        const file = this.#file(call.fd);
+        file.refs++;
+        return k.installFd({ at: "return" }, file);
+      }
+      case "ioctl":
+        return this.#ioctl(call);
+      case "read":
+      case "pread":
+        return this.#transfer(call, (file) => file.read(k, call.count), O_WRONLY);
+      case "write":
+      case "pwrite":
+        return this.#transfer(call, (file) => file.write(k, call.count), O_RDONLY);
+      case "mmap": {
+        const file = this.#file(call.fd);
+        if (call.length === 0) return refuse(vfsRule["VFS-FD-6"]);
+        if (file.mode === O_WRONLY || (call.prot & PROT_WRITE && file.mode !== O_RDWR)) return refuse(vfsRule["VFS-FD-5"]);
+        return runStraight(file.mmap(k));
+      }
+      case "sysfs-write":
+        return runStraight(writeAttribute(k, call.attribute, call.text));
+      case "sysfs-read": {
+        const text = readAttribute(k, call.attribute);
+        this.answer.text = text;
+        return text.length;
+      }
+      case "probe":
+        return runProbe(k, call.probe, this.answer);
+    }
+  }
+
+  #file(fd: Value): File {
+    return this.fileOf(fd) ?? refuse(vfsRule["VFS-FD-1"]);
+  }
+
+  #transfer(
+    call: Call & { op: "read" | "write" | "pread" | "pwrite" },
+    method: (file: File) => Operation<number>,
+    refusedMode: number,
+  ): number {
+    const file = this.#file(call.fd);
+    if ((call.op === "pread" || call.op === "pwrite") && !file.positioned) return refuse(vfsRule["VFS-FD-7"]);
+    if (file.mode === refusedMode) return refuse(vfsRule["VFS-FD-2"]);
+    return runStraight(method(file));
+  }
+
+  #ioctl(call: Call & { op: "ioctl" }): number {
+    const file = this.#file(call.fd);
+    const ioctl = findIoctl(call.request);
+    if (!ioctl) throw new Error(`no ioctl is called ${call.request}`);
+    const value = this.#prepare(ioctl, call);
+    const { main, at } = this.#blocks;
+    const length = main.length;
+    const { answer, k } = this;
+    const hasStruct = call.arg.kind === "struct";
+    try {
+      return runStraight(file.ioctl(k, ioctl, { block: main, value, at }));
+    } finally {
+      if (hasStruct) answer.length = length;
+    }
+  }
+
+  /** Lays out the argument and gives its value: an address, or the number itself. */
+  #prepare(ioctl: Ioctl, call: Call & { op: "ioctl" }): number {
+    const { arg } = call;
+    switch (arg.kind) {
+      case "struct":
+        if (ioctl.argument.kind !== "struct") throw new Error(`${ioctl.name} takes no struct`);
+        this.#blocks.struct(ioctl.argument.layout, arg.struct, this.resolve);
+        return Number(this.#blocks.main.address);
+      case "name":
+        this.#blocks.text(arg.device === undefined ? (arg.text ?? "") : this.nameOf(arg.device), arg.place);
+        return Number(this.#blocks.main.address);
+      case "value":
+        this.#blocks.begin("unmapped");
+        return Number(this.resolve(arg.value));
+    }
+  }
+
+  /** The name that sysfs has for a device of the topology. */
+  nameOf(device: string): string {
+    return busName(this.k.topology, device);
+  }
+
+  #runDeferred(): void {
+    const { k } = this;
+    for (let file = k.deferred.shift(); file; file = k.deferred.shift()) runStraight(file.release(k));
+  }
+
+  /** Closes every descriptor, as the end of the process does. */
+  exit(): void {
+    const { k } = this;
+    k.task.doing = "exit";
+    k.kept.length = 0;
+    for (const [fd, file] of k.fds.open()) {
+      k.fds.remove(fd);
+      k.putFile(file);
+    }
+    this.#runDeferred();
+  }
+}
+
+/** Brings the kernel up: every function bound to vfio-pci by override, no mdev yet. */
+function boot(k: Kernel): void {
+  const groups = new Map<number, IommuGroup>();
+  const groupOf = (id: number): IommuGroup => {
+    let group = groups.get(id);
+    if (!group) {
+      group = new IommuGroup(id);
+      groups.set(id, group);
+      k.iommuGroups.push(group);
+    }
+    return group;
+  };
+  for (const spec of k.topology.functions) {
+    const group = groupOf(spec.group);
+    const pciFunction = new PciFunction(spec, group, "vfio-pci", "vfio-pci");
+    group.members.push(pciFunction);
+    k.functions.push(pciFunction);
+    k.driverCore.attachVfio(k, pciFunction);
+  }
+  for (const bridge of k.topology.bridges) groupOf(bridge.group).bridges.push(bridge.address);
+  k.mdev.registerParents(k);
+}

@@ -1,0 +1,37 @@
+/** The locks of a PCI function: device_lock(), and the memory_lock of its struct vfio_pci_core_device. */
+import type { Kernel } from "../kernel/kernel.ts";
+import { Lock, LockClass } from "../kernel/lock.ts";
+import type { PciFunction } from "./function.ts";
+
+const deviceLock = new LockClass("device_lock");
+const memoryLock = new LockClass("vdev->memory_lock");
+
+export class FunctionLocks {
+  /** Held over binding, unbinding and every reset. */
+  readonly device = new Lock(deviceLock);
+  /** Held, for writing, by whoever may change whether the device's memory answers. */
+  readonly memory = new Lock(memoryLock);
+}
+
+const locks = new WeakMap<PciFunction, FunctionLocks>();
+
+/** The locks of a function. */
+export function locksOf(pciFunction: PciFunction): FunctionLocks {
+  let own = locks.get(pciFunction);
+  if (!own) {
+    own = new FunctionLocks();
+    locks.set(pciFunction, own);
+  }
+  return own;
+}
+
+/**
+ * Takes a lock unless somebody has it; drop it with `using`. Nobody waits here, so no order is learnt from it, and
+ * nothing can run between the look and the taking.
+ */
+export function tryLock(k: Kernel, lock: Lock): Lock | null {
+  if (lock.holder) return null;
+  lock.holder = k.task;
+  k.task.held.push(lock);
+  return lock;
+}

@@ -1,0 +1,56 @@
+/** Probes: state that sysfs, procfs and debugfs show, read between calls. */
+import { refuse } from "./kernel/clause.ts";
+import type { Kernel } from "./kernel/kernel.ts";
+import { rule as vfsRule } from "./kernel/vfs.ts";
+import { hasCdev, vfioDevice } from "./nodes.ts";
+import type { Probe } from "./program.ts";
+
+/** KiB of a page. */
+const PAGE_KIB = 4;
+
+/** Takes a probe: the value is the return value, text goes where it is wanted. */
+export function runProbe(k: Kernel, probe: Probe, answer: { text: string | undefined }): number {
+  switch (probe.kind) {
+    case "driver": {
+      const driver = driverOf(k, probe.device);
+      if (driver === null) return refuse(vfsRule["VFS-OPEN-1"]);
+      answer.text = driver;
+      return 0;
+    }
+    case "group-node":
+      return vfioDevice(k, probe.device) ? 0 : refuse(vfsRule["VFS-OPEN-1"]);
+    case "cdev-node":
+      return hasCdev(k) && vfioDevice(k, probe.device) ? 0 : refuse(vfsRule["VFS-OPEN-1"]);
+    case "mdevs": {
+      const names = k.mdevs.map((mdev) => mdev.uuid).sort();
+      answer.text = names.join("\n");
+      return names.length;
+    }
+    case "group-members": {
+      const names = groupMembers(k, probe.device);
+      if (!names) return refuse(vfsRule["VFS-OPEN-1"]);
+      answer.text = names.sort().join("\n");
+      return names.length;
+    }
+    case "vms":
+      return k.vms.size;
+    case "pinned":
+      return k.pinnedPages * PAGE_KIB;
+  }
+}
+
+/** Name of the driver that a device is bound to; null when it is bound to none, or is not there. */
+function driverOf(k: Kernel, name: string): string | null {
+  const pciFunction = k.functions.find((candidate) => candidate.spec.name === name);
+  if (pciFunction) return pciFunction.driver;
+  return k.mdevs.find((candidate) => candidate.name === name)?.driver ?? null;
+}
+
+function groupMembers(k: Kernel, name: string): string[] | null {
+  const pciFunction = k.functions.find((candidate) => candidate.spec.name === name);
+  if (pciFunction) {
+    return [...pciFunction.group.members.map((member) => member.spec.address), ...pciFunction.group.bridges];
+  }
+  const mdev = k.mdevs.find((candidate) => candidate.name === name);
+  return mdev ? [mdev.uuid] : null;
+}

@@ -1,0 +1,38 @@
+/** Profiles: the kernel version and Kconfig that a machine runs, and what its caller may do. */
+import { type Version, versionNumber } from "./uapi/version.ts";
+
+/** The Kconfig options that change what user space sees. */
+export const KCONFIG_OPTIONS = [
+  "VFIO_GROUP",
+  "VFIO_CONTAINER",
+  "IOMMUFD",
+  "IOMMUFD_VFIO_CONTAINER",
+  "VFIO_DEVICE_CDEV",
+  "VFIO_NOIOMMU",
+  "IOMMUFD_TEST",
+  "KVM",
+  "VFIO_MDEV",
+  "VFIO_PCI_VGA",
+] as const;
+
+export type KconfigOption = (typeof KCONFIG_OPTIONS)[number];
+
+export interface Profile {
+  readonly version: Version;
+  readonly kconfig: ReadonlySet<string>;
+}
+
+const V6_1: readonly KconfigOption[] = ["VFIO_GROUP", "VFIO_CONTAINER", "VFIO_NOIOMMU", "KVM", "VFIO_MDEV", "VFIO_PCI_VGA"];
+const V6_6: readonly KconfigOption[] = [...V6_1, "IOMMUFD", "VFIO_DEVICE_CDEV", "IOMMUFD_TEST"];
+
+/** The profiles that the suite always runs; a real kernel brings its own. */
+export const PROFILES: Readonly<Record<string, Profile>> = {
+  "6.1": { version: "6.1", kconfig: new Set(V6_1) },
+  "6.12": { version: "6.12", kconfig: new Set(V6_6) },
+  "7.2": { version: "7.2", kconfig: new Set(V6_6) },
+};
+
+/** Whether the profile's kernel is of this version or newer. */
+export function since(profile: Profile, version: Version): boolean {
+  return versionNumber(profile.version) >= versionNumber(version);
+}

@@ -1,0 +1,117 @@
+/**
+ * Programs: calls of one task, as data. What is generated, shrunk, stored, replayed and exported.
+ *
+ * Calls name handles (`"@group0"`), never numbers, so that a program means the same on every target. In memory a value is
+ * a number, a bigint for what does not fit 53 bits, or a string that names a handle.
+ */
+
+/** A number, or a handle: `"@ioas0"` is whatever number the target gave that handle. */
+export type Value = number | bigint | string;
+
+/** Where a call's struct lies in the caller's memory. Left out: in plain memory. A number: only so many bytes of it
+ * are mapped, the rest is a hole. */
+export type Place = "null" | "unmapped" | "readonly" | number;
+
+/** A struct by its fields; those left out are zero. */
+export interface StructArgument {
+  readonly fields: Readonly<Record<string, FieldValue>>;
+  readonly place?: Place;
+  /** Bytes after the struct's end, for a caller newer than the kernel. */
+  readonly tail?: readonly number[];
+}
+
+/** A field's value: a plain one, a struct it points to, or the elements of a trailing array. */
+export type FieldValue = Value | StructArgument | readonly Value[];
+
+/** The third argument of an ioctl. */
+export type IoctlArgument =
+  | { readonly kind: "struct"; readonly struct: StructArgument }
+  | { readonly kind: "value"; readonly value: Value }
+  /** A device's name as text, NUL-terminated; `text` for one that no device has. */
+  | { readonly kind: "name"; readonly device?: string; readonly text?: string; readonly place?: Place };
+
+/** A device node: fixed, or found through a device of the machine. */
+export type Node =
+  | { readonly kind: "container" }
+  | { readonly kind: "iommufd" }
+  | { readonly kind: "kvm" }
+  | { readonly kind: "group"; readonly device: string }
+  | { readonly kind: "cdev"; readonly device: string };
+
+/**
+ * A sysfs attribute that is read or written. An mdev type goes by the name of its directory: parent `mtty` has `mtty-1`
+ * and `mtty-2`, parent `mdpy` has `mdpy-vga`, `mdpy-xga` and `mdpy-hd`.
+ */
+export type Attribute =
+  | { readonly kind: "driver_override"; readonly device: string }
+  | { readonly kind: "bind"; readonly driver: string }
+  | { readonly kind: "unbind"; readonly driver: string }
+  | { readonly kind: "mdev-create"; readonly parent: string; readonly type: string }
+  | { readonly kind: "mdev-remove"; readonly device: string }
+  | { readonly kind: "available_instances"; readonly parent: string; readonly type: string };
+
+/** What is written to an attribute: a device's bus name, or text. */
+export type Text = { readonly device: string } | { readonly text: string };
+
+/** State that a kernel developer would look at between calls. */
+export type Probe =
+  /** basename of the device's `driver` link */
+  | { readonly kind: "driver"; readonly device: string }
+  /** whether /dev/vfio/N of the device's group is there */
+  | { readonly kind: "group-node"; readonly device: string }
+  /** whether /dev/vfio/devices/vfioN of the device is there */
+  | { readonly kind: "cdev-node"; readonly device: string }
+  /** names in /sys/bus/mdev/devices */
+  | { readonly kind: "mdevs" }
+  /** names of the devices in the device's IOMMU group */
+  | { readonly kind: "group-members"; readonly device: string }
+  /** VMs alive, counted in debugfs */
+  | { readonly kind: "vms" }
+  /** pages that the process has locked (VmLck) and pinned (VmPin), in KiB */
+  | { readonly kind: "pinned" };
+
+/** One system call. */
+export type Call =
+  | { readonly op: "open"; readonly node: Node; readonly flags?: number; readonly as: string }
+  | { readonly op: "eventfd"; readonly as: string }
+  | { readonly op: "close"; readonly fd: Value }
+  | { readonly op: "dup"; readonly fd: Value; readonly as: string }
+  | {
+      readonly op: "ioctl";
+      readonly fd: Value;
+      readonly request: string;
+      readonly arg: IoctlArgument;
+      /** Handle for the return value, where that is an fd. */
+      readonly as?: string;
+      /** Handles for what the struct's fields bring. */
+      readonly binds?: Readonly<Record<string, string>>;
+    }
+  | { readonly op: "read" | "write"; readonly fd: Value; readonly count: number; readonly place?: Place }
+  | {
+      readonly op: "pread" | "pwrite";
+      readonly fd: Value;
+      readonly count: number;
+      readonly offset: Value;
+      readonly place?: Place;
+    }
+  | { readonly op: "mmap"; readonly fd: Value; readonly length: number; readonly prot: number; readonly offset: Value }
+  | { readonly op: "sysfs-write"; readonly attribute: Attribute; readonly text: Text }
+  | { readonly op: "sysfs-read"; readonly attribute: Attribute }
+  | { readonly op: "probe"; readonly probe: Probe };
+
+/** Calls, and the kind of machine they are meant for. */
+export interface Program {
+  /** Name of the topology, see `machines` in topology.ts. */
+  readonly machine: string;
+  readonly calls: readonly Call[];
+}
+
+/** What a call did: what a target saw, or what the model says. */
+export interface Outcome {
+  /** Return value, or a negative errno. */
+  readonly ret: number;
+  /** The struct after the call, as far as it is mapped; only for ioctls with a struct. */
+  readonly bytes?: Uint8Array;
+  /** What a probe or a sysfs read gave. */
+  readonly text?: string;
+}

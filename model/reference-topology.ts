@@ -1,0 +1,111 @@
+/**
+ * The machine that the model is given where no target brings one: two functions of one adapter in one group, a single
+ * function, two devices behind a PCI bridge, one behind a root port, mtty and mdpy, an IOMMU, KVM. The numbers are those of
+ * QEMU's devices.
+ */
+import type { Bar, FunctionSpec, Topology } from "./topology.ts";
+
+const MSI_WINDOW = { start: 0xfee0_0000n, last: 0xfeef_ffffn };
+const memory = (size: number): Bar => ({ size, memory: true, mappable: size >= 4096 });
+const ports = (size: number): Bar => ({ size, memory: false, mappable: false });
+
+type Given = Pick<FunctionSpec, "name" | "bus" | "devfn" | "vendor" | "device" | "class" | "group" | "bars"> &
+  Partial<FunctionSpec>;
+
+function pciFunction(given: Given): FunctionSpec {
+  const slot = (given.devfn >> 3).toString(16).padStart(2, "0");
+  const bus = given.bus.toString(16).padStart(2, "0");
+  return {
+    address: `0000:${bus}:${slot}.${given.devfn & 7}`,
+    segment: 0,
+    resettable: true,
+    resetScope: null,
+    hotResetWorks: false,
+    romImage: false,
+    configSize: 4096,
+    vga: false,
+    intx: true,
+    msi: 0,
+    msix: 0,
+    msixBar: -1,
+    nativeDriver: null,
+    reservedRegions: [MSI_WINDOW],
+    apertureBits: 39,
+    atomics: null,
+    ...given,
+  };
+}
+
+const e1000e = {
+  vendor: 0x8086,
+  device: 0x10d3,
+  class: 0x02_00_00,
+  bars: [memory(0x20000), memory(0x20000), ports(32), memory(0x4000), null, null, null],
+  msi: 1,
+  msix: 5,
+  msixBar: 3,
+  nativeDriver: "e1000e",
+  resetScope: "bus 01",
+} as const;
+
+const e1000 = {
+  vendor: 0x8086,
+  device: 0x100e,
+  class: 0x02_00_00,
+  bars: [memory(0x20000), ports(64), null, null, null, null, null],
+  configSize: 256,
+  nativeDriver: "e1000",
+  resettable: false,
+  resetScope: "bus 02",
+  hotResetWorks: true,
+} as const;
+
+export const REFERENCE_TOPOLOGY: Topology = {
+  name: "reference",
+  functions: [
+    pciFunction({ ...e1000e, name: "nic0.0", bus: 1, devfn: 0, group: 4 }),
+    pciFunction({ ...e1000e, name: "nic0.1", bus: 1, devfn: 1, group: 4 }),
+    pciFunction({
+      name: "edu0",
+      bus: 0,
+      devfn: 0x30,
+      vendor: 0x1234,
+      device: 0x11e8,
+      class: 0x00_ff_00,
+      group: 5,
+      bars: [memory(0x100000), null, null, null, null, null, null],
+      configSize: 256,
+      msi: 1,
+      resettable: false,
+    }),
+    pciFunction({ ...e1000, name: "bridged0", bus: 2, devfn: 0x08, group: 6 }),
+    pciFunction({ ...e1000, name: "bridged1", bus: 2, devfn: 0x10, group: 6 }),
+    pciFunction({
+      name: "rooted0",
+      bus: 3,
+      devfn: 0,
+      vendor: 0x1b36,
+      device: 0x0010,
+      class: 0x01_08_02,
+      group: 8,
+      bars: [memory(0x4000), null, null, null, null, null, null],
+      msix: 65,
+      msixBar: 0,
+      resetScope: "bus 03",
+    }),
+  ],
+  bridges: [
+    { address: "0000:00:05.0", group: 4, resetScope: null, scopeBehind: "bus 01" },
+    { address: "0000:00:07.0", group: 6, resetScope: null, scopeBehind: "bus 02" },
+    { address: "0000:00:08.0", group: 7, resetScope: null, scopeBehind: "bus 03" },
+  ],
+  drivers: ["vfio-pci", "pci-stub", "e1000", "e1000e"],
+  mdevParents: ["mtty", "mdpy"],
+  mdevs: [
+    { name: "mdev0", uuid: "83b8f4f2-509f-382f-3c1e-e6bfe0fa1000" },
+    { name: "mdev1", uuid: "83b8f4f2-509f-382f-3c1e-e6bfe0fa1001" },
+    { name: "mdev2", uuid: "83b8f4f2-509f-382f-3c1e-e6bfe0fa1002" },
+  ],
+  iommu: true,
+  kvm: true,
+};

@@ -1,0 +1,93 @@
+/**
+ * Topologies: the PCI functions, groups and mdev parents that a machine has.
+ *
+ * The named ones here are what programs ask for. A target surveys what it really booted and gives the model the same
+ * topology with its own addresses, group numbers and registers, so that answers can be compared to the byte.
+ */
+
+/** One BAR or ROM as `resource` in sysfs shows it. */
+export interface Bar {
+  readonly size: number;
+  readonly memory: boolean;
+  /** Whether it can be mapped: memory of a page and more, or less that begins a page which nothing else lies in. */
+  readonly mappable: boolean;
+}
+
+/** A range of I/O addresses, both ends included. */
+export interface ReservedRegion {
+  readonly start: bigint;
+  readonly last: bigint;
+}
+
+/** A PCI function. */
+export interface FunctionSpec {
+  /** Our name for it, the same on every target: `nic0.0`. */
+  readonly name: string;
+  /** `0000:00:03.0` */
+  readonly address: string;
+  readonly segment: number;
+  readonly bus: number;
+  readonly devfn: number;
+  readonly vendor: number;
+  readonly device: number;
+  readonly class: number;
+  /** Number of its IOMMU group. */
+  readonly group: number;
+  /** Whether some function-level reset works, so that VFIO_DEVICE_RESET is offered. */
+  readonly resettable: boolean;
+  /** What a bus or slot reset of this function hits: the name of the bus or slot, or null on a root bus. */
+  readonly resetScope: string | null;
+  /** Whether a hot reset brings the link back in time; a hotplug-less port under emulation may not. */
+  readonly hotResetWorks: boolean;
+  /** Six BARs, then the ROM. */
+  readonly bars: readonly (Bar | null)[];
+  /** Whether the ROM holds an image, so that the kernel can read it. */
+  readonly romImage: boolean;
+  readonly configSize: number;
+  readonly vga: boolean;
+  /** Interrupt pin and vectors: INTx present, MSI and MSI-X vectors. */
+  readonly intx: boolean;
+  readonly msi: number;
+  readonly msix: number;
+  /** BAR that holds the MSI-X table, or -1. */
+  readonly msixBar: number;
+  /** Drivers other than vfio-pci and pci-stub that match it by id. */
+  readonly nativeDriver: string | null;
+  /** Addresses that may not be mapped for it, as `reserved_regions` of its group in sysfs has them, without the relaxable. */
+  readonly reservedRegions: readonly ReservedRegion[];
+  /** Bits of an address that the IOMMU in front of it translates: everything above is out of reach. */
+  readonly apertureBits: number;
+  /** PCIe AtomicOp completer capability bits that GET_INFO reports, or null where it reports none. */
+  readonly atomics: number | null;
+}
+
+/** Functions that no driver binds but that belong to a group or bus, such as a bridge. */
+export interface BridgeSpec {
+  readonly address: string;
+  readonly group: number;
+  /** The bus or slot whose reset hits the bridge, named as functions name theirs; null on a root bus. */
+  readonly resetScope: string | null;
+  /** The bus or slot that lies behind it, or null where nothing does. */
+  readonly scopeBehind: string | null;
+}
+
+export interface Topology {
+  readonly name: string;
+  readonly functions: readonly FunctionSpec[];
+  readonly bridges: readonly BridgeSpec[];
+  /** Drivers of the PCI bus that functions can be bound to. */
+  readonly drivers: readonly string[];
+  /** Names of mdev parents present: "mtty", "mdpy". */
+  readonly mdevParents: readonly string[];
+  /** Mediated devices that programs may create: our name, and the UUID. */
+  readonly mdevs: readonly { readonly name: string; readonly uuid: string }[];
+  readonly iommu: boolean;
+  readonly kvm: boolean;
+}
+
+/** The bus name of a device of the topology; a name that no device has stands for itself. */
+export function busName(topology: Topology, device: string): string {
+  for (const spec of topology.functions) if (spec.name === device) return spec.address;
+  for (const mdev of topology.mdevs) if (mdev.name === device) return mdev.uuid;
+  return device;
+}

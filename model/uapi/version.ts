@@ -1,0 +1,16 @@
+/** Kernel versions as data: clauses, fields and ioctls say since when and until when they hold. */
+
+/** A release such as "6.12". Point releases do not change the API and are not modelled. */
+export type Version = `${number}.${number}`;
+
+/** A number that orders versions: 6.12 → 6012. */
+export function versionNumber(version: Version): number {
+  const [major, minor] = version.split(".");
+  return Number(major) * 1000 + Number(minor);
+}
+
+/** "6.12" from a kernel's own release string such as "6.12.95-custom", or undefined when it does not begin with one. */
+export function versionOfRelease(release: string): Version | undefined {
+  const match = /^(\d+)\.(\d+)/.exec(release);
+  return match ? `${Number(match[1])}.${Number(match[2])}` : undefined;
+}

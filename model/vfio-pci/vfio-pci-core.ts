@@ -1,0 +1,249 @@
+/** vfio-pci: what a PCI function is to user space. Beside drivers/vfio/pci/vfio_pci_core.c and vfio_pci.c. */
+import { clauses, must, refuse } from "../kernel/clause.ts";
+import type { Kernel } from "../kernel/kernel.ts";
+import { type Operation, Unmodelled } from "../kernel/operation.ts";
+import type { UserBlock } from "../kernel/user-memory.ts";
+import { rule as vfsRule } from "../kernel/vfs.ts";
+import type { PciFunction } from "../pci/function.ts";
+import { locksOf, tryLock } from "../pci/locks.ts";
+import { DeviceSet, type VfioDeviceOps } from "../vfio/device.ts";
+import {
+  answerInfo,
+  answerRegionInfo,
+  type Capability,
+  DEVICE_FLAGS,
+  DEVICE_REQUEST,
+  type DeviceDescription,
+  rule as deviceRule,
+  getInfo,
+  getRegionInfo,
+  PCI_IRQ_COUNT,
+  PCI_REGION,
+  REGION_FLAGS,
+  type RegionDescription,
+  resetDevice,
+} from "../vfio/device-info.ts";
+import { pciHotReset } from "./hot-reset.ts";
+import { getPciHotResetInfo } from "./hot-reset-info.ts";
+import { functionOf } from "./pci-device.ts";
+
+const source = (name: string) => `drivers/vfio/pci/vfio_pci_core.c:${name}`;
+
+export const rule = clauses({
+  "VFIO-PCI-BIND-1": {
+    rule: "vfio-pci takes no function that has no IOMMU group",
+    errno: "EINVAL",
+    source: "drivers/vfio/group.c:vfio_group_find_or_alloc",
+  },
+  "VFIO-PCI-BIND-2": {
+    rule: "functions that one bus or slot reset hits share a device set; one on a root bus is alone",
+    source: source("vfio_pci_core_register_device"),
+    observable: "internal",
+  },
+  "VFIO-PCI-INFO-1": {
+    rule: "the flag RESET tells whether the function can be reset on its own",
+    source: "include/uapi/linux/vfio.h:VFIO_DEVICE_FLAGS_RESET",
+    observable: "output",
+  },
+  "VFIO-PCI-REGION-1": {
+    rule: "a BAR, ROM or VGA range that the function does not have is a region of size 0",
+    source: "include/uapi/linux/vfio.h:VFIO_PCI_NUM_REGIONS",
+    observable: "output",
+  },
+  "VFIO-PCI-REGION-2": {
+    rule: "a BAR can be read and written, and mapped where it has whole pages of its own",
+    source: source("vfio_pci_probe_mmaps"),
+    observable: "output",
+  },
+  "VFIO-PCI-REGION-3": {
+    rule: "a BAR that can be mapped and holds the MSI-X table says so by a capability",
+    source: "include/uapi/linux/vfio.h:VFIO_REGION_INFO_CAP_MSIX_MAPPABLE",
+    observable: "output",
+  },
+  "VFIO-PCI-RESET-1": {
+    rule: "a function that can't be reset on its own refuses to be",
+    errno: "EINVAL",
+    source: source("vfio_pci_ioctl_reset"),
+  },
+  "VFIO-PCI-RESET-2": {
+    rule: "a function is not reset while it is being bound, unbound or reset otherwise",
+    errno: "EAGAIN",
+    source: "drivers/pci/pci.c:pci_try_reset_function",
+  },
+  "VFIO-PCI-RESET-3": {
+    rule: "the function is reset, and stays open and configured",
+    source: "include/uapi/linux/vfio.h:VFIO_DEVICE_RESET",
+  },
+});
+
+const CAP_MSIX_MAPPABLE: Capability = { id: 3, version: 1, words: [] };
+const CAP_PCI_ATOMIC_COMP = 5;
+
+/** Where a region begins in the device's file. */
+const regionOffset = (index: number): number => index * 2 ** 40;
+
+const UNMODELLED: ReadonlySet<number> = new Set([
+  DEVICE_REQUEST.GET_IRQ_INFO,
+  DEVICE_REQUEST.SET_IRQS,
+  DEVICE_REQUEST.IOEVENTFD,
+  DEVICE_REQUEST.FEATURE,
+]);
+
+export const vfioPciOps: VfioDeviceOps = {
+  name: "vfio-pci",
+  mmap: true,
+
+  /** vfio_pci_core_ioctl */
+  *ioctl(k, file, command, arg): Operation<number> {
+    const pciFunction = functionOf(file.device);
+    switch (command.request) {
+      case getInfo.request:
+        k.vfioPci.getInfo(k, pciFunction, arg.block);
+        return 0;
+      case getRegionInfo.request:
+        k.vfioPci.getRegionInfo(k, pciFunction, arg.block);
+        return 0;
+      case resetDevice.request:
+        yield* k.vfioPci.reset(k, pciFunction);
+        return 0;
+      case getPciHotResetInfo.request:
+        return yield* getPciHotResetInfo.run(k, file, arg);
+      case pciHotReset.request:
+        return yield* pciHotReset.run(k, file, arg);
+    }
+    if (UNMODELLED.has(command.request)) throw new Unmodelled(`${command.name} of vfio-pci`);
+    return refuse(vfsRule["VFS-IOCTL-1"]);
+  },
+};
+
+/** A region that the function does not have. */
+const absent = (index: number): RegionDescription => ({
+  flags: 0,
+  size: 0,
+  offset: regionOffset(index),
+  capabilities: [],
+});
+
+export const steps = {
+  /** vfio_pci_probe */
+  probe(k: Kernel, pciFunction: PciFunction): void {
+    must(k.topology.iommu, rule["VFIO-PCI-BIND-1"]);
+    k.vfioPci.register(k, pciFunction);
+  },
+
+  /** vfio_pci_core_register_device */
+  register(k: Kernel, pciFunction: PciFunction): void {
+    const { spec, group } = pciFunction;
+    const devSet = k.vfioPci.deviceSet(k, pciFunction);
+    const backing = { kind: "pci", function: pciFunction } as const;
+    pciFunction.vfio = k.vfio.register(k, spec.address, vfioPciOps, backing, group, "iommu", devSet);
+    k.keeps(rule["VFIO-PCI-BIND-2"]);
+  },
+
+  /** vfio_assign_device_set */
+  deviceSet(k: Kernel, { spec }: PciFunction): DeviceSet {
+    if (spec.resetScope !== null) {
+      for (const other of k.functions) {
+        if (other.vfio && other.spec.resetScope === spec.resetScope) return other.vfio.devSet;
+      }
+    }
+    return new DeviceSet();
+  },
+
+  /** vfio_pci_remove: waits until nobody has the device open. */
+  *remove(k: Kernel, pciFunction: PciFunction): Operation<void> {
+    if (!pciFunction.vfio) return;
+    yield* k.vfio.unregister(k, pciFunction.vfio);
+    pciFunction.vfio = null;
+  },
+
+  /** vfio_pci_ioctl_get_info. Since 6.6 as much of the struct is written as the caller has; before, a field or none. */
+  getInfo(k: Kernel, pciFunction: PciFunction, block: UserBlock): void {
+    answerInfo(
+      k,
+      block,
+      k.vfioPci.describe(k, pciFunction),
+      k.since("6.6")
+        ? { struct: 24, written: (argsz) => Math.min(argsz, 24) }
+        : { struct: 20, written: (argsz) => (argsz >= 20 ? 20 : 16) },
+    );
+    k.keeps(rule["VFIO-PCI-INFO-1"]);
+  },
+
+  describe(k: Kernel, pciFunction: PciFunction): DeviceDescription {
+    const { atomics } = pciFunction.spec;
+    return {
+      flags: DEVICE_FLAGS.PCI | (k.vfioPci.resetWorks(pciFunction) ? DEVICE_FLAGS.RESET : 0),
+      regions: PCI_REGION.COUNT,
+      irqs: PCI_IRQ_COUNT,
+      capabilities: atomics && k.since("6.5") ? [{ id: CAP_PCI_ATOMIC_COMP, version: 1, words: [atomics, 0] }] : [],
+    };
+  },
+
+  /** Whether the reset at the first open of the device worked. */
+  resetWorks({ spec }: PciFunction): boolean {
+    return spec.resettable;
+  },
+
+  /** vfio_pci_ioctl_get_region_info */
+  getRegionInfo(k: Kernel, pciFunction: PciFunction, block: UserBlock): void {
+    answerRegionInfo(k, block, (index) => k.vfioPci.region(k, pciFunction, index));
+  },
+
+  region(k: Kernel, pciFunction: PciFunction, index: number): RegionDescription {
+    switch (index) {
+      case PCI_REGION.CONFIG:
+        return { ...absent(index), flags: REGION_FLAGS.READ | REGION_FLAGS.WRITE, size: pciFunction.spec.configSize };
+      case PCI_REGION.ROM:
+        return k.vfioPci.romRegion(k, pciFunction);
+      case PCI_REGION.VGA:
+        return k.vfioPci.vgaRegion(k, pciFunction);
+    }
+    must(index < PCI_REGION.ROM, deviceRule["VFIO-DEV-REGION-3"]);
+    return k.vfioPci.barRegion(k, pciFunction, index);
+  },
+
+  barRegion(k: Kernel, { spec }: PciFunction, index: number): RegionDescription {
+    const bar = spec.bars[index];
+    if (!bar) {
+      k.keeps(rule["VFIO-PCI-REGION-1"]);
+      return absent(index);
+    }
+    k.keeps(rule["VFIO-PCI-REGION-2"]);
+    const hasTable = bar.mappable && index === spec.msixBar;
+    if (hasTable) k.keeps(rule["VFIO-PCI-REGION-3"]);
+    return {
+      flags: REGION_FLAGS.READ | REGION_FLAGS.WRITE | (bar.mappable ? REGION_FLAGS.MMAP : 0),
+      size: bar.size,
+      offset: regionOffset(index),
+      capabilities: hasTable ? [CAP_MSIX_MAPPABLE] : [],
+    };
+  },
+
+  /** The ROM counts as there when it holds an image; the size is that of its BAR. */
+  romRegion(k: Kernel, { spec }: PciFunction): RegionDescription {
+    const rom = spec.bars[PCI_REGION.ROM];
+    if (rom && spec.romImage) return { ...absent(PCI_REGION.ROM), flags: REGION_FLAGS.READ, size: rom.size };
+    k.keeps(rule["VFIO-PCI-REGION-1"]);
+    return absent(PCI_REGION.ROM);
+  },
+
+  /** Kernels refuse the index of a function without VGA ranges; the header promises a region of size 0. */
+  vgaRegion(k: Kernel, { spec }: PciFunction): RegionDescription {
+    if (spec.vga && k.has("VFIO_PCI_VGA")) {
+      return { ...absent(PCI_REGION.VGA), flags: REGION_FLAGS.READ | REGION_FLAGS.WRITE, size: 0xc0000 };
+    }
+    k.keeps(rule["VFIO-PCI-REGION-1"]);
+    return absent(PCI_REGION.VGA);
+  },
+
+  /** vfio_pci_ioctl_reset */
+  *reset(k: Kernel, pciFunction: PciFunction): Operation<void> {
+    must(k.vfioPci.resetWorks(pciFunction), rule["VFIO-PCI-RESET-1"]);
+    const locks = locksOf(pciFunction);
+    using _ = yield* k.lock(locks.memory);
+    using device = tryLock(k, locks.device);
+    must(device !== null, rule["VFIO-PCI-RESET-2"]);
+    k.keeps(rule["VFIO-PCI-RESET-3"]);
+  },
+};

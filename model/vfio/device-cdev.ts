@@ -1,0 +1,399 @@
+/** Devices through their own node: /dev/vfio/devices/vfioX. Beside drivers/vfio/device_cdev.c. */
+import { IommufdFile } from "../iommufd/main.ts";
+import { type Clause, clauses, must, refuse } from "../kernel/clause.ts";
+import { ioctl, vfioRequest } from "../kernel/ioctl.ts";
+import type { Kernel } from "../kernel/kernel.ts";
+import { type Operation, Unmodelled } from "../kernel/operation.ts";
+import { checkZeroTail, type UserBlock } from "../kernel/user-memory.ts";
+import { field, fieldOf, layout, offsetOfEnd } from "../uapi/layout.ts";
+import { DeviceFile, type VfioDevice } from "./device.ts";
+
+const source = (name: string) => `drivers/vfio/device_cdev.c:${name}`;
+const cdev = { since: "6.6", kconfig: ["VFIO_DEVICE_CDEV"] } as const;
+
+export const rule = clauses({
+  "VFIO-CDEV-OPEN-1": {
+    ...cdev,
+    rule: "a device's node can be opened any number of times, whatever the state of the device or its group",
+    source: source("vfio_device_fops_cdev_open"),
+  },
+  "VFIO-CDEV-BIND-1": {
+    ...cdev,
+    rule: "the struct must be readable",
+    errno: "EFAULT",
+    source: source("vfio_df_ioctl_bind_iommufd"),
+  },
+  "VFIO-CDEV-BIND-2": {
+    ...cdev,
+    rule: "argsz must cover out_devid",
+    errno: "EINVAL",
+    source: "include/uapi/linux/vfio.h:VFIO_DEVICE_BIND_IOMMUFD",
+  },
+  "VFIO-CDEV-BIND-3": {
+    ...cdev,
+    since: "6.17",
+    rule: "bytes past the struct that the kernel knows must be zero",
+    errno: "E2BIG",
+    source: source("vfio_df_ioctl_bind_iommufd"),
+  },
+  "VFIO-CDEV-BIND-4": {
+    ...cdev,
+    rule: "unknown flags and a negative iommufd are refused",
+    errno: "EINVAL",
+    source: "include/uapi/linux/vfio.h:VFIO_DEVICE_BIND_IOMMUFD",
+  },
+  "VFIO-CDEV-BIND-5": {
+    ...cdev,
+    rule: "only a file of the device's own node can be bound",
+    errno: "EINVAL",
+    source: source("vfio_df_ioctl_bind_iommufd"),
+  },
+  "VFIO-CDEV-BIND-6": {
+    ...cdev,
+    rule: "a file is bound once only",
+    errno: "EINVAL",
+    source: source("vfio_df_ioctl_bind_iommufd"),
+  },
+  "VFIO-CDEV-BIND-7": {
+    ...cdev,
+    since: "6.17",
+    rule: "a token is only taken by a device that has one",
+    errno: "EINVAL",
+    source: source("vfio_df_check_token"),
+  },
+  "VFIO-CDEV-BIND-8": {
+    ...cdev,
+    rule: "the iommufd must be an open descriptor",
+    errno: "EBADF",
+    source: "drivers/iommu/iommufd/main.c:iommufd_ctx_from_fd",
+  },
+  "VFIO-CDEV-BIND-9": {
+    ...cdev,
+    rule: "the iommufd must be one",
+    errno: "EBADFD",
+    source: "drivers/iommu/iommufd/main.c:iommufd_ctx_from_fd",
+  },
+  "VFIO-CDEV-BIND-10": {
+    ...cdev,
+    rule: "out_devid must be writable; otherwise nothing is bound",
+    errno: "EFAULT",
+    source: source("vfio_df_ioctl_bind_iommufd"),
+  },
+  "VFIO-CDEV-BIND-11": {
+    ...cdev,
+    rule: "out_devid brings the device's id in the iommufd, and the file has access from now on",
+    source: "include/uapi/linux/vfio.h:VFIO_DEVICE_BIND_IOMMUFD",
+    observable: "output",
+  },
+  "VFIO-CDEV-BIND-12": {
+    ...cdev,
+    since: "6.17",
+    rule: "the token must be readable",
+    errno: "EFAULT",
+    source: source("vfio_df_check_token"),
+  },
+  "VFIO-CDEV-BIND-13": {
+    ...cdev,
+    since: "6.17",
+    rule: "a token is refused by a physical function that has no use for one",
+    errno: "EINVAL",
+    source: "drivers/vfio/pci/vfio_pci_core.c:vfio_pci_validate_vf_token",
+  },
+  "VFIO-CDEV-ATTACH-1": {
+    ...cdev,
+    rule: "the struct must be readable",
+    errno: "EFAULT",
+    source: source("vfio_df_ioctl_attach_pt"),
+  },
+  "VFIO-CDEV-ATTACH-2": {
+    ...cdev,
+    rule: "argsz must cover the fields that the flags ask for",
+    errno: "EINVAL",
+    source: source("vfio_df_ioctl_attach_pt"),
+  },
+  "VFIO-CDEV-ATTACH-3": {
+    ...cdev,
+    rule: "unknown flags are refused",
+    errno: "EINVAL",
+    source: source("vfio_df_ioctl_attach_pt"),
+  },
+  "VFIO-CDEV-ATTACH-4": {
+    ...cdev,
+    since: "6.15",
+    rule: "a PASID needs a device whose driver takes one",
+    errno: "EOPNOTSUPP",
+    source: source("vfio_df_ioctl_attach_pt"),
+  },
+  "VFIO-CDEV-ATTACH-5": {
+    ...cdev,
+    rule: "pt_id must be writable; otherwise the device stays attached to what it was",
+    errno: "EFAULT",
+    source: source("vfio_df_ioctl_attach_pt"),
+  },
+  "VFIO-CDEV-ATTACH-6": {
+    ...cdev,
+    rule: "pt_id brings the page table that the device really uses; attached again it is moved",
+    source: "include/uapi/linux/vfio.h:VFIO_DEVICE_ATTACH_IOMMUFD_PT",
+    observable: "output",
+  },
+  "VFIO-CDEV-DETACH-1": {
+    ...cdev,
+    rule: "the struct must be readable",
+    errno: "EFAULT",
+    source: source("vfio_df_ioctl_detach_pt"),
+  },
+  "VFIO-CDEV-DETACH-2": {
+    ...cdev,
+    rule: "argsz must cover the fields that the flags ask for",
+    errno: "EINVAL",
+    source: source("vfio_df_ioctl_detach_pt"),
+  },
+  "VFIO-CDEV-DETACH-3": {
+    ...cdev,
+    rule: "unknown flags are refused",
+    errno: "EINVAL",
+    source: source("vfio_df_ioctl_detach_pt"),
+  },
+  "VFIO-CDEV-DETACH-4": {
+    ...cdev,
+    since: "6.15",
+    rule: "a PASID needs a device whose driver takes one",
+    errno: "EOPNOTSUPP",
+    source: source("vfio_df_ioctl_detach_pt"),
+  },
+  "VFIO-CDEV-DETACH-5": {
+    ...cdev,
+    rule: "a device that is not attached is left as it is",
+    source: "include/uapi/linux/vfio.h:VFIO_DEVICE_DETACH_IOMMUFD_PT",
+    observable: "later-call",
+  },
+});
+
+const FLAG_TOKEN = 1;
+const FLAG_PASID = 1;
+
+const Uuid = layout("uuid", {
+  low: field.value64(0x1122_3344_5566_7788n, 0),
+  high: field.value64(0x0102_0304_0506_0708n, 0),
+});
+
+const BindIommufd = layout("vfio_device_bind_iommufd", {
+  argsz: field.argsz(),
+  flags: field.flags({ VFIO_DEVICE_BIND_FLAG_TOKEN: FLAG_TOKEN }),
+  iommufd: field.fd("iommufd"),
+  out_devid: field.out32("devid"),
+  token_uuid_ptr: field.later(field.pointer(Uuid)),
+});
+const BIND_MINSZ = offsetOfEnd(BindIommufd, "out_devid");
+const OUT_DEVID = fieldOf(BindIommufd, "out_devid").offset;
+
+export const bindIommufd = ioctl<DeviceFile>({
+  name: "VFIO_DEVICE_BIND_IOMMUFD",
+  request: vfioRequest(118),
+  argument: { kind: "struct", layout: BindIommufd },
+  on: ["device"],
+  since: "6.6",
+  weight: 3,
+  useful: (_k, file) => file.group === null && !file.accessGranted,
+  *run(k, file, { block, at }): Operation<number> {
+    const userSize = k.deviceCdev.bindHeader(k, block);
+    const flags = block.u32(4);
+    const iommufd = block.s32(8);
+    const known = k.since("6.17") ? FLAG_TOKEN : 0;
+    must(iommufd >= 0 && (flags & ~known) === 0, rule["VFIO-CDEV-BIND-4"]);
+    must(file.group === null, rule["VFIO-CDEV-BIND-5"]);
+
+    const { device } = file;
+    yield* k.group.block(k, device.group);
+    try {
+      using _ = yield* k.lock(device.devSet.lock);
+      must(!file.accessGranted, rule["VFIO-CDEV-BIND-6"]);
+      if (k.since("6.17")) {
+        const tokenBlock = flags & FLAG_TOKEN ? at(userSize >= BindIommufd.size ? block.u64(16) : 0n) : null;
+        k.deviceCdev.checkToken(device, tokenBlock);
+      }
+      const other = k.fds.get(iommufd);
+      must(other !== undefined, rule["VFIO-CDEV-BIND-8"]);
+      must(other instanceof IommufdFile, rule["VFIO-CDEV-BIND-9"]);
+      file.iommufd = other.context;
+      other.context.refs++;
+      try {
+        if (device.openCount === 0) yield* k.deviceCdev.getKvmSafe(k, file);
+        yield* k.vfio.open(k, file);
+        try {
+          block.put(OUT_DEVID, 4, file.devid, rule["VFIO-CDEV-BIND-10"]);
+        } catch (refusal) {
+          yield* k.vfio.close(k, file);
+          file.devid = 0;
+          throw refusal;
+        }
+      } catch (refusal) {
+        // The VM of a device that somebody else has open stays: only what this call took is put back.
+        if (device.openCount === 0) k.vfio.putKvm(k, device);
+        k.iommufd.put(k, other.context);
+        file.iommufd = null;
+        throw refusal;
+      }
+      k.deviceCdev.opened(device);
+      file.accessGranted = true;
+      k.keeps(rule["VFIO-CDEV-BIND-11"]);
+      return 0;
+    } catch (refusal) {
+      yield* k.group.unblock(k, device.group);
+      throw refusal;
+    }
+  },
+});
+
+const AttachPt = layout("vfio_device_attach_iommufd_pt", {
+  argsz: field.argsz(),
+  flags: field.flags({ VFIO_DEVICE_ATTACH_PASID: FLAG_PASID }),
+  pt_id: field.id("ioas", "hwpt"),
+  pasid: field.later(field.value32(1, 0)),
+});
+
+export const attachIommufdPt = ioctl<DeviceFile>({
+  name: "VFIO_DEVICE_ATTACH_IOMMUFD_PT",
+  request: vfioRequest(119),
+  argument: { kind: "struct", layout: AttachPt },
+  on: ["device"],
+  since: "6.6",
+  weight: 2,
+  useful: (_k, file) => file.group === null && file.accessGranted,
+  *run(k, file, { block }): Operation<number> {
+    const minsz = offsetOfEnd(AttachPt, "pt_id");
+    block.copyFrom(minsz, rule["VFIO-CDEV-ATTACH-1"]);
+    k.deviceCdev.checkPasid(k, block, AttachPt.size, {
+      fault: rule["VFIO-CDEV-ATTACH-1"],
+      size: rule["VFIO-CDEV-ATTACH-2"],
+      flags: rule["VFIO-CDEV-ATTACH-3"],
+      unsupported: rule["VFIO-CDEV-ATTACH-4"],
+      minsz,
+      emulated: file.device.emulated,
+    });
+    using _ = yield* k.lock(file.device.devSet.lock);
+    const before = k.vfioIommufd.attachedTo(file.device);
+    const id = yield* k.vfioIommufd.attach(k, file.device, block.u32(8), { at: "field", offset: 8, width: 4 });
+    if (!block.canWrite(minsz)) yield* k.deviceCdev.undoAttach(k, file.device, before);
+    block.put(8, 4, id, rule["VFIO-CDEV-ATTACH-5"]);
+    k.keeps(rule["VFIO-CDEV-ATTACH-6"]);
+    return 0;
+  },
+});
+
+const DetachPt = layout("vfio_device_detach_iommufd_pt", {
+  argsz: field.argsz(),
+  flags: field.flags({ VFIO_DEVICE_DETACH_PASID: FLAG_PASID }),
+  pasid: field.later(field.value32(1, 0)),
+});
+
+export const detachIommufdPt = ioctl<DeviceFile>({
+  name: "VFIO_DEVICE_DETACH_IOMMUFD_PT",
+  request: vfioRequest(120),
+  argument: { kind: "struct", layout: DetachPt },
+  on: ["device"],
+  since: "6.6",
+  useful: (_k, file) => file.group === null && file.accessGranted,
+  *run(k, file, { block }): Operation<number> {
+    const minsz = offsetOfEnd(DetachPt, "flags");
+    block.copyFrom(minsz, rule["VFIO-CDEV-DETACH-1"]);
+    k.deviceCdev.checkPasid(k, block, DetachPt.size, {
+      fault: rule["VFIO-CDEV-DETACH-1"],
+      size: rule["VFIO-CDEV-DETACH-2"],
+      flags: rule["VFIO-CDEV-DETACH-3"],
+      unsupported: rule["VFIO-CDEV-DETACH-4"],
+      minsz,
+      emulated: file.device.emulated,
+    });
+    using _ = yield* k.lock(file.device.devSet.lock);
+    yield* k.vfioIommufd.detach(k, file.device);
+    k.keeps(rule["VFIO-CDEV-DETACH-5"]);
+    return 0;
+  },
+});
+
+interface PasidChecks {
+  readonly fault: Clause;
+  readonly size: Clause;
+  readonly flags: Clause;
+  readonly unsupported: Clause;
+  /** Bytes up to and without pasid. */
+  readonly minsz: number;
+  readonly emulated: boolean;
+}
+
+export const steps = {
+  /** vfio_device_fops_cdev_open */
+  open(k: Kernel, device: VfioDevice, mode: number): DeviceFile {
+    device.registrations++;
+    k.keeps(rule["VFIO-CDEV-OPEN-1"]);
+    return new DeviceFile(device, null, mode);
+  },
+
+  /** What BIND checks of the struct as a whole; gives the size that the caller knows. 6.17 brought copy_struct_from_user. */
+  bindHeader(k: Kernel, block: UserBlock): number {
+    if (!k.since("6.17")) {
+      block.copyFrom(BIND_MINSZ, rule["VFIO-CDEV-BIND-1"]);
+      must(block.u32(0) >= BIND_MINSZ, rule["VFIO-CDEV-BIND-2"]);
+      return BIND_MINSZ;
+    }
+    block.copyFrom(4, rule["VFIO-CDEV-BIND-1"]);
+    const userSize = block.u32(0);
+    must(userSize >= BIND_MINSZ, rule["VFIO-CDEV-BIND-2"]);
+    checkZeroTail(block, BindIommufd.size, userSize, rule["VFIO-CDEV-BIND-1"], rule["VFIO-CDEV-BIND-3"]);
+    block.copyFrom(Math.min(userSize, BindIommufd.size), rule["VFIO-CDEV-BIND-1"]);
+    return userSize;
+  },
+
+  /** vfio_df_check_token, for devices that are no virtual functions. */
+  checkToken(device: VfioDevice, token: UserBlock | null): void {
+    if (!token) return;
+    must(!device.emulated, rule["VFIO-CDEV-BIND-7"]);
+    token.copyFrom(Uuid.size, rule["VFIO-CDEV-BIND-12"]);
+    refuse(rule["VFIO-CDEV-BIND-13"]);
+  },
+
+  /** vfio_df_get_kvm_safe */
+  *getKvmSafe(k: Kernel, file: DeviceFile): Operation<void> {
+    using _ = yield* k.lock(file.kvmRefLock);
+    k.vfio.getKvm(k, file.device, file.kvm);
+  },
+
+  /** The device is in use through its node from now on. */
+  opened(device: VfioDevice): void {
+    device.cdevOpened = true;
+  },
+
+  /** vfio_df_unbind_iommufd */
+  *unbind(k: Kernel, file: DeviceFile): Operation<void> {
+    if (!file.accessGranted) return;
+    const { device } = file;
+    {
+      using _ = yield* k.lock(device.devSet.lock);
+      yield* k.vfio.close(k, file);
+      k.vfio.putKvm(k, device);
+      if (file.iommufd) k.iommufd.put(k, file.iommufd);
+      device.cdevOpened = false;
+    }
+    yield* k.group.unblock(k, device.group);
+  },
+
+  /** What ATTACH and DETACH share: argsz, flags, and the PASID that came with 6.15. */
+  checkPasid(k: Kernel, block: UserBlock, size: number, check: PasidChecks): void {
+    must(block.u32(0) >= check.minsz, check.size);
+    const flags = block.u32(4);
+    must((flags & ~(k.since("6.15") ? FLAG_PASID : 0)) === 0, check.flags);
+    if (!(flags & FLAG_PASID)) return;
+    must(!check.emulated, check.unsupported);
+    must(block.u32(0) >= size, check.size);
+    block.copyFrom(size, check.fault);
+    throw new Unmodelled("attaching a PASID");
+  },
+
+  /** ATTACH could not tell the caller what it did: the device goes back to what it was attached to. */
+  *undoAttach(k: Kernel, device: VfioDevice, before: number | null): Operation<never> {
+    if (before === null) yield* k.vfioIommufd.detach(k, device);
+    else yield* k.vfioIommufd.attach(k, device, before, null);
+    return refuse(rule["VFIO-CDEV-ATTACH-5"]);
+  },
+};

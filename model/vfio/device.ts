@@ -1,0 +1,112 @@
+/** VFIO devices, their sets, and the files through which they are used. Beside drivers/vfio/vfio.h and include/linux/vfio.h. */
+import type { Access, IommufdContext, IommufdDevice } from "../iommufd/objects.ts";
+import { type Argument, type Ioctl } from "../kernel/ioctl.ts";
+import { File } from "../kernel/file.ts";
+import type { Kernel } from "../kernel/kernel.ts";
+import { Lock, LockClass } from "../kernel/lock.ts";
+import type { Operation } from "../kernel/operation.ts";
+import type { Vm } from "../kvm/kvm.ts";
+import type { Mdev } from "../mdev/mdev.ts";
+import type { PciFunction } from "../pci/function.ts";
+import type { VfioGroup } from "./group.ts";
+
+const devSetLock = new LockClass("dev_set->lock");
+const kvmRefLock = new LockClass("df->kvm_ref_lock");
+
+/** Devices that are reset together: a PCI bus or slot, or a device alone. */
+export class DeviceSet {
+  readonly devices: VfioDevice[] = [];
+  readonly lock = new Lock(devSetLock);
+
+  /** vfio_device_set_open_count */
+  openCount(): number {
+    let count = 0;
+    for (const device of this.devices) count += device.openCount;
+    return count;
+  }
+}
+
+/** What a bus driver brings: vfio-pci, mtty, mdpy. */
+export interface VfioDeviceOps {
+  readonly name: string;
+  /** Answers every command that the core does not. */
+  ioctl(k: Kernel, file: DeviceFile, ioctl: Ioctl, arg: Argument): Operation<number>;
+  readonly mmap: boolean;
+}
+
+/** What stands behind a VFIO device. */
+export type Backing =
+  | { readonly kind: "pci"; readonly function: PciFunction }
+  | { readonly kind: "mdev"; readonly mdev: Mdev };
+
+export class VfioDevice {
+  /** dev_name(): PCI address or UUID. */
+  readonly name: string;
+  readonly ops: VfioDeviceOps;
+  readonly backing: Backing;
+  readonly group: VfioGroup;
+  readonly devSet: DeviceSet;
+  openCount = 0;
+  cdevOpened = false;
+  /** Files that keep the device registered. */
+  registrations = 0;
+  registered = true;
+  iommufdDevice: IommufdDevice | null = null;
+  iommufdAccess: Access | null = null;
+  iommufdAttached = false;
+  /** The VM whose reference the open device holds. */
+  kvm: Vm | null = null;
+
+  constructor(name: string, ops: VfioDeviceOps, backing: Backing, group: VfioGroup, devSet: DeviceSet) {
+    this.name = name;
+    this.ops = ops;
+    this.backing = backing;
+    this.group = group;
+    this.devSet = devSet;
+    devSet.devices.push(this);
+  }
+
+  get emulated(): boolean {
+    return this.backing.kind === "mdev";
+  }
+}
+
+/** An open device: struct vfio_device_file. */
+export class DeviceFile extends File {
+  readonly kind = "device";
+  readonly device: VfioDevice;
+  /** Set when the file came from a group, null when it came from the device's own node. */
+  readonly group: VfioGroup | null;
+  accessGranted = false;
+  iommufd: IommufdContext | null = null;
+  devid = 0;
+  /** The VM that kvm-vfio recorded in this file; not counted. */
+  kvm: Vm | null = null;
+  readonly kvmRefLock = new Lock(kvmRefLock);
+
+  constructor(device: VfioDevice, group: VfioGroup | null, mode: number) {
+    super(mode);
+    this.device = device;
+    this.group = group;
+  }
+
+  override ioctl(k: Kernel, ioctl: Ioctl, arg: Argument): Operation<number> {
+    return k.vfio.deviceIoctl(k, this, ioctl, arg);
+  }
+
+  override release(k: Kernel): Operation<void> {
+    return k.vfio.release(k, this);
+  }
+
+  override read(k: Kernel, _count: number): Operation<number> {
+    return k.vfio.access(k, this);
+  }
+
+  override write(k: Kernel, _count: number): Operation<number> {
+    return k.vfio.access(k, this);
+  }
+
+  override mmap(k: Kernel): Operation<number> {
+    return k.vfio.mmap(k, this);
+  }
+}

@@ -1,0 +1,59 @@
+/** How VFIO devices use an iommufd: physical ones as devices, emulated ones as accesses. Beside drivers/vfio/iommufd.c. */
+import type { IommufdContext } from "../iommufd/objects.ts";
+import type { ChoiceSite, Kernel } from "../kernel/kernel.ts";
+import type { Operation } from "../kernel/operation.ts";
+import type { VfioDevice } from "./device.ts";
+
+/** Where BIND returns the device's id. GET_DEVICE_FD returns none, and is told so by a null site. */
+const OUT_DEVID: ChoiceSite = { at: "field", offset: 12, width: 4 };
+
+export const steps = {
+  /** vfio_df_iommufd_bind: the device's id in the context. */
+  *bind(k: Kernel, device: VfioDevice, context: IommufdContext, site: ChoiceSite | null = OUT_DEVID): Operation<number> {
+    if (device.backing.kind === "pci") {
+      device.iommufdDevice = yield* k.iommufdDevice.bindDevice(k, context, device.backing.function, site);
+      return device.iommufdDevice.id;
+    }
+    device.iommufdAccess = yield* k.iommufdDevice.createAccess(k, context, site);
+    return device.iommufdAccess.id;
+  },
+
+  /** vfio_iommufd_physical_unbind and vfio_iommufd_emulated_unbind */
+  *unbind(k: Kernel, device: VfioDevice): Operation<void> {
+    yield* k.vfioIommufd.detach(k, device);
+    if (device.iommufdDevice) yield* k.iommufdDevice.unbindDevice(k, device.iommufdDevice);
+    if (device.iommufdAccess) yield* k.iommufdDevice.destroyAccess(k, device.iommufdAccess);
+    device.iommufdDevice = null;
+    device.iommufdAccess = null;
+  },
+
+  /** vfio_iommufd_physical_attach_ioas and vfio_iommufd_emulated_attach_ioas: the id of what it is attached to now. */
+  *attach(k: Kernel, device: VfioDevice, ptId: number, site: ChoiceSite | null): Operation<number> {
+    let id = ptId;
+    if (device.iommufdDevice) {
+      id = device.iommufdAttached
+        ? yield* k.iommufdDevice.replaceDevice(k, device.iommufdDevice, ptId, site)
+        : yield* k.iommufdDevice.attachDevice(k, device.iommufdDevice, ptId, site);
+    } else if (device.iommufdAccess) {
+      if (device.iommufdAttached) yield* k.iommufdDevice.replaceAccess(k, device.iommufdAccess, ptId);
+      else yield* k.iommufdDevice.attachAccess(k, device.iommufdAccess, ptId);
+    }
+    device.iommufdAttached = true;
+    return id;
+  },
+
+  /** vfio_iommufd_physical_detach_ioas and vfio_iommufd_emulated_detach_ioas */
+  *detach(k: Kernel, device: VfioDevice): Operation<void> {
+    if (!device.iommufdAttached) return;
+    if (device.iommufdDevice) yield* k.iommufdDevice.detachDevice(k, device.iommufdDevice);
+    else if (device.iommufdAccess) yield* k.iommufdDevice.detachAccess(k, device.iommufdAccess);
+    device.iommufdAttached = false;
+  },
+
+  /** What a device is attached to, as an id that attaching again would take; null when it is not. */
+  attachedTo(device: VfioDevice): number | null {
+    if (!device.iommufdAttached) return null;
+    if (device.iommufdAccess) return device.iommufdAccess.ioas?.id ?? null;
+    return device.iommufdDevice?.igroup.hwpt?.ioas.id ?? null;
+  },
+};

@@ -1,0 +1,179 @@
+/** The VFIO core: opening and closing devices, and the device file's own dispatch. Beside drivers/vfio/vfio_main.c. */
+import { type Clause, clauses, must } from "../kernel/clause.ts";
+import type { Argument, Ioctl } from "../kernel/ioctl.ts";
+import type { Kernel } from "../kernel/kernel.ts";
+import { Blocked, type Operation, Unmodelled } from "../kernel/operation.ts";
+import type { Vm } from "../kvm/kvm.ts";
+import type { IommuGroup } from "../iommu/group.ts";
+import { attachIommufdPt, bindIommufd, detachIommufdPt } from "./device-cdev.ts";
+import { type DeviceFile, DeviceSet, type Backing, VfioDevice, type VfioDeviceOps } from "./device.ts";
+import { type GroupType, rule as groupRule, VfioGroup } from "./group.ts";
+
+const source = (name: string) => `drivers/vfio/vfio_main.c:${name}`;
+
+export const rule = clauses({
+  "VFIO-DEV-GATE-1": {
+    rule: "until access is granted every command but VFIO_DEVICE_BIND_IOMMUFD is refused, whatever its argument",
+    errno: "EINVAL",
+    source: source("vfio_device_fops_unl_ioctl"),
+    since: "6.6",
+  },
+  "VFIO-DEV-GATE-2": {
+    rule: "until access is granted the device can't be read or written",
+    errno: "EINVAL",
+    source: source("vfio_device_fops_read"),
+    since: "6.6",
+  },
+  "VFIO-DEV-GATE-3": {
+    rule: "until access is granted the device can't be mapped",
+    errno: "EINVAL",
+    source: source("vfio_device_fops_mmap"),
+    since: "6.6",
+  },
+  "VFIO-DEV-OPEN-1": {
+    rule: "a device that is open, in whatever way, can't be bound through its node",
+    errno: "EINVAL",
+    source: source("vfio_df_open"),
+    since: "6.6",
+  },
+  "VFIO-DEV-MMAP-1": {
+    rule: "a device whose driver maps nothing refuses to be mapped",
+    errno: "EINVAL",
+    source: source("vfio_device_fops_mmap"),
+  },
+});
+
+export const steps = {
+  /** Registers a device with its group: __vfio_register_dev. */
+  register(
+    k: Kernel,
+    name: string,
+    ops: VfioDeviceOps,
+    backing: Backing,
+    iommuGroup: IommuGroup,
+    type: GroupType,
+    devSet: DeviceSet = new DeviceSet(),
+  ): VfioDevice {
+    const group = k.vfio.groupOf(k, iommuGroup) ?? new VfioGroup(iommuGroup, type);
+    group.drivers++;
+    const device = new VfioDevice(name, ops, backing, group, devSet);
+    group.devices.push(device);
+    return device;
+  },
+
+  /** vfio_group_find_from_iommu: the group that some registered device already made. */
+  groupOf(k: Kernel, iommuGroup: IommuGroup): VfioGroup | undefined {
+    for (const pciFunction of k.functions) {
+      if (pciFunction.vfio && pciFunction.group === iommuGroup) return pciFunction.vfio.group;
+    }
+    return undefined;
+  },
+
+  /** vfio_unregister_group_dev: waits until nobody has the device open any more. */
+  *unregister(k: Kernel, device: VfioDevice): Operation<void> {
+    if (device.registrations > 0) throw new Blocked(`the last file of ${device.name} to be closed`);
+    {
+      using _ = yield* k.lock(device.group.deviceLock);
+      device.group.devices.splice(device.group.devices.indexOf(device), 1);
+    }
+    device.registered = false;
+    yield* k.group.removeDevice(k, device.group);
+    using _ = yield* k.lock(device.devSet.lock);
+    device.devSet.devices.splice(device.devSet.devices.indexOf(device), 1);
+  },
+
+  /** vfio_df_open */
+  *open(k: Kernel, file: DeviceFile): Operation<void> {
+    const { device } = file;
+    must(device.openCount === 0 || file.group !== null, rule["VFIO-DEV-OPEN-1"]);
+    device.openCount++;
+    if (device.openCount > 1) return;
+    try {
+      yield* k.vfio.firstOpen(k, file);
+    } catch (refusal) {
+      device.openCount--;
+      throw refusal;
+    }
+  },
+
+  /** vfio_df_device_first_open */
+  *firstOpen(k: Kernel, file: DeviceFile): Operation<void> {
+    if (file.iommufd) {
+      // A group's open returns no id to user space.
+      file.devid = yield* k.vfioIommufd.bind(k, file.device, file.iommufd, file.group ? null : undefined);
+      return;
+    }
+    const { group } = file.device;
+    must(group.container !== null && group.container.iommu !== null, groupRule["VFIO-GROUP-GETFD-4"]);
+    k.group.useContainer(group);
+    using _ = yield* k.lock(group.container.iommu.lock);
+  },
+
+  /** vfio_df_close */
+  *close(k: Kernel, file: DeviceFile): Operation<void> {
+    if (file.device.openCount === 1) yield* k.vfio.lastClose(k, file);
+    file.device.openCount--;
+  },
+
+  /**
+   * vfio_df_device_last_close: undoes what the first open did, whichever file is the last to be closed. A group may have
+   * got a container in place of its iommufd meanwhile.
+   */
+  *lastClose(k: Kernel, file: DeviceFile): Operation<void> {
+    const { device } = file;
+    if (device.iommufdDevice || device.iommufdAccess) yield* k.vfioIommufd.unbind(k, device);
+    else k.group.unuseContainer(k, device.group);
+  },
+
+  /** vfio_device_get_kvm_safe: the open device keeps the VM that was recorded for it. */
+  getKvm(_k: Kernel, device: VfioDevice, vm: Vm | null): void {
+    if (!vm || vm.refs === 0) return;
+    vm.refs++;
+    device.kvm = vm;
+  },
+
+  /** vfio_device_put_kvm */
+  putKvm(k: Kernel, device: VfioDevice): void {
+    if (!device.kvm) return;
+    k.kvm.put(k, device.kvm);
+    device.kvm = null;
+  },
+
+  /** vfio_device_fops_release */
+  *release(k: Kernel, file: DeviceFile): Operation<void> {
+    if (file.group) yield* k.group.closeDevice(k, file);
+    else yield* k.deviceCdev.unbind(k, file);
+    file.device.registrations--;
+  },
+
+  /** vfio_device_fops_unl_ioctl */
+  *deviceIoctl(k: Kernel, file: DeviceFile, command: Ioctl, arg: Argument): Operation<number> {
+    if (k.since("6.6")) {
+      if (command.request === bindIommufd.request) return yield* bindIommufd.run(k, file, arg);
+      k.vfio.gate(k, file, rule["VFIO-DEV-GATE-1"]);
+      if (!file.group) {
+        if (command.request === attachIommufdPt.request) return yield* attachIommufdPt.run(k, file, arg);
+        if (command.request === detachIommufdPt.request) return yield* detachIommufdPt.run(k, file, arg);
+      }
+    }
+    return yield* file.device.ops.ioctl(k, file, command, arg);
+  },
+
+  /** Nothing but BIND passes before the device is opened for this file. */
+  gate(_k: Kernel, file: DeviceFile, refusedBy: Clause): void {
+    must(file.accessGranted, refusedBy);
+  },
+
+  /** vfio_device_fops_read and _write */
+  *access(k: Kernel, file: DeviceFile): Operation<number> {
+    k.vfio.gate(k, file, rule["VFIO-DEV-GATE-2"]);
+    throw new Unmodelled("reading and writing a device's regions");
+  },
+
+  /** vfio_device_fops_mmap */
+  *mmap(k: Kernel, file: DeviceFile): Operation<number> {
+    k.vfio.gate(k, file, rule["VFIO-DEV-GATE-3"]);
+    must(file.device.ops.mmap, rule["VFIO-DEV-MMAP-1"]);
+    throw new Unmodelled("mapping a device's regions");
+  },
+};

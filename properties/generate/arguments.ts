@@ -1,0 +1,177 @@
+/**
+ * Arguments for ioctls, made from what the fields of their layouts mean. Mostly right; a share of them wrong on purpose,
+ * one thing at a time, because the first wrong thing hides the others.
+ */
+import { MEMORY } from "../../model/kernel/memory-map.ts";
+import type { FieldValue, Place, StructArgument } from "../../model/program.ts";
+import type { Layout, Meaning } from "../../model/uapi/layout.ts";
+import { type Dice, oneIn, pick } from "./dice.ts";
+import type { Handles } from "./handles.ts";
+
+const PAGE = 4096;
+
+/** Lengths in pages that programs mostly map. */
+const PAGES = [1, 1, 2, 4, 16];
+/** Where they mostly map, in pages; few enough that ranges meet. */
+const IOVA_PAGES = [0, 1, 2, 4, 8, 16, 0x100, 0x8000, 0xfee00];
+const U64_MAX = 0xffff_ffff_ffff_ffffn;
+
+/** A struct with every field as its meaning wants it. */
+export function rightStruct(dice: Dice, layout: Layout, handles: Handles, owner: object | null): StructArgument {
+  const fields: Record<string, FieldValue> = {};
+  for (const field of layout.fields) {
+    const value = rightValue(dice, field.meaning, layout, handles, owner);
+    if (value !== 0) fields[field.name] = value;
+  }
+  const { trailing } = layout;
+  if (trailing) {
+    const count = dice.roll(4);
+    const elements = [];
+    for (let i = 0; i < count; i++) {
+      const value = rightValue(dice, trailing.meaning, layout, handles, owner);
+      elements.push(typeof value === "string" || typeof value === "number" ? value : 0);
+    }
+    fields[trailing.name] = elements;
+    fields[trailing.count] = count;
+    if (typeof fields["argsz"] === "number") fields["argsz"] = layout.size + count * trailing.width;
+  }
+  return { fields };
+}
+
+function rightValue(
+  dice: Dice,
+  meaning: Meaning,
+  layout: Layout,
+  handles: Handles,
+  owner: object | null,
+): Exclude<FieldValue, readonly unknown[]> {
+  switch (meaning.kind) {
+    case "argsz":
+      return layout.size;
+    case "flags": {
+      const bits = Object.values(meaning.bits);
+      if (bits.length === 0) return 0;
+      let flags = 0;
+      for (const bit of bits) if (oneIn(dice, 2)) flags |= bit;
+      return flags >>> 0;
+    }
+    case "value":
+      // The plain one half of the time.
+      return oneIn(dice, 2) ? (meaning.values[0] ?? 0) : pick(dice, meaning.values);
+    case "fd":
+      return handles.ofKind(dice, meaning.of)?.handle ?? -1;
+    case "id":
+      return handles.id(dice, meaning.of, owner) ?? 1;
+    case "iova": {
+      const named = oneIn(dice, 3) ? handles.id(dice, ["iova"], owner) : undefined;
+      return named ?? pick(dice, IOVA_PAGES) * PAGE;
+    }
+    case "length":
+      return pick(dice, PAGES) * PAGE;
+    case "user-address":
+      return MEMORY.user + BigInt(dice.roll(64) * PAGE);
+    case "pointer":
+      return rightStruct(dice, meaning.to, handles, owner);
+    case "reserved":
+    case "out":
+      return 0;
+  }
+}
+
+/** The struct with one thing about it wrong. */
+export function spoil(dice: Dice, layout: Layout, right: StructArgument, handles: Handles): StructArgument {
+  switch (dice.roll(4)) {
+    case 0:
+      return { ...right, place: badPlace(dice, layout) };
+    case 1:
+      return badSize(dice, layout, right);
+    default:
+      return badField(dice, layout, right, handles);
+  }
+}
+
+/** A place where the struct can't be read, can't be written, or ends too early. */
+export function badPlace(dice: Dice, layout: Layout): Place {
+  switch (dice.roll(5)) {
+    case 0:
+      return "null";
+    case 1:
+      return "unmapped";
+    case 2:
+    case 3:
+      return "readonly";
+    default:
+      return dice.roll(layout.size);
+  }
+}
+
+/** One short, one long, much too long with a tail that is zero or not, or nothing at all. */
+function badSize(dice: Dice, layout: Layout, right: StructArgument): StructArgument {
+  const sized = layout.fields.find((field) => field.meaning.kind === "argsz");
+  if (!sized) return { ...right, place: badPlace(dice, layout) };
+  const withSize = (size: number, tail?: readonly number[]): StructArgument => {
+    const fields = { ...right.fields, [sized.name]: size };
+    return tail ? { ...right, fields, tail } : { ...right, fields };
+  };
+  switch (dice.roll(6)) {
+    case 0:
+      return withSize(0);
+    case 1:
+      return withSize(layout.size - 1);
+    case 2: {
+      const optional = layout.fields.find((field) => field.optional);
+      return withSize(optional ? optional.offset : layout.size - 4);
+    }
+    case 3:
+      return withSize(layout.size + 8, [0, 0, 0, 0, 0, 0, 0, 0]);
+    case 4:
+      return withSize(layout.size + 8, [0, 0, 0, 0, 0, 0, 0, 1]);
+    default:
+      return withSize(layout.size + 1, [dice.roll(2)]);
+  }
+}
+
+function badField(dice: Dice, layout: Layout, right: StructArgument, handles: Handles): StructArgument {
+  const field = pick(dice, layout.fields);
+  const value = badValue(dice, field.meaning, field.width, right.fields[field.name], handles);
+  return { ...right, fields: { ...right.fields, [field.name]: value } };
+}
+
+function badValue(dice: Dice, meaning: Meaning, width: number, value: FieldValue | undefined, handles: Handles): FieldValue {
+  switch (meaning.kind) {
+    case "argsz":
+      return dice.roll(64);
+    case "flags": {
+      const flags = typeof value === "number" ? value : 0;
+      return (flags ^ (1 << dice.roll(32))) >>> 0;
+    }
+    case "fd":
+      switch (dice.roll(4)) {
+        case 0:
+          return -1;
+        case 1:
+          return 900;
+        case 2:
+          return handles.closed.length > 0 ? pick(dice, handles.closed) : -1;
+        default:
+          return handles.files.length > 0 ? pick(dice, handles.files).handle : -1;
+      }
+    case "id":
+      return handles.named.length > 0 && oneIn(dice, 2) ? pick(dice, handles.named).handle : pick(dice, [0, 77, 0x7fffffff]);
+    case "iova":
+    case "length":
+    case "user-address":
+      return pick(dice, [0, 1, PAGE - 1, PAGE + 1, U64_MAX, U64_MAX - 1n, U64_MAX - BigInt(PAGE - 1), 1n << 48n, 1n << 63n]);
+    case "pointer":
+      if (typeof value === "object" && "fields" in value) {
+        return oneIn(dice, 2)
+          ? { ...value, place: pick(dice, ["null", "unmapped", "readonly"] as const) }
+          : badField(dice, meaning.to, { fields: value.fields }, handles);
+      }
+      return 0;
+    case "value":
+    case "reserved":
+    case "out":
+      return width === 8 ? pick(dice, [1, U64_MAX]) : pick(dice, [1, 2, 0x8000_0000, 0xffff_ffff]);
+  }
+}

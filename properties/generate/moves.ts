@@ -1,0 +1,310 @@
+/** Single calls: given the state of the model, one that mostly makes sense now. */
+import { IommufdFile } from "../../model/iommufd/main.ts";
+import { allIoctls, type Ioctl } from "../../model/kernel/ioctl.ts";
+import type { Machine } from "../../model/machine.ts";
+import type { Attribute, Call, IoctlArgument, Node, Probe } from "../../model/program.ts";
+import type { File } from "../../model/kernel/file.ts";
+import { versionNumber } from "../../model/uapi/version.ts";
+import { DeviceFile } from "../../model/vfio/device.ts";
+import { rightStruct, spoil } from "./arguments.ts";
+import { type Dice, oneIn, pick } from "./dice.ts";
+import type { Handles } from "./handles.ts";
+
+/** What a generator is asked to dwell on: devices, and how often each kind of call comes. */
+export interface Focus {
+  /** Names of devices that programs use, functions and mdevs. */
+  readonly devices: readonly string[];
+  /** Relative weights of the kinds of call. */
+  readonly weights: Readonly<Record<MoveKind, number>>;
+  /** Ioctls to leave out or to take more often than their own weight says. */
+  readonly ioctls?: Readonly<Record<string, number>>;
+  /** One call in so many is wrong on purpose. */
+  readonly wrongOneIn: number;
+}
+
+export type MoveKind = "open" | "ioctl" | "close" | "dup" | "io" | "mdev" | "binding" | "probe";
+
+const IOCTLS = [...allIoctls()];
+
+/** Everything that making a call needs to know. */
+export interface Situation {
+  readonly machine: Machine;
+  readonly handles: Handles;
+  readonly dice: Dice;
+  readonly focus: Focus;
+}
+
+/** A call of that kind, or undefined when there is none to make now. */
+export function makeCall(kind: MoveKind, on: Situation): Call | undefined {
+  switch (kind) {
+    case "open":
+      return open(on);
+    case "ioctl":
+      return ioctl(on);
+    case "close":
+      return close(on);
+    case "dup":
+      return dup(on);
+    case "io":
+      return io(on);
+    case "mdev":
+      return mdev(on);
+    case "binding":
+      return binding(on);
+    case "probe":
+      return { op: "probe", probe: probe(on) };
+  }
+}
+
+function open({ dice, focus, handles, machine }: Situation): Call {
+  if (oneIn(dice, 12)) return { op: "eventfd", as: handles.fresh("eventfd") };
+  const node = pickNode(dice, focus, machine);
+  const call = { op: "open", node, as: handles.fresh(fileKind(node)) } as const;
+  return oneIn(dice, 16) ? { ...call, flags: dice.roll(2) } : call;
+}
+
+function pickNode(dice: Dice, { devices }: Focus, { k }: Machine): Node {
+  const device = pick(dice, devices);
+  switch (dice.roll(8)) {
+    case 0:
+      return { kind: "container" };
+    case 1:
+      return { kind: k.has("IOMMUFD") ? "iommufd" : "container" };
+    case 2:
+      return { kind: k.topology.kvm ? "kvm" : "container" };
+    case 3:
+    case 4:
+      return { kind: "group", device };
+    default:
+      return { kind: k.has("VFIO_DEVICE_CDEV") ? "cdev" : "group", device };
+  }
+}
+
+/** What a handle for a node's file is called. */
+export function fileKind(node: Node): string {
+  return node.kind === "cdev" ? "device" : node.kind;
+}
+
+function ioctl(on: Situation): Call | undefined {
+  const { dice, handles, machine } = on;
+  const wrong = oneIn(dice, on.focus.wrongOneIn);
+  if (handles.files.length === 0) return undefined;
+  if (wrong && oneIn(dice, 6)) return strayIoctl(on);
+  // Some throws to find one that is useful now; the last is taken as it comes.
+  for (let tries = 0; tries < 6; tries++) {
+    const command = pickIoctl(on);
+    if (!command) return undefined;
+    const target = handles.ofKind(dice, command.on);
+    if (!target) continue;
+    if (tries < 5 && command.useful && !wrong && !command.useful(machine.k, target.file) && !oneIn(dice, 8)) continue;
+    return ioctlCall(on, command, target, wrong);
+  }
+  return undefined;
+}
+
+/** Any command on any file, or on a descriptor that is none. */
+function strayIoctl(on: Situation): Call | undefined {
+  const { dice, handles } = on;
+  const command = pick(dice, IOCTLS);
+  const stray = dice.roll(4);
+  if (stray === 0 || handles.files.length === 0) {
+    const fd = handles.closed.length > 0 && oneIn(dice, 2) ? pick(dice, handles.closed) : pick(dice, [-1, 900]);
+    return { op: "ioctl", fd, request: command.name, arg: argument(on, command, null, false) };
+  }
+  return ioctlCall(on, command, pick(dice, handles.files), false);
+}
+
+/** Kinds that some open file has decide which ioctls can be made at all. */
+function pickIoctl({ dice, handles, machine, focus }: Situation): Ioctl | undefined {
+  let total = 0;
+  const weigh = (command: Ioctl): number => {
+    if (command.since && machine.k.version < versionNumber(command.since)) return 0;
+    if (!command.on.some((kind) => handles.has(kind))) return 0;
+    return Math.round(16 * (focus.ioctls?.[command.name] ?? command.weight ?? 1));
+  };
+  for (const command of IOCTLS) total += weigh(command);
+  if (total === 0) return undefined;
+  let nth = dice.roll(total);
+  for (const command of IOCTLS) {
+    nth -= weigh(command);
+    if (nth < 0) return command;
+  }
+  return undefined;
+}
+
+/** An ioctl on a file, with handles for what it may bring. */
+export function ioctlCall(
+  on: Situation,
+  command: Ioctl,
+  target: { readonly handle: string; readonly file: File },
+  wrong: boolean,
+): Call {
+  const arg = argument(on, command, target.file, wrong);
+  const call = { op: "ioctl", fd: target.handle, request: command.name, arg } as const;
+  if (command.returns) return { ...call, as: on.handles.fresh(command.returns) };
+  const binds = bindings(command, on.handles);
+  return binds ? { ...call, binds } : call;
+}
+
+/** Handles for the ids and addresses that the struct's fields bring back. */
+function bindings(command: Ioctl, handles: Handles): Record<string, string> | undefined {
+  if (command.argument.kind !== "struct") return undefined;
+  let binds: Record<string, string> | undefined;
+  for (const field of command.argument.layout.fields) {
+    const kind = boundKind(command, field.name, field.meaning);
+    if (!kind) continue;
+    binds ??= {};
+    binds[field.name] = handles.fresh(kind);
+  }
+  return binds;
+}
+
+function boundKind(command: Ioctl, name: string, meaning: { kind: string; handle?: string }): string | undefined {
+  if (meaning.kind === "out") return meaning.handle;
+  if (meaning.kind === "iova" && command.name === "IOMMU_IOAS_MAP") return "iova";
+  if (name === "pt_id") return "hwpt";
+  return undefined;
+}
+
+function argument(on: Situation, command: Ioctl, file: File | null, wrong: boolean): IoctlArgument {
+  const { dice, handles } = on;
+  const shape = command.argument;
+  switch (shape.kind) {
+    case "struct": {
+      const right = rightStruct(dice, shape.layout, handles, contextOf(file));
+      return { kind: "struct", struct: wrong ? spoil(dice, shape.layout, right, handles) : right };
+    }
+    case "value":
+      return { kind: "value", value: wrong || oneIn(dice, 4) ? pick(dice, shape.values) : (shape.values[0] ?? 0) };
+    case "none":
+      return { kind: "value", value: wrong ? dice.roll(4096) : 0 };
+    case "name":
+      return deviceName(on, file, wrong);
+  }
+}
+
+/** The iommufd whose ids a call on this file is about. */
+function contextOf(file: File | null): object | null {
+  if (file instanceof IommufdFile) return file.context;
+  if (file instanceof DeviceFile) return file.iommufd;
+  return null;
+}
+
+function deviceName({ dice, focus, machine }: Situation, file: File | null, wrong: boolean): IoctlArgument {
+  if (wrong) {
+    switch (dice.roll(4)) {
+      case 0:
+        return { kind: "name", text: "no such device" };
+      case 1:
+        return { kind: "name", text: "" };
+      case 2:
+        return { kind: "name", device: pick(dice, focus.devices), place: pick(dice, ["null", "unmapped", 3] as const) };
+    }
+    return { kind: "name", device: pick(dice, focus.devices) };
+  }
+  // A device of this very group, where the group has one.
+  const own = focus.devices.filter((name) => {
+    const node = machine.k.functions.find((candidate) => candidate.spec.name === name)?.vfio;
+    const vfio = node ?? machine.k.mdevs.find((candidate) => candidate.name === name)?.vfio;
+    return vfio && file?.kind === "group" && "group" in file && vfio.group === file.group;
+  });
+  return { kind: "name", device: pick(dice, own.length > 0 ? own : focus.devices) };
+}
+
+function close({ dice, handles }: Situation): Call | undefined {
+  if (oneIn(dice, 24)) return { op: "close", fd: handles.closed.length > 0 ? pick(dice, handles.closed) : -1 };
+  if (handles.files.length === 0) return undefined;
+  return { op: "close", fd: pick(dice, handles.files).handle };
+}
+
+function dup({ dice, handles }: Situation): Call | undefined {
+  if (handles.files.length === 0) return undefined;
+  const { handle, file } = pick(dice, handles.files);
+  return { op: "dup", fd: handle, as: handles.fresh(file.kind) };
+}
+
+/** Reads, writes and mappings: of files that have none, and of devices before access is granted. */
+function io({ dice, handles }: Situation): Call | undefined {
+  if (handles.files.length === 0) return undefined;
+  const fd = oneIn(dice, 12) ? -1 : pick(dice, handles.files).handle;
+  const count = pick(dice, [4, 1, 0, 64]);
+  switch (dice.roll(5)) {
+    case 0:
+      return { op: "read", fd, count };
+    case 1:
+      return { op: "write", fd, count };
+    case 2:
+      return { op: "pread", fd, count, offset: pick(dice, [0, 4096]) };
+    case 3:
+      return { op: "pwrite", fd, count, offset: pick(dice, [0, 4096]) };
+    default:
+      return { op: "mmap", fd, length: pick(dice, [4096, 8192, 0]), prot: 1 + dice.roll(3), offset: 0 };
+  }
+}
+
+const MDEV_TYPES: readonly (readonly [parent: string, type: string])[] = [
+  ["mtty", "mtty-1"],
+  ["mtty", "mtty-2"],
+  ["mdpy", "mdpy-vga"],
+  ["mdpy", "mdpy-xga"],
+  ["mdpy", "mdpy-hd"],
+];
+
+function mdev({ dice, focus, machine }: Situation): Call | undefined {
+  const names = machine.k.topology.mdevs.map((entry) => entry.name).filter((name) => focus.devices.includes(name));
+  if (names.length === 0) return undefined;
+  const device = pick(dice, names);
+  const [parent, type] = pick(dice, MDEV_TYPES);
+  if (oneIn(dice, 12)) return { op: "sysfs-read", attribute: { kind: "available_instances", parent, type } };
+  const present = machine.k.mdevs.some((entry) => entry.name === device);
+  const wrong = oneIn(dice, 8);
+  if (present !== wrong) {
+    const text = oneIn(dice, 12) ? pick(dice, ["0", "2", "x", "-1"]) : "1";
+    return { op: "sysfs-write", attribute: { kind: "mdev-remove", device }, text: { text } };
+  }
+  const attribute: Attribute = { kind: "mdev-create", parent, type };
+  if (oneIn(dice, 16)) return { op: "sysfs-write", attribute, text: { text: pick(dice, BAD_UUIDS) } };
+  return { op: "sysfs-write", attribute, text: { device } };
+}
+
+const BAD_UUIDS = ["", "not-a-uuid", "83b8f4f2-509f-382f-3c1e-e6bfe0fa100", "83b8f4f2x509f-382f-3c1e-e6bfe0fa1001"];
+
+function binding({ dice, focus, machine }: Situation): Call | undefined {
+  const functions = machine.k.functions.filter((candidate) => focus.devices.includes(candidate.spec.name));
+  if (functions.length === 0) return undefined;
+  const pciFunction = pick(dice, functions);
+  const device = pciFunction.spec.name;
+  const drivers = ["vfio-pci", "pci-stub"];
+  switch (dice.roll(6)) {
+    case 0:
+      return { op: "sysfs-read", attribute: { kind: "driver_override", device } };
+    case 1: {
+      const text = pick(dice, ["vfio-pci", "pci-stub", "\n", "", "nonesuch", "vfio-pci\n"]);
+      return { op: "sysfs-write", attribute: { kind: "driver_override", device }, text: { text } };
+    }
+    case 2:
+    case 3: {
+      const driver = oneIn(dice, 6) ? pick(dice, drivers) : (pciFunction.driver ?? pick(dice, drivers));
+      return { op: "sysfs-write", attribute: { kind: "unbind", driver }, text: { device } };
+    }
+    default: {
+      const driver = oneIn(dice, 3) ? pick(dice, drivers) : (pciFunction.driverOverride ?? pick(dice, drivers));
+      if (!drivers.includes(driver)) return undefined;
+      return { op: "sysfs-write", attribute: { kind: "bind", driver }, text: { device } };
+    }
+  }
+}
+
+function probe({ dice, focus }: Situation): Probe {
+  const device = pick(dice, focus.devices);
+  return pick<Probe>(dice, [
+    { kind: "driver", device },
+    { kind: "group-node", device },
+    { kind: "cdev-node", device },
+    { kind: "group-members", device },
+    { kind: "mdevs" },
+    { kind: "vms" },
+    { kind: "pinned" },
+  ]);
+}
+

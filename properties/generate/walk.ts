@@ -1,0 +1,115 @@
+/**
+ * The walk: makes a program call by call, each chosen by looking at the model's state after the one before.
+ *
+ * Every call is made on the model at once. Calls that would block for ever, or that the model has no answer for, are
+ * thrown away, so that a program can be run to its end anywhere.
+ */
+import { IommufdFile } from "../../model/iommufd/main.ts";
+import { Blocked, Unmodelled } from "../../model/kernel/operation.ts";
+import { type Answer, Machine, type MachineOptions } from "../../model/machine.ts";
+import type { Call } from "../../model/program.ts";
+import { DeviceFile } from "../../model/vfio/device.ts";
+import { type Dice, pick } from "./dice.ts";
+import { Handles } from "./handles.ts";
+import { type Focus, makeCall, type MoveKind, type Situation } from "./moves.ts";
+import { MOTIFS } from "./motifs.ts";
+
+/** Told of every call that a walk or a run makes, with what the model answered. */
+export interface Observer {
+  /** A fresh machine, before the first call. */
+  began(machine: Machine): void;
+  /** `machine` is in the state after the call; `answer` is only good until the next. */
+  called(machine: Machine, call: Call, answer: Answer): void;
+  /** The process has ended and all its files are closed. */
+  ended(machine: Machine): void;
+}
+
+/** Makes a program of at most `length` calls. */
+export function walk(dice: Dice, focus: Focus, options: MachineOptions, length: number, observer: Observer): Call[] {
+  const machine = new Machine(options);
+  observer.began(machine);
+  const handles = new Handles(machine);
+  const on: Situation = { machine, handles, dice, focus };
+  const calls: Call[] = [];
+
+  const make = (call: Call): boolean => {
+    let answer: Answer;
+    try {
+      answer = machine.step(call);
+    } catch (thrown) {
+      if (thrown instanceof Blocked || thrown instanceof Unmodelled) return false;
+      throw thrown;
+    }
+    calls.push(call);
+    remember(on, call, answer);
+    observer.called(machine, call, answer);
+    return true;
+  };
+
+  if (dice.roll(3) > 0) pick(dice, MOTIFS)(on, make);
+  const deck = kinds(focus);
+  let misses = 0;
+  while (calls.length < length && misses < 64) {
+    const call = makeCall(pick(dice, deck), on);
+    if (!call || !make(call)) misses++;
+  }
+  machine.exit();
+  observer.ended(machine);
+  return calls;
+}
+
+/**
+ * Runs calls that are there already. Ends before the first that would block, or that the model has no answer for, and
+ * gives how many were made.
+ */
+export function rerun(calls: readonly Call[], options: MachineOptions, observer: Observer): number {
+  const machine = new Machine(options);
+  observer.began(machine);
+  let made = 0;
+  for (const call of calls) {
+    let answer: Answer;
+    try {
+      answer = machine.step(call);
+    } catch (thrown) {
+      if (thrown instanceof Blocked || thrown instanceof Unmodelled) break;
+      throw thrown;
+    }
+    made++;
+    observer.called(machine, call, answer);
+  }
+  machine.exit();
+  observer.ended(machine);
+  return made;
+}
+
+/** Notes the handles that a call brought. */
+function remember({ handles, machine }: Situation, call: Call, answer: Answer): void {
+  if (answer.ret < 0) return;
+  if (call.op === "close") {
+    if (typeof call.fd === "string") handles.close(call.fd);
+    return;
+  }
+  if ("as" in call && call.as !== undefined) handles.opened(call.as);
+  if (call.op !== "ioctl" || !call.binds) return;
+  const file = machine.fileOf(call.fd);
+  const owner = file instanceof IommufdFile ? file.context : file instanceof DeviceFile ? file.iommufd : null;
+  for (const handle of Object.values(call.binds)) {
+    const kind = handle.slice(1).replace(/\d+$/, "");
+    if (kind === "kvm-vfio") handles.opened(handle);
+    else handles.named.push({ handle, kind, owner });
+  }
+}
+
+const decks = new WeakMap<Focus, readonly MoveKind[]>();
+
+/** The kinds of call, each as often as its weight says. */
+function kinds(focus: Focus): readonly MoveKind[] {
+  let deck = decks.get(focus);
+  if (!deck) {
+    deck = (Object.entries(focus.weights) as [MoveKind, number][]).flatMap(([kind, weight]) =>
+      Array.from({ length: weight }, () => kind),
+    );
+    decks.set(focus, deck);
+  }
+  return deck;
+}

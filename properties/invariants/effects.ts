@@ -1,0 +1,60 @@
+/** Invariants over two moments of the model's state: a refused call changes nothing, and at the end nothing is left. */
+import { fingerprint } from "./fingerprint.ts";
+import type { Machine } from "../../model/machine.ts";
+
+export const NO_TRACE = {
+  id: "refused-no-trace",
+  title: "a call that is refused leaves everything as it was",
+} as const;
+
+export const BALANCE = {
+  id: "references-balance",
+  title: "when every file is closed, no reference, object, owner or pinned page is left",
+} as const;
+
+/** Watches one machine. */
+export class EffectWatch {
+  #before: number;
+  readonly #machine: Machine;
+
+  constructor(machine: Machine) {
+    this.#machine = machine;
+    this.#before = fingerprint(machine);
+  }
+
+  /** What is wrong after a call that was refused (or not), or undefined. */
+  after(refused: boolean, doing: string): string | undefined {
+    const now = fingerprint(this.#machine);
+    const changed = now !== this.#before;
+    this.#before = now;
+    return refused && changed ? `${doing} was refused and left something behind` : undefined;
+  }
+
+  /** What is left after the process has ended, or undefined. */
+  atExit(): string | undefined {
+    const { k } = this.#machine;
+    for (const { vfio } of [...k.functions, ...k.mdevs]) {
+      if (!vfio) continue;
+      if (vfio.openCount !== 0) return `${vfio.name} has an open count of ${vfio.openCount}`;
+      if (vfio.registrations !== 0) return `${vfio.name} is held by ${vfio.registrations} files`;
+      if (vfio.cdevOpened) return `${vfio.name} is still open through its node`;
+      if (vfio.kvm) return `${vfio.name} still holds a VM`;
+      if (vfio.iommufdAttached) return `${vfio.name} is still attached`;
+      const { group } = vfio;
+      if (group.openedFile) return `the group of ${vfio.name} is still open`;
+      if (group.container || group.containerUsers !== 0) return `the group of ${vfio.name} still has a container`;
+      if (group.iommufd) return `the group of ${vfio.name} still has an iommufd`;
+      if (group.cdevDeviceOpenCount !== 0) return `the group of ${vfio.name} is still blocked by bound devices`;
+    }
+    for (const group of k.iommuGroups) {
+      const native = group.members.filter(({ driver }) => driver !== null && !MANAGED.has(driver)).length;
+      if (group.ownerCount !== native) return `IOMMU group ${group.id} still has ${group.ownerCount - native} owners`;
+    }
+    if (k.vms.size > 0) return `${k.vms.size} VMs are still alive`;
+    if (k.pinnedPages !== 0) return `${k.pinnedPages} pages are still pinned`;
+    return undefined;
+  }
+}
+
+/** Drivers that leave DMA ownership to their users. */
+const MANAGED = new Set(["vfio-pci", "pci-stub"]);

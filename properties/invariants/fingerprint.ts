@@ -1,0 +1,112 @@
+/**
+ * A number for the model's whole state, so that "nothing has changed" can be asked after every refused call.
+ *
+ * Everything that a call can change is mixed in: counts, flags, ids, and for references whether there is one and what it
+ * counts. It is on the hot path: no strings, no allocation.
+ */
+import type { IommufdContext } from "../../model/iommufd/objects.ts";
+import { IommufdFile } from "../../model/iommufd/main.ts";
+import type { Machine } from "../../model/machine.ts";
+import { KvmVfioFile } from "../../model/kvm/vfio.ts";
+import { VmFile, type Vm } from "../../model/kvm/kvm.ts";
+import { type Container, ContainerFile } from "../../model/vfio/container.ts";
+import { DeviceFile, type VfioDevice } from "../../model/vfio/device.ts";
+import { GroupFile, type VfioGroup } from "../../model/vfio/group.ts";
+
+let hash = 0;
+
+function mix(value: number): void {
+  hash = Math.imul(hash ^ value, 0x01000193);
+}
+
+function flag(value: unknown): void {
+  mix(value ? 3 : 5);
+}
+
+/** The state of a machine between two calls. */
+export function fingerprint({ k }: Machine): number {
+  hash = 0x811c9dc5 | 0;
+  for (const [fd, file] of k.fds.open()) {
+    mix(fd);
+    mix(file.refs);
+    if (file instanceof DeviceFile) deviceFile(file);
+    else if (file instanceof GroupFile) vfioGroup(file.group);
+    else if (file instanceof ContainerFile) container(file.container);
+    else if (file instanceof IommufdFile) context(file.context);
+    else if (file instanceof VmFile) vm(file.vm);
+    else if (file instanceof KvmVfioFile) mix(file.kv.files.length);
+  }
+  for (const group of k.iommuGroups) {
+    mix(group.ownerCount);
+    flag(group.owner);
+  }
+  for (const pciFunction of k.functions) {
+    if (pciFunction.driver !== null) mix(pciFunction.driver.length);
+    if (pciFunction.driverOverride !== null) mix(pciFunction.driverOverride.length);
+    if (pciFunction.vfio) vfioDevice(pciFunction.vfio);
+    else mix(7);
+  }
+  for (const { vfio, driver } of k.mdevs) {
+    mix(driver === null ? 11 : 13);
+    if (vfio) vfioDevice(vfio);
+  }
+  for (const entry of k.vms) vm(entry);
+  mix(k.pinnedPages);
+  mix(k.deferred.length);
+  mix(k.task.held.length);
+  return hash;
+}
+
+function vfioDevice(device: VfioDevice): void {
+  mix(device.openCount);
+  mix(device.registrations);
+  flag(device.cdevOpened);
+  flag(device.registered);
+  flag(device.iommufdAttached);
+  flag(device.iommufdDevice);
+  flag(device.iommufdAccess);
+  if (device.kvm) mix(device.kvm.refs);
+  vfioGroup(device.group);
+}
+
+function vfioGroup(group: VfioGroup): void {
+  mix(group.drivers);
+  mix(group.devices.length);
+  mix(group.containerUsers);
+  mix(group.cdevDeviceOpenCount);
+  flag(group.openedFile);
+  flag(group.iommuGroup);
+  flag(group.iommufd);
+  flag(group.kvm);
+  if (group.container) container(group.container);
+  else mix(17);
+}
+
+function container({ groups, iommu }: Container): void {
+  mix(groups.length);
+  if (iommu) mix(iommu.type * 31 + iommu.groups.length);
+}
+
+function deviceFile(file: DeviceFile): void {
+  flag(file.accessGranted);
+  flag(file.iommufd);
+  flag(file.kvm);
+  mix(file.devid);
+  vfioDevice(file.device);
+  if (file.iommufd) context(file.iommufd);
+}
+
+function context(of: IommufdContext): void {
+  mix(of.refs);
+  mix(of.compatIoas ? of.compatIoas.id : 0);
+  for (const object of of.objects.values()) {
+    mix(object.id);
+    mix(object.users);
+    mix(object.trace());
+  }
+}
+
+function vm({ refs, vfio }: Vm): void {
+  mix(refs);
+  mix(vfio ? vfio.files.length + 1 : 0);
+}

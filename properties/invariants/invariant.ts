@@ -1,0 +1,37 @@
+/** Invariants: what must hold after every call. */
+import type { Machine } from "../../model/machine.ts";
+import type { Call, Outcome, Program } from "../../model/program.ts";
+
+/** Held against the model's state after every call. */
+export interface StateInvariant {
+  readonly kind: "state";
+  readonly id: string;
+  /** What holds, in one line. */
+  readonly title: string;
+  /** What is wrong, or undefined while it holds. Called after every call: it must be cheap. */
+  broken(machine: Machine): string | undefined;
+}
+
+/** Held against what a program did and saw, whoever carried it out. */
+export interface HistoryInvariant {
+  readonly kind: "history";
+  readonly id: string;
+  readonly title: string;
+  /** Begins a run; the checker is told of every call in order. */
+  begin(program: Pick<Program, "machine">): HistoryChecker;
+}
+
+export interface HistoryChecker {
+  /** What is wrong now, or undefined. */
+  after(call: Call, outcome: Pick<Outcome, "ret">): string | undefined;
+}
+
+export type Invariant = StateInvariant | HistoryInvariant;
+
+/** An invariant that did not hold. */
+export interface Violation {
+  readonly invariant: string;
+  readonly what: string;
+  /** Index of the call after which it showed. */
+  readonly at: number;
+}

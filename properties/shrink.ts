@@ -1,0 +1,143 @@
+/**
+ * Shrinking: smaller programs that might still show what a program showed.
+ *
+ * Programs name handles, so dropping a call takes care of what depended on it: a later use is rebound to another handle
+ * of the same kind where an earlier call still makes one, and dropped where none does.
+ */
+import type { Call, FieldValue, Program, StructArgument } from "../model/program.ts";
+import { isStruct } from "../model/kernel/encode.ts";
+
+/**
+ * Candidates, the most promising first: whole runs of calls gone, then single calls, then simpler arguments. Trying them
+ * in order, and starting over from each that still fails, ends in a program none of whose calls can be removed.
+ */
+export function* shrinkProgram(program: Program): Generator<Program> {
+  const { calls } = program;
+  for (let size = calls.length >> 1; size >= 1; size >>= 1) {
+    for (let end = calls.length; end > 0; end -= size) {
+      const start = Math.max(0, end - size);
+      const dropped = dropCalls(calls, start, end);
+      if (dropped.length < calls.length) yield { ...program, calls: dropped };
+    }
+  }
+  for (let at = 0; at < calls.length; at++) {
+    const call = calls[at];
+    if (!call) continue;
+    for (const simpler of simplerCalls(call)) {
+      yield { ...program, calls: calls.with(at, simpler) };
+    }
+  }
+}
+
+/** The calls without [start, end) and without what can't do without them. */
+export function dropCalls(calls: readonly Call[], start: number, end: number): Call[] {
+  const kept: Call[] = [];
+  const lost = new Set<string>();
+  const made: string[] = [];
+  for (let at = 0; at < calls.length; at++) {
+    const call = calls[at];
+    if (!call) continue;
+    if (at >= start && at < end) {
+      for (const handle of madeBy(call)) lost.add(handle);
+      continue;
+    }
+    const rebound = rebind(call, lost, made);
+    if (rebound) {
+      kept.push(rebound);
+      made.push(...madeBy(rebound));
+    } else {
+      for (const handle of madeBy(call)) lost.add(handle);
+    }
+  }
+  return kept;
+}
+
+/** Handles that a call brings. */
+export function madeBy(call: Call): readonly string[] {
+  if (call.op === "ioctl") {
+    const bound = call.binds ? Object.values(call.binds) : [];
+    return call.as === undefined ? bound : [call.as, ...bound];
+  }
+  return "as" in call ? [call.as] : [];
+}
+
+/** The kind of thing that a handle names: `ioas` for `@ioas3`. */
+export function handleKind(handle: string): string {
+  return handle.slice(1).replace(/\d+$/, "");
+}
+
+/** The call with lost handles replaced by the latest of the same kind; null when there is none. */
+function rebind(call: Call, lost: ReadonlySet<string>, made: readonly string[]): Call | null {
+  let hopeless = false;
+  const replaced = mapHandles(call, (handle) => {
+    if (!lost.has(handle)) return handle;
+    const other = made.findLast((candidate) => handleKind(candidate) === handleKind(handle));
+    if (other === undefined) hopeless = true;
+    return other ?? handle;
+  });
+  return hopeless ? null : replaced;
+}
+
+/** The call with every handle that it uses (not those it makes) passed through `map`. */
+export function mapHandles(call: Call, map: (handle: string) => string): Call {
+  const value = <V extends FieldValue>(from: V): V | string => (typeof from === "string" ? map(from) : from);
+  const struct = (from: StructArgument): StructArgument => {
+    const fields: Record<string, FieldValue> = {};
+    for (const [name, entry] of Object.entries(from.fields)) {
+      fields[name] = isStruct(entry) ? struct(entry) : Array.isArray(entry) ? entry.map(value) : value(entry);
+    }
+    return { ...from, fields };
+  };
+  switch (call.op) {
+    case "ioctl": {
+      const fd = value(call.fd);
+      if (call.arg.kind === "struct") return { ...call, fd, arg: { kind: "struct", struct: struct(call.arg.struct) } };
+      if (call.arg.kind === "value") return { ...call, fd, arg: { kind: "value", value: value(call.arg.value) } };
+      return { ...call, fd };
+    }
+    case "close":
+    case "dup":
+    case "read":
+    case "write":
+      return { ...call, fd: value(call.fd) };
+    case "pread":
+    case "pwrite":
+    case "mmap":
+      return { ...call, fd: value(call.fd), offset: value(call.offset) };
+    default:
+      return call;
+  }
+}
+
+/** The same call with one argument in its simplest form. */
+function* simplerCalls(call: Call): Generator<Call> {
+  if (call.op === "open" && call.flags !== undefined) {
+    const { flags: _, ...plain } = call;
+    yield plain;
+  }
+  if (call.op !== "ioctl" || call.arg.kind !== "struct") return;
+  for (const struct of simplerStructs(call.arg.struct)) yield { ...call, arg: { kind: "struct", struct } };
+}
+
+function* simplerStructs(struct: StructArgument): Generator<StructArgument> {
+  if (struct.place !== undefined) {
+    const { place: _, ...plain } = struct;
+    yield plain;
+  }
+  if (struct.tail !== undefined) {
+    const { tail: _, ...plain } = struct;
+    yield plain;
+  }
+  for (const [name, value] of Object.entries(struct.fields)) {
+    if (isStruct(value)) {
+      for (const inner of simplerStructs(value)) yield { ...struct, fields: { ...struct.fields, [name]: inner } };
+    } else if (Array.isArray(value)) {
+      for (let at = 0; at < value.length; at++) {
+        yield { ...struct, fields: { ...struct.fields, [name]: value.toSpliced(at, 1) } };
+      }
+    } else if (typeof value !== "string" && value !== 0 && value !== 0n) {
+      const { [name]: _, ...rest } = struct.fields;
+      yield { ...struct, fields: rest };
+    }
+  }
+}

@@ -1,0 +1,72 @@
+/** Watches a run on the model: invariants after every call, coverage, goals. The first thing wrong is kept. */
+import type { Answer, Machine } from "../model/machine.ts";
+import type { Call } from "../model/program.ts";
+import { type Coverage, type Goal } from "./coverage.ts";
+import { BALANCE, EffectWatch, NO_TRACE } from "./invariants/effects.ts";
+import type { HistoryChecker, HistoryInvariant, StateInvariant, Violation } from "./invariants/invariant.ts";
+import type { Observer } from "./generate/walk.ts";
+
+export class Watch implements Observer {
+  /** The first invariant that did not hold. */
+  violation: Violation | null = null;
+  /** Calls made so far. */
+  made = 0;
+  readonly #state: readonly StateInvariant[];
+  readonly #history: readonly HistoryInvariant[];
+  readonly #coverage: Coverage | null;
+  readonly #goals: readonly Goal[];
+  #checkers: HistoryChecker[] = [];
+  #effects: EffectWatch | null = null;
+
+  constructor(
+    state: readonly StateInvariant[],
+    history: readonly HistoryInvariant[],
+    coverage: Coverage | null = null,
+    goals: readonly Goal[] = [],
+  ) {
+    this.#state = state;
+    this.#history = history;
+    this.#coverage = coverage;
+    this.#goals = goals;
+  }
+
+  began(machine: Machine): void {
+    this.#effects = new EffectWatch(machine);
+    this.#checkers = this.#history.map((invariant) => invariant.begin({ machine: machine.k.topology.name }));
+  }
+
+  called(machine: Machine, call: Call, answer: Answer): void {
+    this.made++;
+    if (this.#coverage) {
+      this.#coverage.note(answer, machine.k.kept);
+      for (const goal of this.#goals) if (goal.reached(call, answer)) this.#coverage.goal(goal.id);
+    }
+    if (this.violation) return;
+    for (let i = 0; i < this.#checkers.length; i++) {
+      const broken = this.#checkers[i]?.after(call, answer);
+      if (broken) this.#report(this.#history[i]?.id ?? "", broken);
+    }
+    this.#checkState(machine);
+    const trace = this.#effects?.after(answer.refusedBy !== null, machine.k.task.doing);
+    if (trace) this.#report(NO_TRACE.id, trace);
+  }
+
+  ended(machine: Machine): void {
+    if (this.#coverage) this.#coverage.programs++;
+    if (this.violation) return;
+    this.#checkState(machine);
+    const left = this.#effects?.atExit();
+    if (left) this.#report(BALANCE.id, left);
+  }
+
+  #checkState(machine: Machine): void {
+    for (const invariant of this.#state) {
+      const broken = invariant.broken(machine);
+      if (broken) this.#report(invariant.id, broken);
+    }
+  }
+
+  #report(invariant: string, what: string): void {
+    this.violation ??= { invariant, what, at: this.made - 1 };
+  }
+}

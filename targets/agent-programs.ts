@@ -1,0 +1,163 @@
+/**
+ * Programs as requests to the agent: the calls, and the cleanup that puts back what they may have changed and looks at
+ * what they left.
+ */
+import type { Call, Outcome, Program } from "../model/program.ts";
+import type { Topology } from "../model/topology.ts";
+import { Assembler } from "./agent/assembler.ts";
+import { MARK_EXIT, MARK_NONE } from "./agent/layout.ts";
+import type { AgentRequest, AgentResult, AgentStatus } from "./agent/wire.ts";
+import { OutputReader } from "./lower/decode.ts";
+import { Lowering, type Shape } from "./lower/lower.ts";
+import { devicePath, KVM_DEBUGFS, MDEV_DEVICES, VM_DIRECTORY } from "./lower/paths.ts";
+import type { ProgramRun, RunEnd } from "./target.ts";
+
+/** What a look at the system after a program must find. */
+interface Check {
+  readonly shape: Shape;
+  /** What is wrong, or undefined. */
+  wrong(outcome: Outcome): string | undefined;
+}
+
+/** A program made ready for the agent. */
+export interface Prepared {
+  readonly program: Program;
+  readonly request: AgentRequest;
+  readonly shapes: readonly Shape[];
+  readonly checks: readonly Check[];
+}
+
+/** One assembler serves every program; it keeps its buffer. */
+const code = new Assembler();
+
+/** Lowers a program and its cleanup. `timeoutMs` is what the calls, and then the cleanup, may each take. */
+export function prepare(id: number, program: Program, topology: Topology, timeoutMs: number): Prepared {
+  const shapes = new Lowering(code, topology).program(program);
+  const calls = code.finish();
+  const checks = lowerCleanup(program, topology);
+  return { program, request: { id, code: calls, cleanup: code.finish(), timeoutMs }, shapes, checks };
+}
+
+/** Puts back mdevs, bindings and overrides that the program may have changed; then looks for what it left. */
+function lowerCleanup(program: Program, topology: Topology): Check[] {
+  const lowering = new Lowering(code, topology);
+  const checks: Check[] = [];
+  const ignore = (shape: Shape): void => {
+    checks.push({ shape, wrong: () => undefined });
+  };
+  const touched = touchedBy(program, topology);
+  for (const device of touched.mdevs) {
+    ignore(lowering.sysfsWrite(`${devicePath(topology, device)}/remove`, "1"));
+  }
+  for (const device of touched.rebound) {
+    const path = devicePath(topology, device);
+    const address = path.slice(path.lastIndexOf("/") + 1);
+    ignore(lowering.sysfsWrite(`${path}/driver_override`, "vfio-pci"));
+    ignore(lowering.sysfsWrite(`${path}/driver/unbind`, address));
+    ignore(lowering.sysfsWrite("/sys/bus/pci/drivers/vfio-pci/bind", address));
+  }
+  if (touched.mdevs.size > 0) {
+    checks.push({
+      shape: lowering.list(MDEV_DEVICES),
+      wrong: ({ ret, text }) => (ret > 0 ? `Mediated devices are still there: ${text}.` : undefined),
+    });
+  }
+  if (touched.kvm) {
+    checks.push({
+      shape: lowering.list(KVM_DEBUGFS),
+      wrong: ({ text }) => {
+        const alive = (text ?? "").split("\n").filter((name) => VM_DIRECTORY.test(name));
+        return alive.length > 0 ? `VMs are still alive: ${alive.join(", ")}.` : undefined;
+      },
+    });
+  }
+  for (const device of touched.opened) {
+    checks.push({
+      shape: lowering.tryOpen({ kind: "group", device }),
+      wrong: ({ ret }) => (ret === -16 ? `The group of ${device} is still in use.` : undefined),
+    });
+  }
+  return checks;
+}
+
+interface Touched {
+  readonly mdevs: ReadonlySet<string>;
+  readonly rebound: ReadonlySet<string>;
+  /** Functions whose group or node was opened. */
+  readonly opened: ReadonlySet<string>;
+  readonly kvm: boolean;
+}
+
+function touchedBy(program: Program, topology: Topology): Touched {
+  const mdevs = new Set<string>();
+  const rebound = new Set<string>();
+  const opened = new Set<string>();
+  let kvm = false;
+  const isFunction = (device: string): boolean => topology.functions.some((spec) => spec.name === device);
+  for (const call of program.calls) {
+    if (call.op === "open") {
+      if (call.node.kind === "kvm") kvm = true;
+      else if ("device" in call.node && isFunction(call.node.device)) opened.add(call.node.device);
+    } else if (call.op === "sysfs-write") {
+      touchedByWrite(call, mdevs, rebound);
+    }
+  }
+  return { mdevs, rebound, opened, kvm };
+}
+
+function touchedByWrite(
+  { attribute, text }: Call & { op: "sysfs-write" },
+  mdevs: Set<string>,
+  rebound: Set<string>,
+): void {
+  switch (attribute.kind) {
+    case "mdev-create":
+      if ("device" in text) mdevs.add(text.device);
+      break;
+    case "driver_override":
+      rebound.add(attribute.device);
+      break;
+    case "bind":
+    case "unbind":
+      if ("device" in text) rebound.add(text.device);
+      break;
+  }
+}
+
+/** What the agent's answer says came of the program. */
+export function interpret({ program, shapes, checks }: Prepared, result: AgentResult): ProgramRun {
+  const reader = new OutputReader(result.output);
+  const outcomes: Outcome[] = [];
+  for (const shape of shapes) {
+    const outcome = reader.next(shape);
+    if (!outcome) break;
+    outcomes.push(outcome);
+  }
+  const leaks: string[] = [];
+  const looked = new OutputReader(result.cleanupOutput);
+  for (const { shape, wrong } of checks) {
+    const outcome = looked.next(shape);
+    const what = outcome && wrong(outcome);
+    if (what) leaks.push(what);
+  }
+  if (result.cleanupStatus.kind === "hung") leaks.push(`Cleaning up did not end. ${result.cleanupStatus.stack}`.trim());
+  return { program, outcomes, end: endOf(result.status, program), log: result.log, leaks };
+}
+
+function endOf(status: AgentStatus, program: Program): RunEnd {
+  switch (status.kind) {
+    case "done":
+      return { kind: "done" };
+    case "hung":
+      return { kind: "hung", call: markOf(status.mark, program), stack: status.stack };
+    case "signal":
+      return { kind: "signal", signal: status.signo, call: markOf(status.mark, program) };
+    case "malformed":
+      return { kind: "not-run", why: `The agent did not understand its bytecode at byte ${status.at}.` };
+  }
+}
+
+/** The call that a mark stands for; the end of the process counts as one after the last. */
+function markOf(mark: number, { calls }: Program): number {
+  return mark === MARK_NONE ? 0 : mark === MARK_EXIT ? calls.length : mark;
+}

@@ -1,0 +1,105 @@
+/** Reads the agent's output back into outcomes, by the shapes that lowering gave. */
+import type { Outcome } from "../../model/program.ts";
+import { READ_SIZE, type Shape, STATUS_SIZE } from "./lower.ts";
+import { VM_DIRECTORY } from "./paths.ts";
+
+const ascii = new TextDecoder("latin1");
+
+/** Reads outputs one after the other. A program that was cut short ends with undefined. */
+export class OutputReader {
+  readonly #bytes: Uint8Array;
+  readonly #view: DataView;
+  #at = 0;
+
+  constructor(bytes: Uint8Array) {
+    this.#bytes = bytes;
+    this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  }
+
+  /** The outcome of a call of that shape, or undefined where the output ends before it. */
+  next(shape: Shape): Outcome | undefined {
+    switch (shape.kind) {
+      case "plain":
+        return this.#plain();
+      case "found-group": {
+        // The link's own result does not matter: without it the path leads nowhere.
+        if (this.#result() === undefined) return undefined;
+        return this.#plain();
+      }
+      case "struct": {
+        const ret = this.#result();
+        const bytes = ret === undefined ? undefined : this.#take(shape.length);
+        return ret === undefined || bytes === undefined ? undefined : { ret, bytes };
+      }
+      case "sysfs-write": {
+        const opened = this.#result();
+        if (opened === undefined) return undefined;
+        if (opened < 0) return { ret: opened };
+        const ret = this.#result();
+        const closed = this.#result();
+        return ret === undefined || closed === undefined ? undefined : { ret };
+      }
+      case "sysfs-read":
+        return this.#read(READ_SIZE);
+      case "pinned": {
+        const read = this.#read(STATUS_SIZE);
+        if (!read?.text) return read;
+        const pinned = /^VmPin:\s*(\d+) kB/m.exec(read.text)?.[1];
+        return { ret: pinned === undefined ? -1 : Number(pinned) };
+      }
+      case "readlink": {
+        const ret = this.#result();
+        const bytes = ret === undefined ? undefined : this.#take(READ_SIZE);
+        if (ret === undefined || bytes === undefined) return undefined;
+        if (ret < 0) return { ret };
+        const link = ascii.decode(bytes.subarray(0, ret));
+        return { ret: 0, text: link.slice(link.lastIndexOf("/") + 1) };
+      }
+      case "list":
+        return this.#list();
+      case "vms": {
+        const listed = this.#list();
+        if (!listed || listed.ret < 0) return listed;
+        return { ret: (listed.text ?? "").split("\n").filter((name) => VM_DIRECTORY.test(name)).length };
+      }
+    }
+  }
+
+  #plain(): Outcome | undefined {
+    const ret = this.#result();
+    return ret === undefined ? undefined : { ret };
+  }
+
+  #result(): number | undefined {
+    if (this.#at + 8 > this.#bytes.length) return undefined;
+    const value = Number(this.#view.getBigInt64(this.#at, true));
+    this.#at += 8;
+    return value;
+  }
+
+  #take(length: number): Uint8Array | undefined {
+    if (this.#at + length > this.#bytes.length) return undefined;
+    const bytes = this.#bytes.subarray(this.#at, this.#at + length);
+    this.#at += length;
+    return bytes;
+  }
+
+  #read(size: number): Outcome | undefined {
+    const opened = this.#result();
+    if (opened === undefined || opened < 0) return opened === undefined ? undefined : { ret: opened };
+    const ret = this.#result();
+    const bytes = this.#take(size);
+    if (ret === undefined || !bytes || this.#result() === undefined) return undefined;
+    return ret < 0 ? { ret } : { ret, text: ascii.decode(bytes.subarray(0, ret)) };
+  }
+
+  #list(): Outcome | undefined {
+    if (this.#at + 8 > this.#bytes.length) return undefined;
+    const ret = this.#view.getInt32(this.#at, true);
+    const length = this.#view.getUint32(this.#at + 4, true);
+    this.#at += 8;
+    const bytes = this.#take(length);
+    if (!bytes) return undefined;
+    return ret < 0 ? { ret } : { ret, text: ascii.decode(bytes) };
+  }
+}

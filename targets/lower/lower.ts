@@ -1,0 +1,352 @@
+/**
+ * Lowers programs to the agent's bytecode, and reads what comes back.
+ *
+ * The agent knows system calls and memory, nothing of VFIO; everything that a call means is resolved here. Handles become
+ * slots, structs become bytes at addresses that are the same on every target, device names become paths that the agent
+ * completes with the numbers that it finds when it gets there.
+ */
+import { blockAddress, isStruct } from "../../model/kernel/encode.ts";
+import { findIoctl } from "../../model/kernel/ioctl.ts";
+import { BLOCK_SIZE, MAX_BLOCKS, MEMORY } from "../../model/kernel/memory-map.ts";
+import type { Call, Node, Place, Probe, Program, StructArgument, Value } from "../../model/program.ts";
+import { busName, type Topology } from "../../model/topology.ts";
+import { type Layout, writeValue } from "../../model/uapi/layout.ts";
+import type { Assembler, SyscallArgument } from "../agent/assembler.ts";
+import { SLOT_COUNT } from "../agent/layout.ts";
+import { attributePath, devicePath, KVM_DEBUGFS, MDEV_DEVICES } from "./paths.ts";
+import { AT_FDCWD, MAP_SHARED, O_RDONLY, O_WRONLY, SYS } from "./syscalls.ts";
+
+/** A program that no target can run, with the reason in one sentence. */
+export class TooLarge extends Error {
+  override readonly name = "TooLarge";
+}
+
+/** What the output of one call consists of, so that it can be read back. */
+export type Shape =
+  | { readonly kind: "plain" }
+  /** a struct of so many bytes follows the result */
+  | { readonly kind: "struct"; readonly length: number }
+  /** opened, then written: the open's errno or the write's result */
+  | { readonly kind: "sysfs-write" }
+  /** opened, then read into a buffer that follows */
+  | { readonly kind: "sysfs-read" }
+  | { readonly kind: "readlink" }
+  | { readonly kind: "list" }
+  | { readonly kind: "vms" }
+  | { readonly kind: "pinned" }
+  /** a path was completed with a number first: results of that come before */
+  | { readonly kind: "found-group" };
+
+const HARNESS = Number(MEMORY.scratch) + MEMORY.scratchSize / 2;
+/** The harness's own memory, used from its start for every call. */
+const PATH = HARNESS;
+const TEXT = HARNESS + 4096;
+export const TEXT_SIZE = 4096;
+/** Bytes read of a sysfs attribute or link. */
+export const READ_SIZE = 512;
+export const STATUS_SIZE = 4096;
+
+/** Slots that the harness keeps for itself; handles take the others. */
+const FD_SLOT = SLOT_COUNT - 1;
+const NUMBER_SLOT = SLOT_COUNT - 2;
+const MAX_HANDLES = SLOT_COUNT - 2;
+
+/** Lowers calls one after the other into an assembler. */
+export class Lowering {
+  readonly #code: Assembler;
+  readonly #topology: Topology;
+  readonly #slots = new Map<string, number>();
+  readonly #scratch = new Uint8Array(BLOCK_SIZE);
+  readonly #view = new DataView(this.#scratch.buffer);
+  #blocks = 0;
+
+  constructor(code: Assembler, topology: Topology) {
+    this.#code = code;
+    this.#topology = topology;
+  }
+
+  /** Lowers a whole program; gives the shape of each call's output. */
+  program(program: Program): Shape[] {
+    const shapes: Shape[] = [];
+    for (const [index, call] of program.calls.entries()) {
+      this.#code.mark(index);
+      shapes.push(this.call(call));
+    }
+    if (this.#blocks > MAX_BLOCKS) throw new TooLarge(`A program has at most ${MAX_BLOCKS} structs; split it.`);
+    return shapes;
+  }
+
+  call(call: Call): Shape {
+    const code = this.#code;
+    switch (call.op) {
+      case "open": {
+        const shape = this.#node(call.node);
+        code.syscall(SYS.openat, AT_FDCWD, PATH, call.flags ?? 2).keep(this.#slot(call.as));
+        return shape;
+      }
+      case "eventfd":
+        code.syscall(SYS.eventfd2, 0, 0).keep(this.#slot(call.as));
+        return { kind: "plain" };
+      case "close":
+        code.syscall(SYS.close, this.#value(call.fd));
+        return { kind: "plain" };
+      case "dup":
+        code.syscall(SYS.dup, this.#value(call.fd)).keep(this.#slot(call.as));
+        return { kind: "plain" };
+      case "ioctl":
+        return this.#ioctl(call);
+      case "read":
+      case "write":
+        code.syscall(SYS[call.op], this.#value(call.fd), bufferAddress(call.place), call.count);
+        return { kind: "plain" };
+      case "pread":
+      case "pwrite":
+        code.syscall(
+          call.op === "pread" ? SYS.pread64 : SYS.pwrite64,
+          this.#value(call.fd),
+          bufferAddress(call.place),
+          call.count,
+          this.#value(call.offset),
+        );
+        return { kind: "plain" };
+      case "mmap":
+        code.syscall(SYS.mmap, 0, call.length, call.prot, MAP_SHARED, this.#value(call.fd), this.#value(call.offset));
+        return { kind: "plain" };
+      case "sysfs-write": {
+        const text = "device" in call.text ? busName(this.#topology, call.text.device) : call.text.text;
+        return this.sysfsWrite(attributePath(this.#topology, call.attribute), text);
+      }
+      case "sysfs-read":
+        return this.#readFile(attributePath(this.#topology, call.attribute), READ_SIZE, "sysfs-read");
+      case "probe":
+        return this.#probe(call.probe);
+    }
+  }
+
+  /** Opens a file for writing and writes text to it. */
+  sysfsWrite(path: string, text: string): Shape {
+    this.#code
+      .pokeText(PATH, path)
+      .pokeText(TEXT, text)
+      .syscall(SYS.openat, AT_FDCWD, PATH, O_WRONLY)
+      .keep(FD_SLOT)
+      .unlessFailed((code) =>
+        code.syscall(SYS.write, { slot: FD_SLOT }, TEXT, text.length).syscall(SYS.close, { slot: FD_SLOT }),
+      );
+    return { kind: "sysfs-write" };
+  }
+
+  /** Lists a directory. */
+  list(path: string): Shape {
+    this.#code.pokeText(PATH, path).list(PATH);
+    return { kind: "list" };
+  }
+
+  /** Opens a node and closes it again, to see whether it can be opened. */
+  tryOpen(node: Node): Shape {
+    const shape = this.#node(node);
+    this.#code
+      .syscall(SYS.openat, AT_FDCWD, PATH, 2)
+      .keep(FD_SLOT)
+      .unlessUnset(FD_SLOT, (code) => code.syscall(SYS.close, { slot: FD_SLOT }));
+    return shape;
+  }
+
+  #readFile(path: string, size: number, kind: "sysfs-read" | "pinned"): Shape {
+    this.#code
+      .pokeText(PATH, path)
+      .syscall(SYS.openat, AT_FDCWD, PATH, O_RDONLY)
+      .keep(FD_SLOT)
+      .unlessFailed((code) =>
+        code
+          .syscall(SYS.read, { slot: FD_SLOT }, TEXT, size)
+          .peek(TEXT, size)
+          .syscall(SYS.close, { slot: FD_SLOT }),
+      );
+    return { kind };
+  }
+
+  #probe(probe: Probe): Shape {
+    const code = this.#code;
+    switch (probe.kind) {
+      case "driver":
+        code
+          .pokeText(PATH, `${devicePath(this.#topology, probe.device)}/driver`)
+          .syscall(SYS.readlink, PATH, TEXT, READ_SIZE)
+          .peek(TEXT, READ_SIZE);
+        return { kind: "readlink" };
+      case "group-node":
+      case "cdev-node": {
+        const shape = this.#node({ kind: probe.kind === "group-node" ? "group" : "cdev", device: probe.device });
+        code.syscall(SYS.access, PATH, 0);
+        return shape;
+      }
+      case "mdevs":
+        return this.list(MDEV_DEVICES);
+      case "group-members":
+        return this.list(`${devicePath(this.#topology, probe.device)}/iommu_group/devices`);
+      case "vms":
+        this.list(KVM_DEBUGFS);
+        return { kind: "vms" };
+      case "pinned":
+        return this.#readFile("/proc/self/status", STATUS_SIZE, "pinned");
+    }
+  }
+
+  /** Puts the path of a node at PATH. */
+  #node(node: Node): Shape {
+    const code = this.#code;
+    switch (node.kind) {
+      case "container":
+        code.pokeText(PATH, "/dev/vfio/vfio");
+        return { kind: "plain" };
+      case "iommufd":
+        code.pokeText(PATH, "/dev/iommu");
+        return { kind: "plain" };
+      case "kvm":
+        code.pokeText(PATH, "/dev/kvm");
+        return { kind: "plain" };
+      case "group": {
+        const prefix = "/dev/vfio/";
+        code
+          .pokeText(PATH, `${devicePath(this.#topology, node.device)}/iommu_group`)
+          .poke(TEXT, NO_TEXT)
+          .syscall(SYS.readlink, PATH, TEXT, NO_TEXT.length - 1)
+          .number(TEXT, NUMBER_SLOT)
+          .pokeText(PATH, prefix)
+          .pokeDecimal(PATH + prefix.length, NUMBER_SLOT);
+        return { kind: "found-group" };
+      }
+      case "cdev": {
+        const prefix = "/dev/vfio/devices/vfio";
+        code
+          .pokeText(PATH, `${devicePath(this.#topology, node.device)}/vfio-dev/vfio*`)
+          .glob(PATH, NUMBER_SLOT)
+          .pokeText(PATH, prefix)
+          .pokeDecimal(PATH + prefix.length, NUMBER_SLOT);
+        return { kind: "plain" };
+      }
+    }
+  }
+
+  #ioctl(call: Call & { op: "ioctl" }): Shape {
+    const ioctl = findIoctl(call.request);
+    if (!ioctl) throw new TooLarge(`No ioctl is called ${call.request}.`);
+    const code = this.#code;
+    const { arg } = call;
+    const index = this.#blocks++;
+    let value: SyscallArgument;
+    let length = 0;
+    switch (arg.kind) {
+      case "value":
+        value = this.#value(arg.value);
+        break;
+      case "name": {
+        const text = arg.device === undefined ? (arg.text ?? "") : busName(this.#topology, arg.device);
+        value = blockAddress(index, arg.place);
+        this.#pokeText(index, `${text}\0`, arg.place);
+        break;
+      }
+      case "struct":
+        if (ioctl.argument.kind !== "struct") throw new TooLarge(`${ioctl.name} takes no struct.`);
+        value = blockAddress(index, arg.struct.place);
+        length = this.#struct(index, ioctl.argument.layout, arg.struct);
+        break;
+    }
+    code.syscall(SYS.ioctl, this.#value(call.fd), ioctl.request, value);
+    if (call.as !== undefined) code.keep(this.#slot(call.as));
+    if (arg.kind !== "struct") return { kind: "plain" };
+    const address = writableAddress(index, arg.struct.place);
+    if (call.binds && ioctl.argument.kind === "struct" && address !== null) {
+      for (const field of ioctl.argument.layout.fields) {
+        const handle = call.binds[field.name];
+        if (handle === undefined) continue;
+        if (field.offset + field.width <= length) code.load(this.#slot(handle), address + field.offset, field.width);
+      }
+    }
+    if (length === 0 || address === null) return { kind: "plain" };
+    code.peek(address, length);
+    return { kind: "struct", length };
+  }
+
+  #pokeText(index: number, text: string, place: Place | undefined): void {
+    const address = writableAddress(index, place);
+    if (address === null) return;
+    const length = typeof place === "number" ? Math.min(place, text.length) : text.length;
+    const bytes = new Uint8Array(length);
+    for (let i = 0; i < length; i++) bytes[i] = text.charCodeAt(i);
+    this.#code.poke(address, bytes);
+  }
+
+  /** Pokes a struct and what it points to, in the order in which the model lays blocks out; gives the bytes placed. */
+  #struct(index: number, layout: Layout, argument: StructArgument): number {
+    const slots: { offset: number; width: 1 | 2 | 4 | 8; handle: string }[] = [];
+    const nested: { layout: Layout; argument: StructArgument; index: number }[] = [];
+    const bytes = this.#scratch;
+    const view = this.#view;
+    bytes.fill(0);
+    const put = (offset: number, width: 1 | 2 | 4 | 8, value: Value): void => {
+      if (typeof value === "string") slots.push({ offset, width, handle: value });
+      else writeValue(view, offset, width, value);
+    };
+    for (const field of layout.fields) {
+      const value = argument.fields[field.name];
+      if (value === undefined || Array.isArray(value)) continue;
+      if (!isStruct(value)) {
+        if (typeof value !== "object") put(field.offset, field.width, value);
+      } else if (field.meaning.kind === "pointer") {
+        const at = this.#blocks++;
+        nested.push({ layout: field.meaning.to, argument: value, index: at });
+        writeValue(view, field.offset, field.width, blockAddress(at, value.place));
+      }
+    }
+    let length = layout.size;
+    const elements = layout.trailing && argument.fields[layout.trailing.name];
+    if (layout.trailing && Array.isArray(elements)) {
+      for (const element of elements) {
+        put(length, layout.trailing.width, element);
+        length += layout.trailing.width;
+      }
+    }
+    if (argument.tail) for (const byte of argument.tail) bytes[length++] = byte;
+    const { place } = argument;
+    if (typeof place === "number") length = Math.min(length, place);
+    const address = writableAddress(index, place);
+    if (address === null) length = 0;
+    else {
+      if (length > 0) this.#code.poke(address, bytes.subarray(0, length));
+      for (const { offset, width, handle } of slots) {
+        if (offset + width <= length) this.#code.pokeSlot(address + offset, width, this.#slot(handle));
+      }
+    }
+    for (const inner of nested) this.#struct(inner.index, inner.layout, inner.argument);
+    return length;
+  }
+
+  #value(value: Value): SyscallArgument {
+    return typeof value === "string" ? { slot: this.#slot(value) } : value;
+  }
+
+  #slot(handle: string): number {
+    let slot = this.#slots.get(handle);
+    if (slot === undefined) {
+      slot = this.#slots.size;
+      if (slot >= MAX_HANDLES) throw new TooLarge(`A program has at most ${MAX_HANDLES} handles; split it.`);
+      this.#slots.set(handle, slot);
+    }
+    return slot;
+  }
+}
+
+/** Zeros to read a link into, so that what is left of an earlier one does not count. */
+const NO_TEXT = new Uint8Array(256);
+
+/** Where the harness writes the block of that index; null where there is no memory. */
+function writableAddress(index: number, place: Place | undefined): number | null {
+  if (place === "null" || place === "unmapped") return null;
+  return Number(blockAddress(index, typeof place === "number" ? place : undefined));
+}
+
+function bufferAddress(place: Place | undefined): number | bigint {
+  return place === undefined || typeof place === "number" ? TEXT : blockAddress(0, place);
+}

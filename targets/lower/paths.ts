@@ -1,0 +1,36 @@
+/** Where devices, nodes and attributes of a topology are in a real kernel's file systems. */
+import type { Attribute } from "../../model/program.ts";
+import { busName, type Topology } from "../../model/topology.ts";
+
+/** Directory of a device of the topology: a function or a mediated device. */
+export function devicePath(topology: Topology, device: string): string {
+  const bus = topology.functions.some((spec) => spec.name === device) ? "pci" : "mdev";
+  return `/sys/bus/${bus}/devices/${busName(topology, device)}`;
+}
+
+/** Path of an attribute. */
+export function attributePath(topology: Topology, attribute: Attribute): string {
+  switch (attribute.kind) {
+    case "driver_override":
+      return `${devicePath(topology, attribute.device)}/driver_override`;
+    case "bind":
+    case "unbind":
+      return `/sys/bus/pci/drivers/${attribute.driver}/${attribute.kind}`;
+    case "mdev-create":
+      return `${typePath(attribute)}/create`;
+    case "mdev-remove":
+      return `${devicePath(topology, attribute.device)}/remove`;
+    case "available_instances":
+      return `${typePath(attribute)}/available_instances`;
+  }
+}
+
+function typePath({ parent, type }: { readonly parent: string; readonly type: string }): string {
+  return `/sys/class/mdev_bus/${parent}/mdev_supported_types/${type}`;
+}
+
+export const KVM_DEBUGFS = "/sys/kernel/debug/kvm";
+export const MDEV_DEVICES = "/sys/bus/mdev/devices";
+
+/** Directories in debugfs that stand for one VM each: `<pid>-<fd>`. */
+export const VM_DIRECTORY = /^\d+-\d+$/;

@@ -1,0 +1,21 @@
+/** Numbers of x86-64 (arch/x86/entry/syscalls/syscall_64.tbl) and the few constants that go with them. */
+export const SYS = {
+  read: 0,
+  write: 1,
+  close: 3,
+  mmap: 9,
+  ioctl: 16,
+  pread64: 17,
+  pwrite64: 18,
+  access: 21,
+  dup: 32,
+  readlink: 89,
+  openat: 257,
+  eventfd2: 290,
+} as const;
+
+export const AT_FDCWD = -100;
+export const O_RDONLY = 0;
+export const O_WRONLY = 1;
+export const O_RDWR = 2;
+export const MAP_SHARED = 1;

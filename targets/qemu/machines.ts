@@ -1,0 +1,76 @@
+/**
+ * The machines that are booted in QEMU, as data: how QEMU is called, and which PCI functions there are to test with.
+ */
+
+/** A PCI function with a name of ours that stays the same whatever number its bus gets. */
+export interface MachineDevice {
+  readonly name: string;
+  /** Slot and function of each bridge on the way from the root bus, and of the function itself: `["07.0", "01.0"]`. */
+  readonly path: readonly string[];
+}
+
+/** See the file's comment. */
+export interface QemuMachine {
+  readonly name: string;
+  /** QEMU's arguments, without memory, CPUs, accelerator, kernel and console. */
+  readonly args: readonly string[];
+  /** What the kernel's command line gets. */
+  readonly append: string;
+  readonly devices: readonly MachineDevice[];
+}
+
+// Nothing on the board that nobody uses, and that the firmware would wait for.
+const BOARD = "q35,sata=off,smbus=off,i8042=off";
+
+// Everything the emulator can do, SVM for KVM_AMD included, but for fast string instructions: it carries those out byte
+// by byte, and a kernel that believes them fast clears its pages with them (a fork takes a third longer).
+const CPU = "max,-erms,-fsrm";
+
+// Network adapters come without their boot ROM: running it would only make the boot longer.
+const PCI_ARGS = [
+  ["-device", "pcie-root-port,id=port0,addr=05.0,chassis=1,slot=1"],
+  ["-device", "e1000e,bus=port0,addr=00.0,multifunction=on,romfile="],
+  ["-device", "e1000e,bus=port0,addr=00.1,romfile="],
+  ["-device", "edu,addr=06.0"],
+  ["-device", "pcie-pci-bridge,id=bridge,addr=07.0"],
+  ["-device", "e1000,bus=bridge,addr=01.0,romfile="],
+  ["-device", "e1000,bus=bridge,addr=02.0,romfile="],
+  ["-device", "pcie-root-port,id=port1,addr=08.0,chassis=2,slot=2"],
+  ["-device", "nvme,bus=port1,addr=00.0,serial=vfio-conformance"],
+].flat();
+
+const PCI_DEVICES: readonly MachineDevice[] = [
+  { name: "nic0.0", path: ["05.0", "00.0"] },
+  { name: "nic0.1", path: ["05.0", "00.1"] },
+  { name: "edu0", path: ["06.0"] },
+  { name: "bridged0", path: ["07.0", "01.0"] },
+  { name: "bridged1", path: ["07.0", "02.0"] },
+  { name: "rooted0", path: ["08.0", "00.0"] },
+];
+
+/**
+ * With an IOMMU. `nic0.0` and `nic0.1` are two functions of one adapter behind a root port, and share a group with it
+ * (directly on the root bus Linux would trust an Intel adapter to keep its functions apart); `bridged0` and `bridged1`
+ * share one because a conventional PCI bus cannot tell them apart; `edu0` is alone; `rooted0` is an NVMe controller,
+ * alone behind a root port.
+ */
+export const IOMMU_MACHINE: QemuMachine = {
+  name: "iommu",
+  args: ["-M", `${BOARD},kernel-irqchip=split`, "-cpu", CPU, "-device", "intel-iommu,intremap=on", ...PCI_ARGS],
+  append: "intel_iommu=on",
+  devices: PCI_DEVICES,
+};
+
+/**
+ * The same without an IOMMU: for the mock device of the kernel's iommufd selftest, which does not attach where there
+ * is one, and for no-IOMMU mode.
+ */
+export const MOCK_MACHINE: QemuMachine = {
+  name: "mock",
+  args: ["-M", BOARD, "-cpu", CPU, ...PCI_ARGS],
+  append: "intel_iommu=off",
+  devices: PCI_DEVICES,
+};
+
+/** All machines by name. */
+export const MACHINES: readonly QemuMachine[] = [IOMMU_MACHINE, MOCK_MACHINE];

@@ -1,0 +1,185 @@
+/**
+ * Asks a booted guest (or this host) what it really is: its release, its PCI functions as sysfs shows them, its IOMMU
+ * groups, and which of the device nodes that matter exist.
+ */
+import { Assembler } from "../agent/assembler.ts";
+import type { AgentConnection } from "../agent/connection.ts";
+import { SCRATCH } from "../agent/layout.ts";
+import type { MachineDevice } from "./machines.ts";
+
+const SYS_READ = 0;
+const SYS_CLOSE = 3;
+const SYS_READLINK = 89;
+const SYS_OPENAT = 257;
+const AT_FDCWD = -100;
+const TIMEOUT_MS = 30_000;
+
+const PATH = SCRATCH.address;
+const BYTES = SCRATCH.address + 4096;
+const FILE_LIMIT = 8192;
+
+/** A region of a PCI function, as a line of its sysfs `resource` file has it; all zero where there is none. */
+export interface ResourceLine {
+  readonly start: bigint;
+  readonly end: bigint;
+  /** The kernel's `IORESOURCE_*` bits. */
+  readonly flags: bigint;
+}
+
+/** A PCI function as sysfs shows it. */
+export interface SurveyedDevice {
+  /** Our name for it, or its address where the machine has none. */
+  readonly name: string;
+  /** `0000:01:00.0` */
+  readonly bdf: string;
+  readonly vendor: number;
+  readonly device: number;
+  /** 24 bits: base class, subclass, programming interface. */
+  readonly class: number;
+  readonly iommuGroup: number | undefined;
+  /** The addresses of all functions in its group, its own among them; empty without a group. */
+  readonly groupMembers: readonly string[];
+  readonly resources: readonly ResourceLine[];
+  /** Configuration space: 256 bytes, or 4096 for PCI Express. */
+  readonly config: Uint8Array;
+  readonly driver: string | undefined;
+  /** What `reset_method` lists, in the kernel's order of trying; empty if it cannot be reset. */
+  readonly resetMethods: readonly string[];
+}
+
+/** See the file's comment. */
+export interface Survey {
+  /** `uname -r` */
+  readonly release: string;
+  /** The kernel's command line. */
+  readonly cmdline: string;
+  /** The machine's named devices, in its order. */
+  readonly devices: readonly SurveyedDevice[];
+  /** Which of `/dev/kvm`, `/dev/iommu`, `/dev/vfio/vfio` exist. */
+  readonly nodes: readonly string[];
+  /** The IOMMUs that the kernel registered: `dmar0`, … */
+  readonly iommus: readonly string[];
+}
+
+/** A device of the machine did not show up. */
+export class SurveyError extends Error {
+  override readonly name = "SurveyError";
+}
+
+/**
+ * Surveys the system at the other end.
+ *
+ * @param devices which functions to look at: a machine's, by their place in the topology, or, on a host, addresses
+ * @throws SurveyError if one of them is not there.
+ */
+export async function survey(
+  agent: AgentConnection,
+  devices: readonly MachineDevice[] | readonly string[],
+): Promise<Survey> {
+  const all = await list(agent, "/sys/bus/pci/devices");
+  const places = new Map<string, string>(); // place in the topology → address
+  for (const bdf of all) places.set(placeOf(await readLink(agent, `/sys/bus/pci/devices/${bdf}`)), bdf);
+
+  const surveyed: SurveyedDevice[] = [];
+  for (const device of devices) {
+    const name = typeof device === "string" ? device : device.name;
+    const bdf = typeof device === "string" ? device : places.get(device.path.join("/"));
+    if (bdf === undefined || !all.includes(bdf)) throw new SurveyError(`The device ${name} is not on this system.`);
+    surveyed.push(await surveyDevice(agent, name, bdf));
+  }
+  const nodes: string[] = [];
+  for (const [directory, name] of [
+    ["/dev", "kvm"],
+    ["/dev", "iommu"],
+    ["/dev/vfio", "vfio"],
+  ] as const) {
+    if ((await list(agent, directory)).includes(name)) nodes.push(`${directory}/${name}`);
+  }
+  return {
+    release: await readText(agent, "/proc/sys/kernel/osrelease"),
+    cmdline: await readText(agent, "/proc/cmdline"),
+    devices: surveyed,
+    nodes,
+    iommus: await list(agent, "/sys/class/iommu"),
+  };
+}
+
+async function surveyDevice(agent: AgentConnection, name: string, bdf: string): Promise<SurveyedDevice> {
+  const directory = `/sys/bus/pci/devices/${bdf}`;
+  const group = baseName(await readLink(agent, `${directory}/iommu_group`));
+  const resetMethods = await readText(agent, `${directory}/reset_method`);
+  return {
+    name,
+    bdf,
+    vendor: Number(await readText(agent, `${directory}/vendor`)),
+    device: Number(await readText(agent, `${directory}/device`)),
+    class: Number(await readText(agent, `${directory}/class`)),
+    iommuGroup: group === undefined ? undefined : Number(group),
+    groupMembers: group === undefined ? [] : await list(agent, `${directory}/iommu_group/devices`),
+    resources: parseResources(await readText(agent, `${directory}/resource`)),
+    config: (await readFile(agent, `${directory}/config`)) ?? new Uint8Array(),
+    driver: baseName(await readLink(agent, `${directory}/driver`)),
+    resetMethods: resetMethods.split(/\s+/).filter(Boolean),
+  };
+}
+
+/** `../../../devices/pci0000:00/0000:00:07.0/0000:02:01.0` is at `07.0/01.0`: bus numbers are the kernel's to choose. */
+function placeOf(link: string): string {
+  return [...link.matchAll(/\/[0-9a-f]{4,}:[0-9a-f]{2}:([0-9a-f]{2}\.[0-7])/g)].map((match) => match[1]).join("/");
+}
+
+function parseResources(text: string): ResourceLine[] {
+  return text.split("\n").flatMap((line) => {
+    const [start, end, flags] = line.split(" ");
+    if (start === undefined || end === undefined || flags === undefined) return [];
+    return [{ start: BigInt(start), end: BigInt(end), flags: BigInt(flags) }];
+  });
+}
+
+function baseName(path: string): string | undefined {
+  return path === "" ? undefined : path.slice(path.lastIndexOf("/") + 1);
+}
+
+/** The first 8 KiB of a file; undefined if it cannot be read. */
+async function readFile(agent: AgentConnection, path: string): Promise<Uint8Array | undefined> {
+  const code = new Assembler()
+    .pokeText(PATH, path)
+    .syscall(SYS_OPENAT, AT_FDCWD, PATH, 0)
+    .keep(0)
+    .unlessFailed((then) => then.syscall(SYS_READ, { slot: 0 }, BYTES, FILE_LIMIT).syscall(SYS_CLOSE, { slot: 0 }))
+    .peek(BYTES, FILE_LIMIT)
+    .finish();
+  const output = await run(agent, code);
+  const opened = output.readBigInt64LE(0) >= 0n;
+  const length = opened ? Number(output.readBigInt64LE(8)) : -1;
+  return length < 0 ? undefined : output.subarray(24, 24 + length);
+}
+
+async function readText(agent: AgentConnection, path: string): Promise<string> {
+  return new TextDecoder().decode((await readFile(agent, path)) ?? new Uint8Array()).trim();
+}
+
+/** Where a symbolic link points; empty if there is none. */
+async function readLink(agent: AgentConnection, path: string): Promise<string> {
+  const code = new Assembler()
+    .pokeText(PATH, path)
+    .syscall(SYS_READLINK, PATH, BYTES, FILE_LIMIT)
+    .peek(BYTES, FILE_LIMIT)
+    .finish();
+  const output = await run(agent, code);
+  const length = Math.max(0, Number(output.readBigInt64LE(0)));
+  return output.toString("utf8", 8, 8 + length);
+}
+
+/** The sorted names in a directory; none if it cannot be read. */
+async function list(agent: AgentConnection, path: string): Promise<string[]> {
+  const output = await run(agent, new Assembler().pokeText(PATH, path).list(PATH).finish());
+  const count = output.readInt32LE(0);
+  return count <= 0 ? [] : output.toString("utf8", 8, 8 + output.readUInt32LE(4)).split("\n");
+}
+
+async function run(agent: AgentConnection, code: Uint8Array): Promise<Buffer> {
+  const result = await agent.runOne({ id: 0, code, timeoutMs: TIMEOUT_MS });
+  if (result.status.kind !== "done") throw new SurveyError(`The survey ended in ${JSON.stringify(result.status)}.`);
+  return Buffer.from(result.output);
+}
