@@ -3,6 +3,7 @@
  * is needed to judge the stored runs again.
  */
 import type { Program } from "../model/program.ts";
+import type { Topology } from "../model/topology.ts";
 import type { TargetAbout } from "../targets/target.ts";
 
 /** Why a finding is one. */
@@ -105,6 +106,8 @@ export interface Results {
   readonly began: string;
   readonly seconds: number;
   readonly target: TargetAbout;
+  /** The machine as it really was: what device names in programs stand for. */
+  readonly topology: Topology;
   readonly seed: number;
   readonly properties: readonly PropertyResult[];
   readonly clauses: readonly ClauseResult[];

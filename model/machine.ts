@@ -183,10 +183,10 @@ export class Machine {
   }
 
   #ioctl(call: Call & { op: "ioctl" }): number {
-    const file = this.#file(call.fd);
     const ioctl = findIoctl(call.request);
     if (!ioctl) throw new Error(`no ioctl is called ${call.request}`);
     const value = this.#prepare(ioctl, call);
+    const file = this.#file(call.fd);
     const { main, at } = this.#blocks;
     const length = main.length;
     const { answer, k } = this;

@@ -22,6 +22,13 @@ export interface Deviation {
   readonly upstream: string;
   /** Name of the scenario that shows it. */
   readonly evidence: string;
+  /** Reports in the kernel's log that it explains. */
+  readonly log?: RegExp;
+  /**
+   * It corrupts the kernel's memory: programs must not get there on such a kernel, unless it is what they are for. Its
+   * `apply` throws Unmodelled where the way parts.
+   */
+  readonly destructive?: boolean;
   /** Puts the kernel's behaviour in place of the model's; calls `fired` whenever the two part. */
   apply(k: Kernel, fired: () => void): void;
 }

@@ -141,7 +141,7 @@ export const ioasMap = ioctl<IommufdFile>({
     try {
       using _ = yield* k.lock(ioas.pagetable.domainsRwsem);
       if (ioas.hwpts.length > 0) yield* k.ioas.pin(k, area);
-      if (!block.canWrite(IoasMap.size)) {
+      if (!k.ioas.canAnswer(block, IoasMap.size)) {
         yield* k.ioas.unpin(k, area);
         refuse(rule["IOMMUFD-MAP-13"]);
       }

@@ -3,6 +3,7 @@ import { clauses, must } from "../kernel/clause.ts";
 import { ioctl, vfioRequest } from "../kernel/ioctl.ts";
 import type { Kernel } from "../kernel/kernel.ts";
 import type { Operation } from "../kernel/operation.ts";
+import type { UserBlock } from "../kernel/user-memory.ts";
 import { field, fieldOf, layout } from "../uapi/layout.ts";
 import { IOMMUFD, iommufdSource } from "./availability.ts";
 import { type Area, type IoPagetable, U64_MAX } from "./io-pagetable.ts";
@@ -105,7 +106,7 @@ export const ioasUnmap = ioctl<IommufdFile>({
       using _iova = yield* k.lock(ioas.pagetable.iovaRwsem);
       areas = k.ioas.wholeAreas(ioas.pagetable, iova, last);
       must(everything || areas.length > 0, rule["IOMMUFD-UNMAP-6"]);
-      must(block.canWrite(IoasUnmap.size), rule["IOMMUFD-UNMAP-8"]);
+      must(k.ioas.canAnswer(block, IoasUnmap.size), rule["IOMMUFD-UNMAP-8"]);
       for (const area of areas) area.ready = false;
     }
     const unmapped = yield* k.ioas.removeAreas(k, ioas, areas);
@@ -116,6 +117,11 @@ export const ioasUnmap = ioctl<IommufdFile>({
 });
 
 export const steps = {
+  /** Whether the caller can be told what was done: asked before anything is done for good. */
+  canAnswer(block: UserBlock, size: number): boolean {
+    return block.canWrite(size);
+  },
+
   /** The mappings in a range; refuses when one of them reaches out of it. */
   wholeAreas(pagetable: IoPagetable, start: bigint, last: bigint): Area[] {
     const areas = pagetable.areasIn(start, last);

@@ -75,7 +75,10 @@ export class ArgumentBlocks {
       } else if (typeof value === "number" || typeof value === "bigint") {
         writeValue(block.view, field.offset, field.width, value);
       } else if (typeof value === "string") {
-        writeValue(block.view, field.offset, field.width, resolve(value));
+        // A handle's number does not lie half in a hole: there is no saying which half a target would get.
+        if (field.offset + field.width <= block.readable || block.readable === 0) {
+          writeValue(block.view, field.offset, field.width, resolve(value));
+        }
       }
     }
     block.length = layout.size;
@@ -83,7 +86,9 @@ export class ArgumentBlocks {
     const elements = trailing && argument.fields[trailing.name];
     if (trailing && Array.isArray(elements)) {
       for (const element of elements) {
-        writeValue(block.view, block.length, trailing.width, resolve(element));
+        if (typeof element !== "string" || block.length + trailing.width <= block.readable) {
+          writeValue(block.view, block.length, trailing.width, resolve(element));
+        }
         block.length += trailing.width;
       }
     }

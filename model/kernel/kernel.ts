@@ -121,12 +121,16 @@ export class Kernel {
 
   /** Gives a new file the lowest free descriptor (fs/file.c:alloc_fd). */
   installFd(site: ChoiceSite, file: File): number {
-    const own = this.fds.lowestFree();
-    const fd = Number(
-      this.choose(site, BigInt(own), (value) => value >= 0n && value < 65536n && !this.fds.get(Number(value))),
-    );
+    const fd = this.chooseFd(site);
     this.fds.install(fd, file);
     return fd;
+  }
+
+  /** The descriptor that the next file gets; nothing has it yet. */
+  chooseFd(site: ChoiceSite): number {
+    const own = this.fds.lowestFree();
+    const free = (value: bigint): boolean => value >= 0n && value < 65536n && !this.fds.get(Number(value));
+    return Number(this.choose(site, BigInt(own), free));
   }
 
   /** fput: drops a reference; the release runs when the call is over, with no lock held. */

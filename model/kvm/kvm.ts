@@ -59,6 +59,9 @@ export const rule = clauses({
   },
 });
 
+/** Commands that /dev/kvm itself answers for what the processor offers. */
+const DEVICE_ATTRIBUTES = new Set(["KVM_GET_DEVICE_ATTR", "KVM_HAS_DEVICE_ATTR"]);
+
 const kvmLock = new LockClass("kvm->lock");
 
 /** struct kvm */
@@ -67,6 +70,15 @@ export class Vm {
   refs = 1;
   vfio: KvmVfio | null = null;
   readonly lock = new Lock(kvmLock);
+  /** Its descriptor when it was made: with the process it names the VM's directory in debugfs. */
+  readonly firstFd: number;
+  /** False for a VM that found a directory of its name there already. */
+  readonly inDebugfs: boolean;
+
+  constructor(firstFd: number, inDebugfs: boolean) {
+    this.firstFd = firstFd;
+    this.inDebugfs = inDebugfs;
+  }
 }
 
 export class KvmFile extends File {
@@ -74,6 +86,7 @@ export class KvmFile extends File {
 
   override *ioctl(k: Kernel, command: Ioctl, arg: Argument): Operation<number> {
     if (command.request === createVm.request) return yield* createVm.run(k, this, arg);
+    if (DEVICE_ATTRIBUTES.has(command.name)) throw new Unmodelled("attributes of the processor");
     return refuse(rule["KVM-DEV-UNKNOWN-1"]);
   }
 }
@@ -108,10 +121,12 @@ export const createVm = ioctl<KvmFile>({
   weight: 0.7,
   *run(k, _file, { value }): Operation<number> {
     must(value === 0, rule["KVM-VM-CREATE-1"]);
-    const vm = new Vm();
+    const fd = k.chooseFd({ at: "return" });
+    const vm = new Vm(fd, ![...k.vms].some((other) => other.inDebugfs && other.firstFd === fd));
     k.vms.add(vm);
+    k.fds.install(fd, new VmFile(vm));
     k.keeps(rule["KVM-VM-CREATE-2"]);
-    return k.installFd({ at: "return" }, new VmFile(vm));
+    return fd;
   },
 });
 

@@ -218,7 +218,7 @@ export const bindIommufd = ioctl<DeviceFile>({
       file.iommufd = other.context;
       other.context.refs++;
       try {
-        if (device.openCount === 0) yield* k.deviceCdev.getKvmSafe(k, file);
+        yield* k.deviceCdev.takeKvm(k, file);
         yield* k.vfio.open(k, file);
         try {
           block.put(OUT_DEVID, 4, file.devid, rule["VFIO-CDEV-BIND-10"]);
@@ -228,8 +228,7 @@ export const bindIommufd = ioctl<DeviceFile>({
           throw refusal;
         }
       } catch (refusal) {
-        // The VM of a device that somebody else has open stays: only what this call took is put back.
-        if (device.openCount === 0) k.vfio.putKvm(k, device);
+        k.deviceCdev.dropKvm(k, device);
         k.iommufd.put(k, other.context);
         file.iommufd = null;
         throw refusal;
@@ -353,10 +352,16 @@ export const steps = {
     refuse(rule["VFIO-CDEV-BIND-13"]);
   },
 
-  /** vfio_df_get_kvm_safe */
-  *getKvmSafe(k: Kernel, file: DeviceFile): Operation<void> {
+  /** vfio_df_get_kvm_safe: a device that somebody else has open has its VM already. */
+  *takeKvm(k: Kernel, file: DeviceFile): Operation<void> {
+    if (file.device.openCount > 0) return;
     using _ = yield* k.lock(file.kvmRefLock);
     k.vfio.getKvm(k, file.device, file.kvm);
+  },
+
+  /** BIND failed: only what this call took is put back, not the VM of a device that somebody else has open. */
+  dropKvm(k: Kernel, device: VfioDevice): void {
+    if (device.openCount === 0) k.vfio.putKvm(k, device);
   },
 
   /** The device is in use through its node from now on. */

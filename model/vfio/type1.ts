@@ -56,7 +56,9 @@ export const steps = {
       case EXTENSION.DMA_CC: {
         if (!iommu) return 0;
         using _ = yield* k.lock(iommu.lock);
-        return 1;
+        if (iommu.groups.every((group) => group.type === "emulated")) return 1;
+        // Whether the IOMMU can enforce coherency is the hardware's to say.
+        return Number(k.choose({ at: "return" }, 1n, (answer) => answer === 0n || answer === 1n));
       }
       default:
         return 0;

@@ -91,6 +91,23 @@ export const openDevicesAreBacked: StateInvariant = {
   },
 };
 
+export const inUseStays: StateInvariant = {
+  kind: "state",
+  id: "in-use-stays",
+  title: "an object that is in use can't be destroyed: whatever is attached to is still there",
+  broken(machine) {
+    for (const device of vfioDevices(machine)) {
+      const ioas = device.iommufdAccess?.ioas;
+      if (ioas && ioas.context.get(ioas.id) !== ioas) return `${device.name} is attached to an IOAS that is gone`;
+      const hwpt = device.iommufdDevice?.igroup.hwpt;
+      if (!hwpt) continue;
+      if (hwpt.context.get(hwpt.id) !== hwpt) return `${device.name} is attached to a page table that is gone`;
+      if (hwpt.ioas.context.get(hwpt.ioas.id) !== hwpt.ioas) return `${device.name} is attached to an IOAS that is gone`;
+    }
+    return undefined;
+  },
+};
+
 export const lockOrder: StateInvariant = {
   kind: "state",
   id: "lock-order",

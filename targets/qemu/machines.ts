@@ -17,6 +17,8 @@ export interface QemuMachine {
   /** What the kernel's command line gets. */
   readonly append: string;
   readonly devices: readonly MachineDevice[];
+  /** Slots of bridges to a conventional bus, which can be reset: on the root bus, so their address is known. */
+  readonly conventionalBridges: readonly string[];
 }
 
 // Nothing on the board that nobody uses, and that the firmware would wait for.
@@ -59,6 +61,7 @@ export const IOMMU_MACHINE: QemuMachine = {
   args: ["-M", `${BOARD},kernel-irqchip=split`, "-cpu", CPU, "-device", "intel-iommu,intremap=on", ...PCI_ARGS],
   append: "intel_iommu=on",
   devices: PCI_DEVICES,
+  conventionalBridges: ["07.0"],
 };
 
 /**
@@ -70,6 +73,7 @@ export const MOCK_MACHINE: QemuMachine = {
   args: ["-M", BOARD, "-cpu", CPU, ...PCI_ARGS],
   append: "intel_iommu=off",
   devices: PCI_DEVICES,
+  conventionalBridges: ["07.0"],
 };
 
 /** All machines by name. */

@@ -8,6 +8,7 @@ import { SCRATCH } from "../agent/layout.ts";
 import type { MachineDevice } from "./machines.ts";
 
 const SYS_READ = 0;
+const SYS_WRITE = 1;
 const SYS_CLOSE = 3;
 const SYS_READLINK = 89;
 const SYS_OPENAT = 257;
@@ -45,6 +46,26 @@ export interface SurveyedDevice {
   readonly driver: string | undefined;
   /** What `reset_method` lists, in the kernel's order of trying; empty if it cannot be reset. */
   readonly resetMethods: readonly string[];
+  /** Whether a reset through sysfs succeeded. */
+  readonly resets: boolean;
+  /** Whether its ROM could be read. */
+  readonly romImage: boolean;
+  readonly reservedRanges: readonly ReservedRange[];
+}
+
+/** A PCI function and where it is. */
+export interface PlacedFunction {
+  readonly bdf: string;
+  /** Addresses of the bridges above it, from the root down. */
+  readonly above: readonly string[];
+  readonly iommuGroup: number | undefined;
+}
+
+/** Addresses that a group may not map, and why: `direct`, `reserved`, `msi`, `direct-relaxable`. */
+export interface ReservedRange {
+  readonly start: bigint;
+  readonly last: bigint;
+  readonly type: string;
 }
 
 /** See the file's comment. */
@@ -55,6 +76,14 @@ export interface Survey {
   readonly cmdline: string;
   /** The machine's named devices, in its order. */
   readonly devices: readonly SurveyedDevice[];
+  /** Every PCI function, named or not. */
+  readonly functions: readonly PlacedFunction[];
+  /** Parents of mediated devices: `mtty`, `mdpy`. */
+  readonly mdevParents: readonly string[];
+  /** Drivers of the PCI bus. */
+  readonly drivers: readonly string[];
+  /** Bits of an address that the first IOMMU translates, from its capability register; 64 without one. */
+  readonly addressBits: number;
   /** Which of `/dev/kvm`, `/dev/iommu`, `/dev/vfio/vfio` exist. */
   readonly nodes: readonly string[];
   /** The IOMMUs that the kernel registered: `dmar0`, … */
@@ -95,7 +124,18 @@ export async function survey(
   ] as const) {
     if ((await list(agent, directory)).includes(name)) nodes.push(`${directory}/${name}`);
   }
+  const functions: PlacedFunction[] = [];
+  for (const bdf of all) {
+    const link = await readLink(agent, `/sys/bus/pci/devices/${bdf}`);
+    const path = [...link.matchAll(/\/([0-9a-f]{4,}:[0-9a-f]{2}:[0-9a-f]{2}\.[0-7])/g)].flatMap((match) => match[1] ?? []);
+    const group = baseName(await readLink(agent, `/sys/bus/pci/devices/${bdf}/iommu_group`));
+    functions.push({ bdf, above: path.slice(0, -1), iommuGroup: group === undefined ? undefined : Number(group) });
+  }
   return {
+    functions,
+    mdevParents: await list(agent, "/sys/class/mdev_bus"),
+    drivers: await list(agent, "/sys/bus/pci/drivers"),
+    addressBits: await addressBits(agent),
     release: await readText(agent, "/proc/sys/kernel/osrelease"),
     cmdline: await readText(agent, "/proc/cmdline"),
     devices: surveyed,
@@ -120,6 +160,11 @@ async function surveyDevice(agent: AgentConnection, name: string, bdf: string): 
     config: (await readFile(agent, `${directory}/config`)) ?? new Uint8Array(),
     driver: baseName(await readLink(agent, `${directory}/driver`)),
     resetMethods: resetMethods.split(/\s+/).filter(Boolean),
+    resets: await writeText(agent, `${directory}/reset`, "1"),
+    romImage:
+      (await writeText(agent, `${directory}/rom`, "1")) && ((await readFile(agent, `${directory}/rom`))?.length ?? 0) > 0,
+    reservedRanges:
+      group === undefined ? [] : parseRanges(await readText(agent, `/sys/kernel/iommu_groups/${group}/reserved_regions`)),
   };
 }
 
@@ -138,6 +183,34 @@ function parseResources(text: string): ResourceLine[] {
 
 function baseName(path: string): string | undefined {
   return path === "" ? undefined : path.slice(path.lastIndexOf("/") + 1);
+}
+
+/** VT-d's maximum guest address width, bits 16 to 21 of the capability register, counts from one. */
+async function addressBits(agent: AgentConnection): Promise<number> {
+  const [first] = await list(agent, "/sys/class/iommu");
+  const capability = first && (await readText(agent, `/sys/class/iommu/${first}/intel-iommu/cap`));
+  return capability ? Number((BigInt(`0x${capability}`) >> 16n) & 0x3fn) + 1 : 64;
+}
+
+function parseRanges(text: string): ReservedRange[] {
+  return text.split("\n").flatMap((line) => {
+    const [start, last, type] = line.split(" ");
+    if (start === undefined || last === undefined || type === undefined) return [];
+    return [{ start: BigInt(start), last: BigInt(last), type }];
+  });
+}
+
+/** Writes text to a file; whether that succeeded. */
+async function writeText(agent: AgentConnection, path: string, text: string): Promise<boolean> {
+  const code = new Assembler()
+    .pokeText(PATH, path)
+    .pokeText(BYTES, text)
+    .syscall(SYS_OPENAT, AT_FDCWD, PATH, 1)
+    .keep(0)
+    .unlessFailed((then) => then.syscall(SYS_WRITE, { slot: 0 }, BYTES, text.length).syscall(SYS_CLOSE, { slot: 0 }))
+    .finish();
+  const output = await run(agent, code);
+  return output.readBigInt64LE(0) >= 0n && output.length >= 16 && output.readBigInt64LE(8) >= 0n;
 }
 
 /** The first 8 KiB of a file; undefined if it cannot be read. */

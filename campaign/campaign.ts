@@ -1,0 +1,256 @@
+/**
+ * A campaign: takes properties to a target within a budget, judges every run, shrinks what is wrong, and counts what was
+ * reached.
+ */
+import { LockOrder } from "../model/kernel/lock.ts";
+import type { MachineOptions } from "../model/machine.ts";
+import type { Program } from "../model/program.ts";
+import { versionNumber } from "../model/uapi/version.ts";
+import { Coverage, type Goal } from "../properties/coverage.ts";
+import { rerun } from "../properties/generate/walk.ts";
+import { type Property, watchFor } from "../properties/property.ts";
+import { CHUNK, chunkSeed, sampleChunk } from "../properties/sample.ts";
+import { Watch } from "../properties/watch.ts";
+import { ModelTarget } from "../targets/model.ts";
+import { type ProgramRun, type Target, TargetError } from "../targets/target.ts";
+import { deviationsOf, guardsOf } from "./deviations/all.ts";
+import type { Deviation } from "./deviations/deviation.ts";
+import { Findings } from "./findings.ts";
+import type { JudgeOptions } from "./judge.ts";
+import { type Examined, examine } from "./problem.ts";
+import type { PropertyResult } from "./results.ts";
+
+/** How much a campaign may spend; the first that is used up ends it. */
+export interface Budget {
+  /** Programs in all. */
+  readonly runs?: number;
+  readonly seconds?: number;
+}
+
+/** Told how a campaign gets on. */
+export interface CampaignProgress {
+  /** A property has begun, got on, or ended. */
+  property(id: string, state: { readonly programs: number; readonly calls: number; readonly findings: number }): void;
+  /** A problem was found and is being shrunk. */
+  found(id: string, what: string): void;
+}
+
+export interface CampaignOptions {
+  readonly target: Target;
+  readonly properties: readonly Property[];
+  readonly seed: number;
+  readonly budget: Budget;
+  readonly progress?: CampaignProgress;
+  readonly signal?: AbortSignal;
+  /** Known deviations to reckon with; those of the target's kernel unless given. */
+  readonly deviations?: readonly Deviation[];
+}
+
+export interface CampaignOutcome {
+  readonly properties: readonly PropertyResult[];
+  /** Clauses that the target was seen to keep. */
+  readonly coverage: Coverage;
+  /** Why it ended early, or null. */
+  readonly interrupted: string | null;
+}
+
+/** A program on its way, with what is needed to make it again. */
+interface Sampled {
+  readonly program: Program;
+  readonly watch: Watch;
+  readonly seed: number;
+  readonly path: string;
+}
+
+/** Runs the campaign. Results gathered so far are kept when it is interrupted or the target is lost for good. */
+export async function runCampaign(options: CampaignOptions): Promise<CampaignOutcome> {
+  const shares = options.properties.reduce((sum, { share }) => sum + share, 0);
+  const coverage = new Coverage();
+  const properties: PropertyResult[] = [];
+  let interrupted: string | null = null;
+  for (const property of options.properties) {
+    if (interrupted !== null || options.signal?.aborted) break;
+    const part = property.share / shares;
+    const { runs, seconds } = options.budget;
+    const budget: Budget = {
+      ...(runs === undefined ? {} : { runs: Math.max(1, Math.round(runs * part)) }),
+      ...(seconds === undefined ? {} : { seconds: seconds * part }),
+    };
+    const run = new PropertyRun(property, options, budget);
+    try {
+      await run.go();
+    } catch (cause) {
+      if (!(cause instanceof TargetError)) throw cause;
+      interrupted = cause.message;
+    }
+    properties.push(run.result());
+    coverage.add(run.coverage);
+  }
+  if (options.signal?.aborted) interrupted = "The campaign was interrupted.";
+  return { properties, coverage, interrupted };
+}
+
+/** One property on one target. */
+class PropertyRun {
+  readonly coverage = new Coverage();
+  readonly #property: Property;
+  readonly #options: CampaignOptions;
+  readonly #budget: Budget;
+  readonly #deviations: readonly Deviation[];
+  readonly #known = new Map<string, number>();
+  readonly #notComparable = new Map<string, number>();
+  readonly #findings: Findings;
+  readonly #began = performance.now();
+  readonly #machine: MachineOptions;
+  #ended = 0;
+  #programs = 0;
+  #calls = 0;
+
+  constructor(property: Property, options: CampaignOptions, budget: Budget) {
+    this.#property = property;
+    this.#options = options;
+    this.#budget = budget;
+    const { topology, profile } = options.target;
+    const onKernel = !(options.target instanceof ModelTarget);
+    this.#deviations = options.deviations ?? (onKernel ? deviationsOf(profile) : []);
+    this.#machine = { topology, profile, order: new LockOrder(), overrides: guardsOf(this.#deviations) };
+    this.#findings = new Findings(property, options.target, this.#judging(null), options.progress);
+  }
+
+  #judging(observer: Coverage | null): JudgeOptions {
+    const { topology, profile } = this.#options.target;
+    const judging: JudgeOptions = { topology, profile, deviations: this.#deviations };
+    if (!observer) return judging;
+    return { ...judging, observer: { agreed: (_call, answer, kept) => observer.note(answer, kept) } };
+  }
+
+  async go(): Promise<void> {
+    const { target } = this.#options;
+    if (target instanceof ModelTarget) await this.#onModel(target);
+    else await this.#onKernel(target);
+    this.#ended = performance.now();
+  }
+
+  /** Programs until the budget is used up. */
+  *#supply(newWatch: () => Watch): Generator<Sampled> {
+    const { runs = Number.POSITIVE_INFINITY, seconds = Number.POSITIVE_INFINITY } = this.#budget;
+    const { seed, signal } = this.#options;
+    let supplied = 0;
+    for (let chunk = 0; supplied < runs; chunk++) {
+      if (signal?.aborted || (performance.now() - this.#began) / 1000 >= seconds) return;
+      const own = chunkSeed(seed, this.#property.id, chunk);
+      const count = Math.min(CHUNK, runs - supplied);
+      for (const [at, { program, watch }] of sampleChunk(this.#property, this.#machine, own, newWatch, count).entries()) {
+        supplied++;
+        yield { program, watch, seed: own, path: `${at}` };
+      }
+      this.#report();
+    }
+  }
+
+  /** The model is its own target: what was watched while generating is the run. A fault is judged like a kernel. */
+  async #onModel(target: ModelTarget): Promise<void> {
+    const faulty = target.overrides.length > 0;
+    let sinceBreath = 0;
+    for (const sampled of this.#supply(() => watchFor(this.#property, faulty ? null : this.coverage))) {
+      this.#programs++;
+      this.#calls += sampled.program.calls.length;
+      if (faulty) await this.#onFaultyModel(target, sampled);
+      else if (sampled.watch.violation) await this.#findings.addViolation(sampled, sampled.watch.violation, this.#machine);
+      if (++sinceBreath % (4 * CHUNK) === 0) await new Promise(setImmediate);
+    }
+  }
+
+  async #onFaultyModel(target: ModelTarget, sampled: Sampled): Promise<void> {
+    const machine = { ...this.#machine, overrides: target.overrides, order: new LockOrder() };
+    const watch = watchFor(this.#property);
+    rerun(sampled.program.calls, machine, watch);
+    if (watch.violation) {
+      await this.#findings.addViolation(sampled, watch.violation, machine);
+      return;
+    }
+    await this.#take(sampled, target.runNow(sampled.program));
+  }
+
+  async #onKernel(target: Target): Promise<void> {
+    const supply = this.#supply(() => new Watch([], []));
+    const sent: Sampled[] = [];
+    const programs = (function* () {
+      for (const sampled of supply) {
+        sent.push(sampled);
+        yield sampled.program;
+      }
+    })();
+    /** Problems wait until the target is idle: shrinking needs it alone. */
+    const waiting: [Sampled, ProgramRun, Examined][] = [];
+    for await (const run of target.run(programs)) {
+      const sampled = sent.shift();
+      if (!sampled) break;
+      this.#programs++;
+      this.#calls += run.outcomes.length;
+      const examined = this.#examine(run);
+      if (examined.problem && this.#findings.isNew(examined.problem)) waiting.push([sampled, run, examined]);
+    }
+    for (const [sampled, run, { problem }] of waiting) if (problem) await this.#findings.add(sampled, run, problem);
+  }
+
+  #examine(run: ProgramRun): Examined {
+    this.coverage.programs++;
+    for (const [at, outcome] of run.outcomes.entries()) {
+      const call = run.program.calls[at];
+      if (!call) break;
+      for (const goal of this.#property.goals) if (goal.reached(call, outcome)) this.coverage.goal(goal.id);
+    }
+    const examined = examine(run, this.#judging(this.coverage), this.#property.history);
+    for (const id of examined.known) count(this.#known, id);
+    if (examined.verdict.kind === "not-comparable") count(this.#notComparable, examined.verdict.why);
+    if (run.end.kind === "not-run") count(this.#notComparable, run.end.why);
+    return examined;
+  }
+
+  async #take(sampled: Sampled, run: ProgramRun): Promise<void> {
+    const { problem } = this.#examine(run);
+    if (problem && this.#findings.isNew(problem)) await this.#findings.add(sampled, run, problem);
+  }
+
+  #report(): void {
+    const { progress } = this.#options;
+    progress?.property(this.#property.id, {
+      programs: this.#programs,
+      calls: this.#calls,
+      findings: this.#findings.count,
+    });
+  }
+
+  result(): PropertyResult {
+    const { id, title, goals } = this.#property;
+    this.#report();
+    return {
+      id,
+      title,
+      kind: "property",
+      programs: this.#programs,
+      calls: this.#calls,
+      seconds: ((this.#ended || performance.now()) - this.#began) / 1000,
+      goals: goals.map((goal) => ({
+        id: goal.id,
+        title: goal.title,
+        reached: this.coverage.goals(goal.id),
+        attainable: this.#attainable(goal),
+      })),
+      findings: this.#findings.all(),
+      known: [...this.#known].map(([known, programs]) => ({ id: known, programs })),
+      notComparable: [...this.#notComparable].map(([why, programs]) => ({ why, programs })),
+    };
+  }
+
+  #attainable({ needs }: Goal): boolean {
+    const { version, kconfig } = this.#options.target.profile;
+    if (needs?.since && versionNumber(version) < versionNumber(needs.since)) return false;
+    return needs?.kconfig?.every((option) => kconfig.has(option)) ?? true;
+  }
+}
+
+function count(counts: Map<string, number>, key: string): void {
+  counts.set(key, (counts.get(key) ?? 0) + 1);
+}

@@ -1,0 +1,39 @@
+/** The deviations that are known, and which of them a kernel has. */
+import type { Override } from "../../model/machine.ts";
+import type { Profile } from "../../model/profile.ts";
+import { versionNumber } from "../../model/uapi/version.ts";
+import { attachFaultDetaches } from "./attach-fault-detaches.ts";
+import { bindDropsVm } from "./bind-drops-vm.ts";
+import type { Deviation } from "./deviation.ts";
+import { groupChangesBackend } from "./group-changes-backend.ts";
+import { hotResetInfoHeader } from "./hot-reset-info-header.ts";
+import { ioasFaultStays } from "./ioas-fault-stays.ts";
+import { ioasUnmapPartial } from "./ioas-unmap-partial.ts";
+import { kvmDeviceFaultLeaks } from "./kvm-device-fault-leaks.ts";
+import { vgaRegionRefused } from "./vga-region-refused.ts";
+
+export const DEVIATIONS: readonly Deviation[] = [
+  attachFaultDetaches,
+  bindDropsVm,
+  groupChangesBackend,
+  hotResetInfoHeader,
+  ioasFaultStays,
+  ioasUnmapPartial,
+  kvmDeviceFaultLeaks,
+  vgaRegionRefused,
+];
+
+/** Deviations that a kernel of this profile is known to have. */
+export function deviationsOf({ version }: Profile): Deviation[] {
+  const own = versionNumber(version);
+  return DEVIATIONS.filter(
+    ({ since, until }) => own >= versionNumber(since) && (until === undefined || own <= versionNumber(until)),
+  );
+}
+
+/** What keeps generated programs away from deviations that would destroy the kernel under test. */
+export function guardsOf(deviations: readonly Deviation[]): Override[] {
+  return deviations
+    .filter(({ destructive }) => destructive)
+    .map((deviation) => ({ id: deviation.id, apply: (k) => deviation.apply(k, () => {}) }));
+}

@@ -1,0 +1,32 @@
+/** IOAS_UNMAP of a range that ends inside a mapping fails, and the mappings before that one are gone. */
+import { runStraight } from "../../model/kernel/operation.ts";
+import type { Deviation } from "./deviation.ts";
+
+export const ioasUnmapPartial: Deviation = {
+  id: "ioas-unmap-partial",
+  title: "IOMMU_IOAS_UNMAP that is refused at a mapping which reaches out of the range has removed those before it",
+  clause: "IOMMUFD-UNMAP-5",
+  since: "6.2",
+  source: "drivers/iommu/iommufd/io_pagetable.c:iopt_unmap_iova_range",
+  upstream: "none known",
+  evidence: "ioas-unmap-partial",
+  apply(k, fired) {
+    const right = k.ioas.wholeAreas;
+    k.ioas = {
+      ...k.ioas,
+      wholeAreas(pagetable, start, last) {
+        try {
+          return right(pagetable, start, last);
+        } catch (refusal) {
+          for (const area of pagetable.areasIn(start, last)) {
+            if (!area.ready || area.start < start || area.last > last) break;
+            fired();
+            runStraight(k.ioas.unpin(k, area));
+            pagetable.remove(area);
+          }
+          throw refusal;
+        }
+      },
+    };
+  },
+};

@@ -1,0 +1,139 @@
+/** Findings of one property: each problem once, shrunk on the target that showed it. */
+import { createHash } from "node:crypto";
+import { LockOrder } from "../model/kernel/lock.ts";
+import type { MachineOptions } from "../model/machine.ts";
+import { rerun } from "../properties/generate/walk.ts";
+import type { Violation } from "../properties/invariants/invariant.ts";
+import { type Property, watchFor } from "../properties/property.ts";
+import { shrinkProgram } from "../properties/shrink.ts";
+import type { Program } from "../model/program.ts";
+import type { ProgramRun, Target } from "../targets/target.ts";
+import type { CampaignProgress } from "./campaign.ts";
+import type { JudgeOptions } from "./judge.ts";
+import { listing, modelListing } from "./listing.ts";
+import { minimise } from "./minimise.ts";
+import { examine, type Problem } from "./problem.ts";
+import type { Finding } from "./results.ts";
+
+/** Where a program came from. */
+export interface Origin {
+  readonly program: Program;
+  readonly seed: number;
+  readonly path: string;
+}
+
+/** Runs that shrinking one finding may cost on a target. */
+const TRIES = 2000;
+/** Findings of one property that are worth shrinking; more of them say little more. */
+const MOST = 20;
+
+export class Findings {
+  readonly #property: Property;
+  readonly #target: Target;
+  readonly #judging: JudgeOptions;
+  readonly #progress: CampaignProgress | undefined;
+  readonly #found = new Map<string, Finding>();
+  readonly #times = new Map<string, number>();
+
+  constructor(property: Property, target: Target, judging: JudgeOptions, progress: CampaignProgress | undefined) {
+    this.#property = property;
+    this.#target = target;
+    this.#judging = judging;
+    this.#progress = progress;
+  }
+
+  /** Kinds of problem seen. */
+  get count(): number {
+    return this.#times.size;
+  }
+
+  all(): Finding[] {
+    return [...this.#found].map(([signature, finding]) => ({ ...finding, times: this.#times.get(signature) ?? 1 }));
+  }
+
+  /** Counts the problem; true the first time that its like is seen. */
+  isNew({ signature }: Pick<Problem, "signature">): boolean {
+    const times = this.#times.get(signature) ?? 0;
+    this.#times.set(signature, times + 1);
+    return times === 0 && this.#times.size <= MOST;
+  }
+
+  /** Shrinks a problem on the target and keeps it. Call only when the target is idle. */
+  async add(origin: Origin, run: ProgramRun, problem: Problem): Promise<void> {
+    this.#progress?.found(this.#property.id, problem.what);
+    const show = (candidate: ProgramRun) => ({
+      run: candidate,
+      signature: examine(candidate, this.#judging, this.#property.history).problem?.signature ?? null,
+    });
+    const smallest = await minimise(this.#target, run, problem.signature, show, TRIES);
+    const examined = examine(smallest.run, this.#judging, this.#property.history);
+    const final = examined.problem ?? problem;
+    this.#keep(origin, final, smallest.run.program, {
+      listing: listing(smallest.run, this.#judging),
+      log: smallest.run.log,
+      reproduced: smallest.reproduced,
+    });
+  }
+
+  /** Shrinks a broken invariant of the model and keeps it. */
+  async addViolation(origin: Origin, violation: Violation, machine: MachineOptions): Promise<void> {
+    const problem = {
+      kind: "invariant",
+      what: `${violation.what}.`,
+      rule: violation.invariant,
+      at: violation.at,
+      signature: `invariant ${violation.invariant}`,
+    } as const;
+    if (!this.isNew(problem)) return;
+    this.#progress?.found(this.#property.id, problem.what);
+    const broken = (program: Program): Violation | null => {
+      const watch = watchFor(this.#property);
+      rerun(program.calls, { ...machine, order: new LockOrder() }, watch);
+      return watch.violation?.invariant === violation.invariant ? watch.violation : null;
+    };
+    let smallest = origin.program;
+    let shown = broken(smallest);
+    const reproduced = shown !== null;
+    for (let smaller: Program | undefined = smallest; smaller && reproduced; ) {
+      smaller = undefined;
+      for (const candidate of shrinkProgram(smallest)) {
+        const again = broken(candidate);
+        if (!again) continue;
+        smaller = candidate;
+        smallest = candidate;
+        shown = again;
+        break;
+      }
+    }
+    const final = shown ?? violation;
+    this.#keep(origin, { ...problem, what: `${final.what}.`, at: final.at }, smallest, {
+      listing: modelListing(smallest, machine),
+      log: "",
+      reproduced,
+    });
+  }
+
+  #keep(
+    { program, seed, path }: Origin,
+    problem: Problem,
+    smallest: Program,
+    shown: Pick<Finding, "listing" | "log" | "reproduced">,
+  ): void {
+    const { id } = this.#property;
+    const digest = createHash("sha256").update(`${id} ${problem.signature}`).digest("hex").slice(0, 8);
+    this.#found.set(problem.signature, {
+      id: `${id}-${digest}`,
+      kind: problem.kind,
+      what: problem.what,
+      rule: problem.rule,
+      by: id,
+      seed,
+      path,
+      program: smallest,
+      originalCalls: program.calls.length,
+      at: problem.at,
+      times: 1,
+      ...shown,
+    });
+  }
+}

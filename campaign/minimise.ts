@@ -1,0 +1,69 @@
+/** Shrinks a program on the target that showed a problem, until no call can be removed and it still shows the same. */
+import type { Program } from "../model/program.ts";
+import { shrinkProgram } from "../properties/shrink.ts";
+import type { ProgramRun, Target } from "../targets/target.ts";
+
+/** A run, and what was wrong with it. */
+export interface Shown {
+  readonly run: ProgramRun;
+  /** What tells problems apart; null when nothing is wrong. */
+  readonly signature: string | null;
+}
+
+/** Candidates that are tried at once: enough to keep the target busy, few enough not to waste it. */
+const AT_ONCE = 16;
+
+export interface Minimised {
+  readonly run: ProgramRun;
+  /** Whether it showed at all when run alone. */
+  readonly reproduced: boolean;
+}
+
+/**
+ * Gives the smallest program found that shows the problem `signature`, and its run. `tries` bounds the runs spent.
+ */
+export async function minimise(
+  target: Target,
+  first: ProgramRun,
+  signature: string,
+  show: (run: ProgramRun) => Shown,
+  tries: number,
+): Promise<Minimised> {
+  const again = await firstShowing(target, [first.program], signature, show);
+  if (!again) return { run: first, reproduced: false };
+  let smallest = again;
+  let left = tries;
+  for (;;) {
+    let found: ProgramRun | undefined;
+    let batch: Program[] = [];
+    for (const candidate of shrinkProgram(smallest.program)) {
+      batch.push(candidate);
+      if (batch.length < AT_ONCE) continue;
+      left -= batch.length;
+      found = await firstShowing(target, batch, signature, show);
+      if (found || left <= 0) break;
+      batch = [];
+    }
+    if (!found && left > 0 && batch.length > 0) {
+      left -= batch.length;
+      found = await firstShowing(target, batch, signature, show);
+    }
+    if (!found) return { run: smallest, reproduced: true };
+    smallest = found;
+    if (left <= 0) return { run: smallest, reproduced: true };
+  }
+}
+
+async function firstShowing(
+  target: Target,
+  programs: readonly Program[],
+  signature: string,
+  show: (run: ProgramRun) => Shown,
+): Promise<ProgramRun | undefined> {
+  let found: ProgramRun | undefined;
+  // The whole batch is run, so that the target is idle when the next begins.
+  for await (const run of target.run(programs)) {
+    if (!found && show(run).signature === signature) found = run;
+  }
+  return found;
+}

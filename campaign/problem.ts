@@ -1,0 +1,131 @@
+/** What is wrong with one run of a program, if anything: the judge, the log, the leaks and the history together. */
+import type { HistoryInvariant } from "../properties/invariants/invariant.ts";
+import type { ProgramRun } from "../targets/target.ts";
+import { errnoName } from "../model/uapi/errno.ts";
+import type { Call } from "../model/program.ts";
+import { judge, type JudgeOptions, type Verdict } from "./judge.ts";
+import { splats } from "./kernel-log.ts";
+import type { FindingKind } from "./results.ts";
+
+/** Something wrong with a run. */
+export interface Problem {
+  readonly kind: FindingKind;
+  readonly what: string;
+  readonly rule: string | null;
+  /** Index of the call that shows it. */
+  readonly at: number;
+  /** Equal for problems that are the same, whatever program shows them. */
+  readonly signature: string;
+}
+
+export interface Examined {
+  readonly problem: Problem | null;
+  readonly verdict: Verdict;
+  readonly known: readonly string[];
+}
+
+/** Looks at a run from every side. The first of these counts: lost, hung, differs, log, invariant, leak. */
+export function examine(run: ProgramRun, options: JudgeOptions, history: readonly HistoryInvariant[]): Examined {
+  const verdict = judge(run.program, run.outcomes, options);
+  const { known } = verdict;
+  const problem = lost(run) ?? differs(run, verdict) ?? logged(run, options, known) ?? broken(run, history) ?? leaked(run);
+  return { problem, verdict, known };
+}
+
+function lost({ end, program, log }: ProgramRun): Problem | null {
+  switch (end.kind) {
+    case "done":
+    case "not-run":
+      return null;
+    case "hung": {
+      const name = callName(program.calls[end.call]);
+      return { kind: "hang", what: `${name} did not come back. ${end.stack}`.trim(), rule: null, at: end.call, signature: `hang ${name}` };
+    }
+    case "signal": {
+      const name = callName(program.calls[end.call]);
+      const what = `${name} ended in signal ${end.signal}.`;
+      return { kind: "died", what, rule: null, at: end.call, signature: `signal ${end.signal} ${name}` };
+    }
+    case "died": {
+      const [splat] = splats(log);
+      const what = splat ? `${end.why} ${splat.title}` : end.why;
+      return { kind: "died", what, rule: null, at: program.calls.length - 1, signature: `died ${splat?.title ?? ""}` };
+    }
+  }
+}
+
+function differs({ program }: ProgramRun, verdict: Verdict): Problem | null {
+  if (verdict.kind !== "differs") return null;
+  const { at, expected, observed, part } = verdict;
+  const name = callName(program.calls[at]);
+  const detail =
+    part === "result"
+      ? `answered ${result(observed.ret)} where ${result(expected.ret)} is right`
+      : part === "bytes"
+        ? `wrote other bytes to its struct than it should, from offset ${verdict.offset} on`
+        : `showed "${observed.text}" where "${expected.text}" is right`;
+  const signature = `${name} ${part} ${part === "result" ? `${sign(expected.ret)} ${sign(observed.ret)}` : ""} ${expected.clause}`;
+  return { kind: "difference", what: `${name} ${detail}.`, rule: expected.clause, at, signature };
+}
+
+function logged({ log, program }: ProgramRun, { deviations }: JudgeOptions, known: readonly string[]): Problem | null {
+  for (const splat of splats(log)) {
+    const explained = deviations.some((deviation) => known.includes(deviation.id) && deviation.log?.test(splat.title));
+    if (explained) continue;
+    return {
+      kind: "log",
+      what: `The kernel reported: ${splat.title}`,
+      rule: null,
+      at: program.calls.length - 1,
+      signature: `log ${splat.kind} ${splat.title}`,
+    };
+  }
+  return null;
+}
+
+function broken({ program, outcomes }: ProgramRun, history: readonly HistoryInvariant[]): Problem | null {
+  for (const invariant of history) {
+    const checker = invariant.begin(program);
+    for (const [at, outcome] of outcomes.entries()) {
+      const call = program.calls[at];
+      const what = call && checker.after(call, outcome);
+      if (what) return { kind: "invariant", what: `${what}.`, rule: invariant.id, at, signature: `invariant ${invariant.id}` };
+    }
+  }
+  return null;
+}
+
+function leaked({ leaks, program }: ProgramRun): Problem | null {
+  const [what] = leaks;
+  if (what === undefined) return null;
+  const signature = `leak ${what.replace(/[0-9a-f-]{36}|\d+/g, "N")}`;
+  return { kind: "leak", what, rule: "references-balance", at: program.calls.length - 1, signature };
+}
+
+/** What a call is called in sentences. */
+export function callName(call: Call | undefined): string {
+  if (!call) return "the end of the process";
+  switch (call.op) {
+    case "ioctl":
+      return call.request;
+    case "open":
+      return `open of the ${call.node.kind} node`;
+    case "sysfs-write":
+    case "sysfs-read":
+      return `${call.op === "sysfs-write" ? "write to" : "read of"} ${call.attribute.kind}`;
+    case "probe":
+      return `probe ${call.probe.kind}`;
+    default:
+      return call.op;
+  }
+}
+
+function result(ret: number): string {
+  return ret < 0 ? errnoName(-ret) : `${ret}`;
+}
+
+/** Numbers that are no errors differ freely. */
+function sign(ret: number): string {
+  return ret < 0 ? errnoName(-ret) : "ok";
+}
+

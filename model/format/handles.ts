@@ -1,0 +1,30 @@
+/** Which handles a call makes, and which it uses. */
+import { isStruct } from "../kernel/encode.ts";
+import type { Call, StructArgument, Value } from "../program.ts";
+
+/** Handles that a call brings. */
+export function madeBy(call: Call): readonly string[] {
+  if (call.op !== "ioctl") return "as" in call ? [call.as] : [];
+  const bound = Object.values(call.binds ?? {});
+  return call.as === undefined ? bound : [call.as, ...bound];
+}
+
+/** Handles that a call uses. */
+export function usedBy(call: Call): readonly string[] {
+  const used: string[] = [];
+  const value = (from: Value): void => {
+    if (typeof from === "string") used.push(from);
+  };
+  const struct = ({ fields }: StructArgument): void => {
+    for (const entry of Object.values(fields)) {
+      if (isStruct(entry)) struct(entry);
+      else if (typeof entry === "object") entry.forEach(value);
+      else value(entry);
+    }
+  };
+  if ("fd" in call) value(call.fd);
+  if ("offset" in call) value(call.offset);
+  if (call.op === "ioctl" && call.arg.kind === "value") value(call.arg.value);
+  if (call.op === "ioctl" && call.arg.kind === "struct") struct(call.arg.struct);
+  return used;
+}

@@ -1,0 +1,86 @@
+/** Outcomes as strace would print them: what a call returned, and the fields of its struct that the kernel wrote. */
+import "../machine.ts";
+import { findIoctl } from "../kernel/ioctl.ts";
+import type { Call, Outcome, StructArgument } from "../program.ts";
+import { errnoName } from "../uapi/errno.ts";
+import { type Field, type Layout, readNumber } from "../uapi/layout.ts";
+import { printField, printValue, quote } from "./values.ts";
+
+/** `-1 EINVAL`, `0 {flags=VIABLE|CONTAINER_SET}`, `0 "vfio-pci"`: the result, then what came with it. */
+export function printOutcome(call: Call, { ret, bytes, text }: Outcome): string {
+  const result = ret < 0 ? `-1 ${errnoName(-ret)}` : printResult(call, ret);
+  const parts = [result];
+  if (bytes) {
+    const brought = printBytes(call, bytes, ret >= 0);
+    if (brought) parts.push(brought);
+  }
+  if (text !== undefined) parts.push(printText(call, text));
+  return parts.join(" ");
+}
+
+function printResult(call: Call, ret: number): string {
+  if (call.op === "mmap") return `0x${ret.toString(16)}`;
+  return call.op === "probe" && call.probe.kind === "pinned" ? `${ret} kB` : String(ret);
+}
+
+function printText(call: Call, text: string): string {
+  const isList = call.op === "probe" && (call.probe.kind === "mdevs" || call.probe.kind === "group-members");
+  return isList ? `[${text.split("\n").filter(Boolean).join(", ")}]` : quote(text);
+}
+
+/** The fields that the kernel wrote: where the call succeeded every one that is for output, and any that changed. */
+function printBytes(call: Call, bytes: Uint8Array, succeeded: boolean): string | undefined {
+  if (call.op !== "ioctl" || call.arg.kind !== "struct") return undefined;
+  const shape = findIoctl(call.request)?.argument;
+  if (shape?.kind !== "struct") return undefined;
+  const { layout } = shape;
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const parts: string[] = [];
+  for (const field of layout.fields) {
+    if (field.offset + field.width > bytes.length) break;
+    const value = read(view, field);
+    if (!isWritten(field, value, call.arg.struct, call.binds?.[field.name] !== undefined, succeeded)) continue;
+    parts.push(`${field.name}=${printField(layout, field.name, field.meaning, value)}`);
+  }
+  const entries = printEntries(layout, view);
+  if (entries) parts.push(entries);
+  return parts.length > 0 ? `{${parts.join(", ")}}` : undefined;
+}
+
+function read(view: DataView, { offset, width, signed }: Field): number | bigint {
+  return width === 8 ? view.getBigUint64(offset, true) : readNumber(view, offset, width, signed);
+}
+
+function isWritten(
+  { name, width, meaning }: Field,
+  value: number | bigint,
+  { fields }: StructArgument,
+  bound: boolean,
+  succeeded: boolean,
+): boolean {
+  if (meaning.kind === "pointer") return false;
+  if (succeeded && (bound || meaning.kind === "out")) return true;
+  const given = fields[name] ?? 0;
+  if (typeof given !== "number" && typeof given !== "bigint") return false;
+  return BigInt.asUintN(8 * width, BigInt(given)) !== BigInt.asUintN(8 * width, BigInt(value));
+}
+
+/** Elements after the struct that are for output, as far as the caller had room for them. */
+function printEntries({ name, size, trailing }: Layout, view: DataView): string | undefined {
+  if (trailing?.meaning.kind !== "out") return undefined;
+  const entries: string[] = [];
+  for (let at = size; at + trailing.width <= view.byteLength; at += trailing.width) {
+    if (name === "vfio_pci_hot_reset_info") entries.push(dependentDevice(view, at));
+    else if (trailing.width === 8) entries.push(printValue(view.getBigUint64(at, true)));
+    else entries.push(printValue(readNumber(view, at, trailing.width, trailing.signed)));
+  }
+  return entries.length > 0 ? `${trailing.name}=[${entries.join(", ")}]` : undefined;
+}
+
+/** struct vfio_pci_dependent_device: a group number or id, and the function's address. */
+function dependentDevice(view: DataView, at: number): string {
+  const pad = (value: number, digits: number): string => value.toString(16).padStart(digits, "0");
+  const devfn = view.getUint8(at + 7);
+  const bus = `${pad(view.getUint16(at + 4, true), 4)}:${pad(view.getUint8(at + 6), 2)}`;
+  return `{${view.getInt32(at, true)}, ${bus}:${pad(devfn >> 3, 2)}.${devfn & 7}}`;
+}

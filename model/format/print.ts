@@ -1,0 +1,194 @@
+/**
+ * Calls as lines that strace might print, for people. Handles go by their names, so that a listing is the same on every
+ * machine; what is wrong with a pointer stands where the pointer would.
+ */
+import "../machine.ts";
+import { isStruct } from "../kernel/encode.ts";
+import { findIoctl } from "../kernel/ioctl.ts";
+import type { Attribute, Call, FieldValue, Node, Place, Probe, StructArgument } from "../program.ts";
+import { busName, type Topology } from "../topology.ts";
+import type { Field, Layout } from "../uapi/layout.ts";
+import { named, namesOfArgument } from "./names.ts";
+import { handle, hex, printField, printValue, quote } from "./values.ts";
+
+export { printOutcome } from "./outcome.ts";
+
+/**
+ * One call: `group0 = open("/dev/vfio/<group of nic0.0>", O_RDWR)`. With a topology, devices go by their bus names where
+ * the call has them as text; without, by the program's own.
+ */
+export function printCall(call: Call, topology?: Topology): string {
+  switch (call.op) {
+    case "open":
+      return `${handle(call.as)} = open(${quote(nodePath(call.node))}, ${openFlags(call.flags ?? 2)})`;
+    case "eventfd":
+      return `${handle(call.as)} = eventfd(0)`;
+    case "close":
+      return `close(${printValue(call.fd)})`;
+    case "dup":
+      return `${handle(call.as)} = dup(${printValue(call.fd)})`;
+    case "ioctl":
+      return printIoctl(call, topology);
+    case "read":
+    case "write":
+      return `${call.op}(${printValue(call.fd)}, ${buffer(call.place)}, ${call.count})`;
+    case "pread":
+    case "pwrite":
+      return `${call.op}(${printValue(call.fd)}, ${buffer(call.place)}, ${call.count}, ${hex(call.offset)})`;
+    case "mmap":
+      return `mmap(NULL, ${call.length}, ${protection(call.prot)}, MAP_SHARED, ${printValue(call.fd)}, ${hex(call.offset)})`;
+    case "sysfs-write": {
+      const text = "device" in call.text ? deviceName(call.text.device, topology) : call.text.text;
+      return `write(${quote(attributePath(call.attribute, topology))}, ${quote(text)})`;
+    }
+    case "sysfs-read":
+      return `read(${quote(attributePath(call.attribute, topology))})`;
+    case "probe":
+      return printProbe(call.probe, topology);
+  }
+}
+
+function printIoctl(call: Call & { op: "ioctl" }, topology: Topology | undefined): string {
+  const line = `ioctl(${printValue(call.fd)}, ${call.request}, ${printArgument(call, topology)})`;
+  return call.as === undefined ? line : `${handle(call.as)} = ${line}`;
+}
+
+function printArgument({ request, arg, binds }: Call & { op: "ioctl" }, topology: Topology | undefined): string {
+  switch (arg.kind) {
+    case "value": {
+      if (typeof arg.value === "string") return handle(arg.value);
+      const names = namesOfArgument(request);
+      return (names && named(Number(arg.value), names)) ?? printValue(arg.value);
+    }
+    case "name": {
+      const text = arg.device === undefined ? (arg.text ?? "") : deviceName(arg.device, topology);
+      return placed(arg.place, quote(text));
+    }
+    case "struct": {
+      const shape = findIoctl(request)?.argument;
+      return printStruct(arg.struct, shape?.kind === "struct" ? shape.layout : undefined, binds);
+    }
+  }
+}
+
+/** Fields in the struct's order; those that bring a handle with an arrow: `pt_id=ioas0→hwpt1`. */
+function printStruct(
+  { fields, place, tail }: StructArgument,
+  layout: Layout | undefined,
+  binds: Readonly<Record<string, string>> = {},
+): string {
+  const parts: string[] = [];
+  for (const field of layout?.fields ?? []) {
+    const value = fields[field.name];
+    const brings = binds[field.name];
+    if (value === undefined && brings === undefined) continue;
+    const given = value === undefined ? "" : `=${printFieldValue(value, field, layout)}`;
+    parts.push(`${field.name}${given}${brings === undefined ? "" : `→${handle(brings)}`}`);
+  }
+  for (const [name, value] of Object.entries(fields)) {
+    if (layout?.fields.some((field) => field.name === name)) continue;
+    parts.push(`${name}=${printFieldValue(value, undefined, layout)}`);
+  }
+  if (tail && tail.length > 0) parts.push(printTail(tail));
+  return placed(place, `{${parts.join(", ")}}`);
+}
+
+function printFieldValue(value: FieldValue, field: Field | undefined, of: Layout | undefined): string {
+  if (isStruct(value)) return printStruct(value, field?.meaning.kind === "pointer" ? field.meaning.to : undefined);
+  if (typeof value === "object") return `[${value.map(printValue).join(", ")}]`;
+  return field && of ? printField(of, field.name, field.meaning, value) : printValue(value);
+}
+
+function printTail(tail: readonly number[]): string {
+  const bytes = tail.every((byte) => byte === 0)
+    ? "all zero"
+    : tail.map((byte) => byte.toString(16).padStart(2, "0")).join(" ");
+  return `<${tail.length} more ${tail.length === 1 ? "byte" : "bytes"}: ${bytes}>`;
+}
+
+/** What lies at a place; nothing does where there is no memory. */
+function placed(place: Place | undefined, content: string): string {
+  if (place === undefined) return content;
+  if (place === "null") return "NULL";
+  if (place === "unmapped") return "<unmapped>";
+  if (place === "readonly") return `<read-only> ${content}`;
+  return `<first ${place} ${place === 1 ? "byte" : "bytes"} only> ${content}`;
+}
+
+function buffer(place: Place | undefined): string {
+  if (place === "readonly") return "<read-only>";
+  return typeof place === "number" ? "buf" : placed(place, "buf");
+}
+
+const ACCESS_MODES: readonly (string | undefined)[] = ["O_RDONLY", "O_WRONLY", "O_RDWR"];
+
+function openFlags(flags: number): string {
+  const mode = ACCESS_MODES[flags & 3] ?? "O_ACCMODE";
+  const rest = flags & ~3;
+  return rest === 0 ? mode : `${mode}|${hex(rest)}`;
+}
+
+function protection(prot: number): string {
+  const names = { PROT_READ: 1, PROT_WRITE: 2, PROT_EXEC: 4 };
+  return named(prot, { kind: "bits", names }) ?? "PROT_NONE";
+}
+
+function nodePath(node: Node): string {
+  switch (node.kind) {
+    case "container":
+      return "/dev/vfio/vfio";
+    case "iommufd":
+      return "/dev/iommu";
+    case "kvm":
+      return "/dev/kvm";
+    case "group":
+      return `/dev/vfio/<group of ${node.device}>`;
+    case "cdev":
+      return `/dev/vfio/devices/<node of ${node.device}>`;
+  }
+}
+
+function deviceName(device: string, topology: Topology | undefined): string {
+  return topology ? busName(topology, device) : `<${device}>`;
+}
+
+/** Directory of a device; without a topology the bus is the one on which such a thing is mostly looked for. */
+function devicePath(device: string, topology: Topology | undefined, bus: "pci" | "mdev"): string {
+  const isMdev = topology ? !topology.functions.some((spec) => spec.name === device) : bus === "mdev";
+  return `/sys/bus/${isMdev ? "mdev" : "pci"}/devices/${deviceName(device, topology)}`;
+}
+
+function attributePath(attribute: Attribute, topology: Topology | undefined): string {
+  switch (attribute.kind) {
+    case "driver_override":
+      return `${devicePath(attribute.device, topology, "pci")}/driver_override`;
+    case "bind":
+    case "unbind":
+      return `/sys/bus/pci/drivers/${attribute.driver}/${attribute.kind}`;
+    case "mdev-create":
+      return `/sys/class/mdev_bus/${attribute.parent}/mdev_supported_types/${attribute.type}/create`;
+    case "mdev-remove":
+      return `${devicePath(attribute.device, topology, "mdev")}/remove`;
+    case "available_instances":
+      return `/sys/class/mdev_bus/${attribute.parent}/mdev_supported_types/${attribute.type}/available_instances`;
+  }
+}
+
+function printProbe(probe: Probe, topology: Topology | undefined): string {
+  switch (probe.kind) {
+    case "driver":
+      return `readlink(${quote(`${devicePath(probe.device, topology, "pci")}/driver`)})`;
+    case "group-node":
+      return `access(${quote(nodePath({ kind: "group", device: probe.device }))}, F_OK)`;
+    case "cdev-node":
+      return `access(${quote(nodePath({ kind: "cdev", device: probe.device }))}, F_OK)`;
+    case "mdevs":
+      return `list("/sys/bus/mdev/devices")`;
+    case "group-members":
+      return `list(${quote(`${devicePath(probe.device, topology, "pci")}/iommu_group/devices`)})`;
+    case "vms":
+      return `count_vms("/sys/kernel/debug/kvm")`;
+    case "pinned":
+      return `read("/proc/self/status", VmPin)`;
+  }
+}

@@ -1,0 +1,115 @@
+/** The shape of a program in JSON. Objects are strict: a key that this suite does not know is refused, never skipped. */
+import { z } from "zod";
+import { BLOCK_SIZE } from "../kernel/memory-map.ts";
+import type { Call, FieldValue, StructArgument, Value } from "../program.ts";
+import { wideNumber } from "./wide.ts";
+
+const HANDLE = /^@[A-Za-z][A-Za-z0-9_-]*$/;
+/** Text that is written to an attribute fits a page with its end. */
+const LONGEST_TEXT = 4095;
+
+const handle = z.string().regex(HANDLE, { error: 'expected a handle such as "@group0"' });
+
+const value: z.ZodType<Value> = z.union([z.int(), handle, wideNumber], {
+  error: 'expected a whole number, a wide one such as "0x1000", or a handle such as "@ioas0"',
+});
+
+const place = z.union([z.enum(["null", "unmapped", "readonly"]), z.int().min(0).max(BLOCK_SIZE)], {
+  error: `expected "null", "unmapped", "readonly", or a number of bytes up to ${BLOCK_SIZE}`,
+});
+
+const byte = z.int().min(0).max(255);
+
+const struct: z.ZodType<StructArgument> = z.lazy(() =>
+  z.strictObject({
+    fields: z.record(z.string(), fieldValue),
+    place: z.exactOptional(place),
+    tail: z.exactOptional(z.array(byte).max(BLOCK_SIZE)),
+  }),
+);
+
+const fieldValue: z.ZodType<FieldValue> = z.lazy(() => z.union([value, struct, z.array(value)]));
+
+const ioctlArgument = z.discriminatedUnion("kind", [
+  z.strictObject({ kind: z.literal("struct"), struct }),
+  z.strictObject({ kind: z.literal("value"), value }),
+  z.strictObject({
+    kind: z.literal("name"),
+    device: z.exactOptional(z.string()),
+    text: z.exactOptional(z.string().max(BLOCK_SIZE - 1)),
+    place: z.exactOptional(place),
+  }),
+]);
+
+const device = z.string().min(1);
+const ofDevice = <K extends string>(kind: K) => z.strictObject({ kind: z.literal(kind), device });
+const alone = <K extends string>(kind: K) => z.strictObject({ kind: z.literal(kind) });
+/** A name that becomes part of a path. */
+const pathPart = z.string().regex(/^[^/\0]+$/, { error: "expected a name without a slash" });
+
+const node = z.discriminatedUnion("kind", [
+  alone("container"),
+  alone("iommufd"),
+  alone("kvm"),
+  ofDevice("group"),
+  ofDevice("cdev"),
+]);
+
+const ofType = <K extends string>(kind: K) =>
+  z.strictObject({ kind: z.literal(kind), parent: pathPart, type: pathPart });
+const ofDriver = <K extends string>(kind: K) => z.strictObject({ kind: z.literal(kind), driver: pathPart });
+
+const attribute = z.discriminatedUnion("kind", [
+  ofDevice("driver_override"),
+  ofDriver("bind"),
+  ofDriver("unbind"),
+  ofType("mdev-create"),
+  ofDevice("mdev-remove"),
+  ofType("available_instances"),
+]);
+
+const text = z.union([z.strictObject({ device }), z.strictObject({ text: z.string().max(LONGEST_TEXT) })], {
+  error: 'expected { "device": … } or { "text": … }',
+});
+
+const probe = z.discriminatedUnion("kind", [
+  ofDevice("driver"),
+  ofDevice("group-node"),
+  ofDevice("cdev-node"),
+  alone("mdevs"),
+  ofDevice("group-members"),
+  alone("vms"),
+  alone("pinned"),
+]);
+
+const count = z.int().min(0).max(BLOCK_SIZE);
+const plainTransfer = <K extends "read" | "write">(op: K) =>
+  z.strictObject({ op: z.literal(op), fd: value, count, place: z.exactOptional(place) });
+const positionedTransfer = <K extends "pread" | "pwrite">(op: K) =>
+  z.strictObject({ op: z.literal(op), fd: value, count, offset: value, place: z.exactOptional(place) });
+
+export const callSchema: z.ZodType<Call> = z.discriminatedUnion("op", [
+  z.strictObject({ op: z.literal("open"), node, flags: z.exactOptional(z.int()), as: handle }),
+  z.strictObject({ op: z.literal("eventfd"), as: handle }),
+  z.strictObject({ op: z.literal("close"), fd: value }),
+  z.strictObject({ op: z.literal("dup"), fd: value, as: handle }),
+  z.strictObject({
+    op: z.literal("ioctl"),
+    fd: value,
+    request: z.string(),
+    arg: ioctlArgument,
+    as: z.exactOptional(handle),
+    binds: z.exactOptional(z.record(z.string(), handle)),
+  }),
+  plainTransfer("read"),
+  plainTransfer("write"),
+  positionedTransfer("pread"),
+  positionedTransfer("pwrite"),
+  z.strictObject({ op: z.literal("mmap"), fd: value, length: z.int().min(0), prot: z.int(), offset: value }),
+  z.strictObject({ op: z.literal("sysfs-write"), attribute, text }),
+  z.strictObject({ op: z.literal("sysfs-read"), attribute }),
+  z.strictObject({ op: z.literal("probe"), probe }),
+]);
+
+/** A program without the lines that say what kind of file it is in. */
+export const programBody = z.strictObject({ machine: z.string().min(1), calls: z.array(callSchema) });

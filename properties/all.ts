@@ -1,0 +1,149 @@
+/** The properties of the suite. */
+import type { Topology } from "../model/topology.ts";
+import type { Focus, MoveKind } from "./generate/moves.ts";
+import * as goal from "./goals.ts";
+import { accessStays, gateBeforeAccess, hotResetNeedsOwnership } from "./invariants/history.ts";
+import {
+  accessMonotone,
+  groupXorCdev,
+  inUseStays,
+  lockOrder,
+  locksDropped,
+  oneCdevOpen,
+  openDevicesAreBacked,
+} from "./invariants/state.ts";
+import type { Property } from "./property.ts";
+
+/** Every state invariant: they cost little, so each property has them all. */
+export const STATE_INVARIANTS = [
+  oneCdevOpen,
+  groupXorCdev,
+  accessMonotone,
+  openDevicesAreBacked,
+  inUseStays,
+  lockOrder,
+  locksDropped,
+] as const;
+
+export const HISTORY_INVARIANTS = [gateBeforeAccess, accessStays, hotResetNeedsOwnership] as const;
+
+const WEIGHTS: Readonly<Record<MoveKind, number>> = {
+  open: 5,
+  ioctl: 16,
+  close: 3,
+  dup: 1,
+  io: 1,
+  mdev: 1,
+  binding: 0,
+  probe: 1,
+};
+
+const mdevs = ({ mdevs }: Topology): string[] => mdevs.map(({ name }) => name);
+const functions = (topology: Topology): string[] => topology.functions.map(({ name }) => name);
+
+function property(
+  given: Pick<Property, "id" | "title" | "goals" | "share"> & {
+    readonly devices: (topology: Topology) => readonly string[];
+    readonly weights?: Partial<Record<MoveKind, number>>;
+    readonly ioctls?: Focus["ioctls"];
+    readonly wrongOneIn?: number;
+    readonly length?: number;
+  },
+): Property {
+  const focuses = new WeakMap<Topology, Focus>();
+  return {
+    id: given.id,
+    title: given.title,
+    goals: given.goals,
+    share: given.share,
+    length: given.length ?? 40,
+    state: STATE_INVARIANTS,
+    history: HISTORY_INVARIANTS,
+    focus(topology) {
+      let focus = focuses.get(topology);
+      if (!focus) {
+        focus = {
+          devices: given.devices(topology),
+          weights: { ...WEIGHTS, ...given.weights },
+          wrongOneIn: given.wrongOneIn ?? 6,
+          ...(given.ioctls ? { ioctls: given.ioctls } : {}),
+        };
+        focuses.set(topology, focus);
+      }
+      return focus;
+    },
+  };
+}
+
+/** Ioctls that reset a device: slow on real ones. */
+const NO_RESETS = { VFIO_DEVICE_RESET: 0, VFIO_DEVICE_PCI_HOT_RESET: 0 } as const;
+
+export const PROPERTIES: readonly Property[] = [
+  property({
+    id: "emulated-devices",
+    title: "mediated devices through groups, containers, iommufds and their own nodes answer as they must",
+    devices: (topology) => [...mdevs(topology), ...mdevs(topology), ...functions(topology).slice(0, 1)],
+    weights: { mdev: 3 },
+    ioctls: { ...NO_RESETS, VFIO_GROUP_GET_DEVICE_FD: 1.5 },
+    share: 5,
+    goals: [
+      goal.containerBackend,
+      goal.deviceThroughGroup,
+      goal.bound,
+      goal.bindGroupOpen,
+      goal.attached,
+      goal.kvmFileAdded,
+      goal.mdevCreated,
+      goal.mdevRemoved,
+      goal.groupBusyByCdev,
+    ],
+  }),
+  property({
+    id: "iommufd-objects",
+    title: "IOAS, mappings and attachments: ids, ranges and lifetimes",
+    devices: mdevs,
+    weights: { mdev: 1, binding: 0, open: 3 },
+    ioctls: { ...NO_RESETS, IOMMU_IOAS_MAP: 5, IOMMU_IOAS_UNMAP: 3, IOMMU_DESTROY: 1.5, IOMMU_IOAS_ALLOC: 2 },
+    share: 3,
+    goals: [goal.mapped, goal.unmapped, goal.destroyBusy],
+  }),
+  property({
+    id: "kvm-vfio",
+    title: "VMs and the VFIO files that they know: who keeps whom alive",
+    devices: mdevs,
+    weights: { close: 5, probe: 3 },
+    ioctls: { ...NO_RESETS, KVM_CREATE_VM: 2, KVM_CREATE_DEVICE: 3, KVM_SET_DEVICE_ATTR: 8 },
+    share: 1,
+    goals: [goal.kvmFileAdded, goal.bound],
+  }),
+  property({
+    id: "pci-functions",
+    title: "PCI functions bound to vfio-pci: opening, sharing groups, attaching",
+    devices: functions,
+    ioctls: { VFIO_DEVICE_RESET: 0.2, VFIO_DEVICE_PCI_HOT_RESET: 0.5 },
+    share: 1,
+    goals: [goal.deviceThroughGroup, goal.bound, goal.attached],
+  }),
+  property({
+    id: "hot-reset",
+    title: "hot resets: what they hit, and who may do them",
+    devices: (topology) => functions(topology).filter((name) => topology.functions.find((spec) => spec.name === name)?.resetScope),
+    ioctls: { VFIO_DEVICE_PCI_HOT_RESET: 6, VFIO_DEVICE_GET_PCI_HOT_RESET_INFO: 3, VFIO_DEVICE_RESET: 0.2 },
+    share: 0.5,
+    goals: [goal.hotReset, goal.hotResetRefused],
+  }),
+  property({
+    id: "driver-binding",
+    title: "drivers come and go: override, bind, unbind, and who owns the group meanwhile",
+    devices: (topology) => [...functions(topology), ...mdevs(topology).slice(0, 1)],
+    weights: { binding: 6 },
+    ioctls: NO_RESETS,
+    share: 0.5,
+    goals: [goal.rebound],
+  }),
+];
+
+/** The property of that id, or undefined. */
+export function findProperty(id: string): Property | undefined {
+  return PROPERTIES.find((candidate) => candidate.id === id);
+}

@@ -1,0 +1,74 @@
+/** Goals: what a campaign must have seen, so that a run which exercised too little is no pass. */
+import { ERRNO } from "../model/uapi/errno.ts";
+import type { Goal } from "./coverage.ts";
+
+const CDEV = { since: "6.6", kconfig: ["VFIO_DEVICE_CDEV"] } as const;
+const IOMMUFD = { since: "6.2", kconfig: ["IOMMUFD"] } as const;
+
+/** An ioctl that ended like this: 0 for success, or an errno's name. */
+function ioctlEnded(
+  id: string,
+  title: string,
+  request: string,
+  ending: 0 | keyof typeof ERRNO,
+  needs: NonNullable<Goal["needs"]> = {},
+): Goal {
+  const code = ending === 0 ? 0 : -ERRNO[ending];
+  return {
+    id,
+    title,
+    needs,
+    reached: (call, { ret }) =>
+      call.op === "ioctl" && call.request === request && (ending === 0 ? ret >= 0 : ret === code),
+  };
+}
+
+export const containerBackend = ioctlEnded("set-iommu", "a container got a backend", "VFIO_SET_IOMMU", 0);
+export const deviceThroughGroup = ioctlEnded("get-device-fd", "a device was opened through its group", "VFIO_GROUP_GET_DEVICE_FD", 0);
+export const bound = ioctlEnded("bind", "a device was bound through its own node", "VFIO_DEVICE_BIND_IOMMUFD", 0, CDEV);
+export const bindGroupOpen = ioctlEnded(
+  "bind-group-open",
+  "a bind was refused because the group is open",
+  "VFIO_DEVICE_BIND_IOMMUFD",
+  "EBUSY",
+  CDEV,
+);
+export const attached = ioctlEnded("attach", "a device was attached to an IOAS", "VFIO_DEVICE_ATTACH_IOMMUFD_PT", 0, CDEV);
+export const mapped = ioctlEnded("map", "memory was mapped into an IOAS", "IOMMU_IOAS_MAP", 0, IOMMUFD);
+export const unmapped = ioctlEnded("unmap", "a mapping was removed", "IOMMU_IOAS_UNMAP", 0, IOMMUFD);
+export const destroyBusy = ioctlEnded("destroy-busy", "an object in use could not be destroyed", "IOMMU_DESTROY", "EBUSY", IOMMUFD);
+export const hotReset = ioctlEnded("hot-reset", "a hot reset succeeded", "VFIO_DEVICE_PCI_HOT_RESET", 0);
+export const hotResetRefused = ioctlEnded(
+  "hot-reset-not-owned",
+  "a hot reset was refused because the caller does not own all that it hits",
+  "VFIO_DEVICE_PCI_HOT_RESET",
+  "EINVAL",
+);
+export const kvmFileAdded = ioctlEnded("kvm-file", "a VM was told of a file, or forgot one", "KVM_SET_DEVICE_ATTR", 0);
+
+export const groupBusyByCdev: Goal = {
+  id: "group-busy",
+  title: "a group could not be opened because it is open, or a device of it bound",
+  reached: (call, { ret }) => call.op === "open" && call.node.kind === "group" && ret === -ERRNO.EBUSY,
+};
+
+export const mdevCreated: Goal = {
+  id: "mdev-create",
+  title: "a mediated device was made",
+  needs: { kconfig: ["VFIO_MDEV"] },
+  reached: (call, { ret }) => call.op === "sysfs-write" && call.attribute.kind === "mdev-create" && ret > 0,
+};
+
+export const mdevRemoved: Goal = {
+  id: "mdev-remove",
+  title: "a mediated device was removed",
+  needs: { kconfig: ["VFIO_MDEV"] },
+  reached: (call, { ret }) =>
+    call.op === "sysfs-write" && call.attribute.kind === "mdev-remove" && ret > 0 && "text" in call.text && call.text.text === "1",
+};
+
+export const rebound: Goal = {
+  id: "bind-driver",
+  title: "a function was bound to a driver",
+  reached: (call, { ret }) => call.op === "sysfs-write" && call.attribute.kind === "bind" && ret > 0,
+};

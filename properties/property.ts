@@ -1,0 +1,25 @@
+/** Properties: what is generated, what must hold of it, and what a campaign must have reached. Defined once, used by tests, command line and reports. */
+import type { Topology } from "../model/topology.ts";
+import type { Coverage, Goal } from "./coverage.ts";
+import type { Focus } from "./generate/moves.ts";
+import type { HistoryInvariant, StateInvariant } from "./invariants/invariant.ts";
+import { Watch } from "./watch.ts";
+
+export interface Property {
+  readonly id: string;
+  readonly title: string;
+  /** What programs dwell on, for a machine. */
+  focus(topology: Topology): Focus;
+  /** Calls of a program at the most. */
+  readonly length: number;
+  readonly state: readonly StateInvariant[];
+  readonly history: readonly HistoryInvariant[];
+  readonly goals: readonly Goal[];
+  /** The share of a campaign's budget that it gets, against the others. */
+  readonly share: number;
+}
+
+/** A watch with all that the property asks for. */
+export function watchFor(property: Property, coverage: Coverage | null = null): Watch {
+  return new Watch(property.state, property.history, coverage, property.goals);
+}

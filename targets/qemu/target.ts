@@ -1,0 +1,77 @@
+/** Kernels in QEMU as targets. */
+import { KCONFIG_OPTIONS, type Profile } from "../../model/profile.ts";
+import type { Version } from "../../model/uapi/version.ts";
+import type { Kernel } from "../kernel/kernel.ts";
+import { AgentTarget, type Session } from "../on-agent.ts";
+import { bindToVfio } from "../setup.ts";
+import type { Target, TargetAbout } from "../target.ts";
+import { topologyOf } from "../topology-of.ts";
+import { bootGuest } from "./boot.ts";
+import type { QemuMachine } from "./machines.ts";
+import { survey } from "./survey.ts";
+
+export interface QemuOptions {
+  readonly kernel: Kernel;
+  readonly machine: QemuMachine;
+  readonly signal?: AbortSignal;
+}
+
+/** Guest time, which under instruction counting does not pass while the host is busy. */
+const TIMEOUT_MS = { plain: 20_000, debug: 120_000 } as const;
+const MEMORY_MIB = { plain: 1024, debug: 2048 } as const;
+const BOOT_MS = { plain: 120_000, debug: 300_000 } as const;
+
+/** Boots a kernel in a machine and makes it a target. */
+export async function startQemu({ kernel, machine, signal }: QemuOptions): Promise<Target> {
+  const { flavour } = kernel;
+  const version: Version = `${kernel.version.major}.${kernel.version.minor}`;
+  const kconfig = KCONFIG_OPTIONS.filter((option) => {
+    const set = kernel.config.get(`CONFIG_${option}`);
+    // What is no option yet in an old kernel is always there.
+    return set === "y" || set === "m" || (set === undefined && ALWAYS_BEFORE_6_2.has(option) && version === "6.1");
+  });
+  const profile: Profile = { version, kconfig: new Set(kconfig) };
+  const about: TargetAbout = {
+    kind: "qemu",
+    name: `Linux ${kernel.release} (${flavour}) in QEMU, machine ${machine.name}`,
+    release: kernel.release,
+    flavour,
+    version,
+    kconfig,
+    notes: [`The kernel is ${kernel.name}, from ${kernel.sourceVersion}.`],
+  };
+  const start = async (): Promise<Session> => {
+    const guest = await bootGuest({
+      bzImage: kernel.bzImage,
+      modules: kernel.modules,
+      machine,
+      memoryMiB: MEMORY_MIB[flavour],
+      cpus: 1,
+      icount: true,
+      bootMs: BOOT_MS[flavour],
+      ...(signal ? { signal } : {}),
+    });
+    try {
+      const surveyed = await survey(guest.agent, machine.devices);
+      const topology = topologyOf(machine.name, surveyed, {
+        // QEMU's root ports do not bring the link back in the time that the kernel gives them.
+        hotResetWorks: ({ bdf }) => machine.conventionalBridges.includes(bdf.slice(-4)),
+      });
+      await bindToVfio(guest.agent, topology);
+      return {
+        agent: guest.agent,
+        topology,
+        get console() {
+          return guest.serial;
+        },
+        [Symbol.asyncDispose]: () => guest[Symbol.asyncDispose](),
+      };
+    } catch (cause) {
+      await guest[Symbol.asyncDispose]();
+      throw cause;
+    }
+  };
+  return AgentTarget.start({ about, profile, timeoutMs: TIMEOUT_MS[flavour], start });
+}
+
+const ALWAYS_BEFORE_6_2: ReadonlySet<string> = new Set(["VFIO_GROUP", "VFIO_CONTAINER"]);

@@ -1,0 +1,34 @@
+/** Makes a system ready for programs: every function of the topology bound to vfio-pci by override. */
+import type { Topology } from "../model/topology.ts";
+import { Assembler } from "./agent/assembler.ts";
+import type { AgentConnection } from "./agent/connection.ts";
+import { OutputReader } from "./lower/decode.ts";
+import { Lowering, type Shape } from "./lower/lower.ts";
+import { devicePath } from "./lower/paths.ts";
+import { TargetError } from "./target.ts";
+
+const TIMEOUT_MS = 60_000;
+
+/** Binds; a function that can't be bound ends it with a sentence. */
+export async function bindToVfio(agent: AgentConnection, topology: Topology): Promise<void> {
+  const code = new Assembler();
+  const lowering = new Lowering(code, topology);
+  const shapes: { readonly shape: Shape; readonly name: string; readonly required: boolean }[] = [];
+  for (const { name, address } of topology.functions) {
+    const path = devicePath(topology, name);
+    shapes.push({ name, required: true, shape: lowering.sysfsWrite(`${path}/driver_override`, "vfio-pci") });
+    shapes.push({ name, required: false, shape: lowering.sysfsWrite(`${path}/driver/unbind`, address) });
+    shapes.push({ name, required: true, shape: lowering.sysfsWrite("/sys/bus/pci/drivers/vfio-pci/bind", address) });
+  }
+  const result = await agent.runOne({ id: 0, code: code.finish(), timeoutMs: TIMEOUT_MS, inJanitor: true });
+  if (result.status.kind !== "done") throw new TargetError(`Binding functions to vfio-pci ended in ${result.status.kind}.`);
+  const reader = new OutputReader(result.output);
+  for (const { name, shape, required } of shapes) {
+    const outcome = reader.next(shape);
+    if (required && (!outcome || outcome.ret < 0)) {
+      throw new TargetError(
+        `${name} could not be bound to vfio-pci (errno ${-(outcome?.ret ?? 0)}); has the kernel CONFIG_VFIO_PCI?`,
+      );
+    }
+  }
+}
