@@ -22,8 +22,9 @@ export interface Origin {
   readonly path: string;
 }
 
-/** Runs that shrinking one finding may cost on a target. */
+/** Runs, and seconds, that shrinking one finding may cost on a target. */
 const TRIES = 2000;
+const SECONDS = 120;
 /** Findings of one property that are worth shrinking; more of them say little more. */
 const MOST = 20;
 
@@ -65,7 +66,7 @@ export class Findings {
       run: candidate,
       signature: examine(candidate, this.#judging, this.#property.history).problem?.signature ?? null,
     });
-    const smallest = await minimise(this.#target, run, problem.signature, show, TRIES);
+    const smallest = await minimise(this.#target, run, problem.signature, show, TRIES, SECONDS);
     const examined = examine(smallest.run, this.#judging, this.#property.history);
     const final = examined.problem ?? problem;
     this.#keep(origin, final, smallest.run.program, {

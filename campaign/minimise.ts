@@ -20,7 +20,8 @@ export interface Minimised {
 }
 
 /**
- * Gives the smallest program found that shows the problem `signature`, and its run. `tries` bounds the runs spent.
+ * Gives the smallest program found that shows the problem `signature`, and its run. `tries` bounds the runs spent, and
+ * `seconds` the time: a problem that takes the system down costs a boot for every try that shows it.
  */
 export async function minimise(
   target: Target,
@@ -28,11 +29,14 @@ export async function minimise(
   signature: string,
   show: (run: ProgramRun) => Shown,
   tries: number,
+  seconds: number,
 ): Promise<Minimised> {
   const again = await firstShowing(target, [first.program], signature, show);
   if (!again) return { run: first, reproduced: false };
   let smallest = again;
   let left = tries;
+  const until = performance.now() + 1000 * seconds;
+  const spent = (): boolean => left <= 0 || performance.now() >= until;
   for (;;) {
     let found: ProgramRun | undefined;
     let batch: Program[] = [];
@@ -41,16 +45,16 @@ export async function minimise(
       if (batch.length < AT_ONCE) continue;
       left -= batch.length;
       found = await firstShowing(target, batch, signature, show);
-      if (found || left <= 0) break;
+      if (found || spent()) break;
       batch = [];
     }
-    if (!found && left > 0 && batch.length > 0) {
+    if (!found && !spent() && batch.length > 0) {
       left -= batch.length;
       found = await firstShowing(target, batch, signature, show);
     }
     if (!found) return { run: smallest, reproduced: true };
     smallest = found;
-    if (left <= 0) return { run: smallest, reproduced: true };
+    if (spent()) return { run: smallest, reproduced: true };
   }
 }
 

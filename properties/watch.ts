@@ -1,9 +1,10 @@
 /** Watches a run on the model: invariants after every call, coverage, goals. The first thing wrong is kept. */
 import type { Answer, Machine } from "../model/machine.ts";
 import type { Call } from "../model/program.ts";
-import { type Coverage, type Goal } from "./coverage.ts";
+import { DeviceFile, type VfioDevice } from "../model/vfio/device.ts";
+import type { Coverage, Goal } from "./coverage.ts";
 import { BALANCE, EffectWatch, NO_TRACE } from "./invariants/effects.ts";
-import type { HistoryChecker, HistoryInvariant, StateInvariant, Violation } from "./invariants/invariant.ts";
+import type { HistoryChecker, HistoryInvariant, StateInvariant, StateView, Violation } from "./invariants/invariant.ts";
 import type { Observer } from "./generate/walk.ts";
 
 export class Watch implements Observer {
@@ -17,6 +18,8 @@ export class Watch implements Observer {
   readonly #goals: readonly Goal[];
   #checkers: HistoryChecker[] = [];
   #effects: EffectWatch | null = null;
+  readonly #devices: VfioDevice[] = [];
+  readonly #deviceFiles: DeviceFile[] = [];
 
   constructor(
     state: readonly StateInvariant[],
@@ -60,10 +63,33 @@ export class Watch implements Observer {
   }
 
   #checkState(machine: Machine): void {
+    const view = this.#look(machine);
     for (const invariant of this.#state) {
-      const broken = invariant.broken(machine);
+      const broken = invariant.broken(view);
       if (broken) this.#report(invariant.id, broken);
     }
+  }
+
+  #look(machine: Machine): StateView {
+    const devices = this.#devices;
+    const deviceFiles = this.#deviceFiles;
+    devices.length = 0;
+    deviceFiles.length = 0;
+    const { functions, mdevs, fds } = machine.k;
+    for (let i = 0; i < functions.length; i++) {
+      const vfio = functions[i]?.vfio;
+      if (vfio) devices.push(vfio);
+    }
+    for (let i = 0; i < mdevs.length; i++) {
+      const vfio = mdevs[i]?.vfio;
+      if (vfio) devices.push(vfio);
+    }
+    const { files } = fds;
+    for (let fd = 0; fd < files.length; fd++) {
+      const file = files[fd];
+      if (file instanceof DeviceFile) deviceFiles.push(file);
+    }
+    return { machine, devices, deviceFiles };
   }
 
   #report(invariant: string, what: string): void {

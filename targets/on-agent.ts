@@ -23,8 +23,10 @@ export interface Bringing {
   start(): Promise<Session>;
 }
 
+/** Programs among which the one that took the system down is looked for. */
+const SUSPECTS = 8;
 /** Times in a row that the system may be lost without one program coming back. */
-const HOPELESS = 3;
+const HOPELESS = 20;
 
 export class AgentTarget implements Target {
   readonly #bringing: Bringing;
@@ -59,11 +61,18 @@ export class AgentTarget implements Target {
     let again: Program[] = [];
     let losses = 0;
     let id = 0;
+    /** Programs that are still to be run one at a time, after a loss. */
+    let singly = 0;
+    let exhausted = false;
 
     function* supply(topology: Topology, timeoutMs: number): Generator<Prepared> {
       for (;;) {
+        if (singly > 0 && waiting.length > 0) return;
         const program = again.shift() ?? source.next().value;
-        if (!program) return;
+        if (!program) {
+          exhausted = true;
+          return;
+        }
         const prepared = prepare(id++, program, topology, timeoutMs);
         waiting.push(prepared);
         yield prepared;
@@ -77,37 +86,46 @@ export class AgentTarget implements Target {
         for (const prepared of supplied) yield prepared.request;
       })();
       let unusable = false;
+      let lost = false;
       try {
         for await (const result of agent.run(requests)) {
           const prepared = waiting.shift();
           if (!prepared) throw new TargetError("The agent answered a program that was not sent.");
           losses = 0;
-          // After a hang that could not be killed, or a cleanup that hung, nothing that follows can be trusted.
-          unusable =
-            (result.status.kind === "hung" && !result.status.killed) || result.cleanupStatus.kind === "hung";
-          yield interpret(prepared, result);
+          if (singly > 0) singly--;
+          const run = interpret(prepared, result);
+          // What a program left behind is nothing that the next may start from; nor is what an unkillable one holds.
+          unusable = run.leaks.length > 0 || (result.status.kind === "hung" && !result.status.killed);
+          yield run;
           if (unusable) break;
         }
-        if (!unusable) return;
+        if (!unusable && exhausted && again.length === 0 && waiting.length === 0) return;
       } catch (cause) {
         if (!(cause instanceof TargetLost)) throw cause;
         losses++;
-        const culprit = waiting.shift();
-        if (losses >= HOPELESS || !culprit) {
+        lost = true;
+        const [suspect] = waiting;
+        if (losses >= HOPELESS || !suspect) {
           throw new TargetError(`The target was lost ${losses} times in a row: ${cause.message}`, { cause });
         }
-        const { console } = this.#session;
-        yield {
-          program: culprit.program,
-          outcomes: [],
-          end: { kind: "died", why: cause.message, console },
-          log: console.slice(-16_384),
-          leaks: [],
-        };
+        // Answers travel in bundles: the one to blame is among the first that were not answered. One at a time tells.
+        singly = Math.min(waiting.length, SUSPECTS);
+        if (waiting.length === 1) {
+          waiting = [];
+          singly = 0;
+          const { console } = this.#session;
+          yield {
+            program: suspect.program,
+            outcomes: [],
+            end: { kind: "died", why: cause.message, console },
+            log: console.slice(-16_384),
+            leaks: [],
+          };
+        }
       }
       again = [...waiting.map(({ program }) => program), ...again];
       waiting = [];
-      await this.#restart();
+      if (lost || unusable) await this.#restart();
     }
   }
 

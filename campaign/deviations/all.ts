@@ -3,7 +3,7 @@ import type { Override } from "../../model/machine.ts";
 import type { Profile } from "../../model/profile.ts";
 import { versionNumber } from "../../model/uapi/version.ts";
 import { attachFaultDetaches } from "./attach-fault-detaches.ts";
-import { bindDropsVm } from "./bind-drops-vm.ts";
+import { bindDropsVm, bindLeaksVm } from "./bind-drops-vm.ts";
 import type { Deviation } from "./deviation.ts";
 import { groupChangesBackend } from "./group-changes-backend.ts";
 import { hotResetInfoHeader } from "./hot-reset-info-header.ts";
@@ -15,6 +15,7 @@ import { vgaRegionRefused } from "./vga-region-refused.ts";
 export const DEVIATIONS: readonly Deviation[] = [
   attachFaultDetaches,
   bindDropsVm,
+  bindLeaksVm,
   groupChangesBackend,
   hotResetInfoHeader,
   ioasFaultStays,

@@ -8,7 +8,7 @@ const HANDLE = /^@[A-Za-z][A-Za-z0-9_-]*$/;
 /** Text that is written to an attribute fits a page with its end. */
 const LONGEST_TEXT = 4095;
 
-const handle = z.string().regex(HANDLE, { error: 'expected a handle such as "@group0"' });
+const handle = z.string().regex(HANDLE, { error: 'expected a handle such as "@group0"', abort: true });
 
 const value: z.ZodType<Value> = z.union([z.int(), handle, wideNumber], {
   error: 'expected a whole number, a wide one such as "0x1000", or a handle such as "@ioas0"',

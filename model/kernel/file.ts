@@ -75,6 +75,11 @@ export class FdTable {
     return file;
   }
 
+  /** The files by descriptor, with holes; for those who look at all of them after every call. */
+  get files(): readonly (File | undefined)[] {
+    return this.#files;
+  }
+
   /** Open descriptors, ascending. */
   *open(): Generator<[number, File]> {
     for (let fd = 0; fd < this.#files.length; fd++) {

@@ -3,10 +3,17 @@
 /** A release such as "6.12". Point releases do not change the API and are not modelled. */
 export type Version = `${number}.${number}`;
 
-/** A number that orders versions: 6.12 → 6012. */
+const numbers = new Map<Version, number>();
+
+/** A number that orders versions: 6.12 → 6012. Asked on the hot path, so each version is only taken apart once. */
 export function versionNumber(version: Version): number {
-  const [major, minor] = version.split(".");
-  return Number(major) * 1000 + Number(minor);
+  let number = numbers.get(version);
+  if (number === undefined) {
+    const [major, minor] = version.split(".");
+    number = Number(major) * 1000 + Number(minor);
+    numbers.set(version, number);
+  }
+  return number;
 }
 
 /** "6.12" from a kernel's own release string such as "6.12.95-custom", or undefined when it does not begin with one. */

@@ -11,6 +11,13 @@ export interface Named {
   readonly owner: object | null;
 }
 
+const KINDS: readonly FileKind[] = ["container", "iommufd", "group", "device", "kvm", "vm", "kvm-vfio", "eventfd", "null"];
+
+/** One bit per kind of file. */
+export function kindBit(kind: FileKind): number {
+  return 1 << KINDS.indexOf(kind);
+}
+
 export class Handles {
   readonly #machine: Machine;
   /** Descriptors that are open. */
@@ -55,8 +62,11 @@ export class Handles {
     return undefined;
   }
 
-  has(kind: FileKind): boolean {
-    return this.files.some((entry) => entry.file.kind === kind);
+  /** The kinds of file that are open, as bits. */
+  kinds(): number {
+    let bits = 0;
+    for (const { file } of this.files) bits |= kindBit(file.kind);
+    return bits;
   }
 
   /** An id of one of these kinds, of this owner where there is one. */

@@ -8,7 +8,7 @@ import { versionNumber } from "../../model/uapi/version.ts";
 import { DeviceFile } from "../../model/vfio/device.ts";
 import { rightStruct, spoil } from "./arguments.ts";
 import { type Dice, oneIn, pick } from "./dice.ts";
-import type { Handles } from "./handles.ts";
+import { type Handles, kindBit } from "./handles.ts";
 
 /** What a generator is asked to dwell on: devices, and how often each kind of call comes. */
 export interface Focus {
@@ -114,19 +114,44 @@ function strayIoctl(on: Situation): Call | undefined {
   return ioctlCall(on, command, pick(dice, handles.files), false);
 }
 
-/** Kinds that some open file has decide which ioctls can be made at all. */
+/** Ioctls with their weights for a focus on a kernel, and the kinds of file that answer them as bits. */
+interface Choice {
+  readonly command: Ioctl;
+  readonly weight: number;
+  readonly kinds: number;
+}
+
+const choices = new WeakMap<Focus, Map<number, readonly Choice[]>>();
+
+function choicesFor(focus: Focus, version: number): readonly Choice[] {
+  let byVersion = choices.get(focus);
+  if (!byVersion) {
+    byVersion = new Map();
+    choices.set(focus, byVersion);
+  }
+  let made = byVersion.get(version);
+  if (!made) {
+    made = IOCTLS.filter(({ since }) => !since || version >= versionNumber(since)).map((command) => ({
+      command,
+      weight: Math.round(16 * (focus.ioctls?.[command.name] ?? command.weight ?? 1)),
+      kinds: command.on.reduce((bits, kind) => bits | kindBit(kind), 0),
+    }));
+    byVersion.set(version, made);
+  }
+  return made;
+}
+
+/** An ioctl that some open file answers. */
 function pickIoctl({ dice, handles, machine, focus }: Situation): Ioctl | undefined {
+  const all = choicesFor(focus, machine.k.version);
+  const open = handles.kinds();
   let total = 0;
-  const weigh = (command: Ioctl): number => {
-    if (command.since && machine.k.version < versionNumber(command.since)) return 0;
-    if (!command.on.some((kind) => handles.has(kind))) return 0;
-    return Math.round(16 * (focus.ioctls?.[command.name] ?? command.weight ?? 1));
-  };
-  for (const command of IOCTLS) total += weigh(command);
+  for (const { weight, kinds } of all) if ((kinds & open) !== 0) total += weight;
   if (total === 0) return undefined;
   let nth = dice.roll(total);
-  for (const command of IOCTLS) {
-    nth -= weigh(command);
+  for (const { command, weight, kinds } of all) {
+    if ((kinds & open) === 0) continue;
+    nth -= weight;
     if (nth < 0) return command;
   }
   return undefined;

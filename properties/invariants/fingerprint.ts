@@ -26,7 +26,10 @@ function flag(value: unknown): void {
 /** The state of a machine between two calls. */
 export function fingerprint({ k }: Machine): number {
   hash = 0x811c9dc5 | 0;
-  for (const [fd, file] of k.fds.open()) {
+  const { files } = k.fds;
+  for (let fd = 0; fd < files.length; fd++) {
+    const file = files[fd];
+    if (!file) continue;
     mix(fd);
     mix(file.refs);
     if (file instanceof DeviceFile) deviceFile(file);
@@ -99,11 +102,17 @@ function deviceFile(file: DeviceFile): void {
 function context(of: IommufdContext): void {
   mix(of.refs);
   mix(of.compatIoas ? of.compatIoas.id : 0);
+  // The order of objects says nothing, so they are summed up.
+  const outer = hash;
+  let sum = 0;
   for (const object of of.objects.values()) {
-    mix(object.id);
+    hash = object.id;
     mix(object.users);
     mix(object.trace());
+    sum = (sum + hash) | 0;
   }
+  hash = outer;
+  mix(sum);
 }
 
 function vm({ refs, vfio }: Vm): void {

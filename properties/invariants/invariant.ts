@@ -1,6 +1,16 @@
 /** Invariants: what must hold after every call. */
 import type { Machine } from "../../model/machine.ts";
 import type { Call, Outcome, Program } from "../../model/program.ts";
+import type { DeviceFile, VfioDevice } from "../../model/vfio/device.ts";
+
+/** What state invariants look at, gathered once per call for all of them. */
+export interface StateView {
+  readonly machine: Machine;
+  /** Every registered VFIO device. */
+  readonly devices: readonly VfioDevice[];
+  /** Device files that descriptors name, one entry per descriptor. */
+  readonly deviceFiles: readonly DeviceFile[];
+}
 
 /** Held against the model's state after every call. */
 export interface StateInvariant {
@@ -9,7 +19,7 @@ export interface StateInvariant {
   /** What holds, in one line. */
   readonly title: string;
   /** What is wrong, or undefined while it holds. Called after every call: it must be cheap. */
-  broken(machine: Machine): string | undefined;
+  broken(view: StateView): string | undefined;
 }
 
 /** Held against what a program did and saw, whoever carried it out. */

@@ -1,35 +1,26 @@
 /** Invariants over the model's state. */
 import type { Machine } from "../../model/machine.ts";
-import type { VfioDevice } from "../../model/vfio/device.ts";
-import { DeviceFile } from "../../model/vfio/device.ts";
+import type { DeviceFile } from "../../model/vfio/device.ts";
 import type { StateInvariant } from "./invariant.ts";
-
-/** Every registered VFIO device. */
-function* vfioDevices({ k }: Machine): Generator<VfioDevice> {
-  for (const { vfio } of k.functions) if (vfio) yield vfio;
-  for (const { vfio } of k.mdevs) if (vfio) yield vfio;
-}
-
-/** Device files that descriptors name. */
-function* deviceFiles({ k }: Machine): Generator<DeviceFile> {
-  for (const [, file] of k.fds.open()) if (file instanceof DeviceFile) yield file;
-}
 
 export const oneCdevOpen: StateInvariant = {
   kind: "state",
   id: "cdev-one-open",
   title: "a device that is open through its own node is open once",
-  broken(machine) {
-    for (const device of vfioDevices(machine)) {
+  broken({ devices, deviceFiles }) {
+    for (const device of devices) {
       if (device.cdevOpened && device.openCount !== 1) {
         return `${device.name} is open through its node and its open count is ${device.openCount}`;
       }
     }
-    const bound = new Set<VfioDevice>();
-    for (const file of new Set(deviceFiles(machine))) {
+    for (const [at, file] of deviceFiles.entries()) {
       if (file.group || !file.accessGranted) continue;
-      if (bound.has(file.device)) return `two files of ${file.device.name}'s node have access`;
-      bound.add(file.device);
+      for (let other = 0; other < at; other++) {
+        const before = deviceFiles[other];
+        if (before && before !== file && before.device === file.device && !before.group && before.accessGranted) {
+          return `two files of ${file.device.name}'s node have access`;
+        }
+      }
     }
     return undefined;
   },
@@ -39,8 +30,8 @@ export const groupXorCdev: StateInvariant = {
   kind: "state",
   id: "group-xor-cdev",
   title: "a group is open, or one of its devices is bound through its own node, never both",
-  broken(machine) {
-    for (const { group } of vfioDevices(machine)) {
+  broken({ devices }) {
+    for (const { group } of devices) {
       if (group.openedFile && group.cdevDeviceOpenCount > 0) {
         return `the group of ${group.devices[0]?.name} is open while ${group.cdevDeviceOpenCount} of its devices are bound`;
       }
@@ -57,9 +48,10 @@ export const accessMonotone: StateInvariant = {
   kind: "state",
   id: "access-monotone",
   title: "access, once granted, lasts as long as the file",
-  broken(machine) {
+  broken({ machine, deviceFiles }) {
+    if (deviceFiles.length === 0) return undefined;
     let seen = granted.get(machine);
-    for (const file of deviceFiles(machine)) {
+    for (const file of deviceFiles) {
       if (file.accessGranted) {
         if (!seen) {
           seen = new Set();
@@ -78,8 +70,8 @@ export const openDevicesAreBacked: StateInvariant = {
   kind: "state",
   id: "open-is-backed",
   title: "an open device has an IOMMU behind it: a container with a backend, or an iommufd that knows it",
-  broken(machine) {
-    for (const device of vfioDevices(machine)) {
+  broken({ devices }) {
+    for (const device of devices) {
       const bound = device.iommufdDevice !== null || device.iommufdAccess !== null;
       if (device.openCount === 0) {
         if (bound) return `${device.name} is closed and still bound to an iommufd`;
@@ -95,8 +87,8 @@ export const inUseStays: StateInvariant = {
   kind: "state",
   id: "in-use-stays",
   title: "an object that is in use can't be destroyed: whatever is attached to is still there",
-  broken(machine) {
-    for (const device of vfioDevices(machine)) {
+  broken({ devices }) {
+    for (const device of devices) {
       const ioas = device.iommufdAccess?.ioas;
       if (ioas && ioas.context.get(ioas.id) !== ioas) return `${device.name} is attached to an IOAS that is gone`;
       const hwpt = device.iommufdDevice?.igroup.hwpt;
@@ -112,7 +104,7 @@ export const lockOrder: StateInvariant = {
   kind: "state",
   id: "lock-order",
   title: "locks are always taken in one order",
-  broken({ k }) {
+  broken({ machine: { k } }) {
     const [cycle] = k.order.cycles;
     return cycle ? `${cycle.inverted} after ${cycle.established}` : undefined;
   },
@@ -122,7 +114,7 @@ export const locksDropped: StateInvariant = {
   kind: "state",
   id: "locks-dropped",
   title: "a call returns with no lock held",
-  broken({ k }) {
+  broken({ machine: { k } }) {
     const [held] = k.task.held;
     return held ? `${held.class.name} is still held` : undefined;
   },
