@@ -4,7 +4,7 @@ import type { ProgramRun } from "../targets/target.ts";
 import { errnoName } from "../model/uapi/errno.ts";
 import type { Call } from "../model/program.ts";
 import { judge, type JudgeOptions, type Verdict } from "./judge.ts";
-import { splats } from "./kernel-log.ts";
+import { splats } from "../targets/kernel-log.ts";
 import type { FindingKind } from "./results.ts";
 
 /** Something wrong with a run. */

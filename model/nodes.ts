@@ -9,12 +9,19 @@ import { KvmFile } from "./kvm/kvm.ts";
 import type { Node } from "./program.ts";
 import { ContainerFile } from "./vfio/container.ts";
 import type { VfioDevice } from "./vfio/device.ts";
+import type { VfioGroup } from "./vfio/group.ts";
 
 /** The VFIO device that a name of the topology stands for now, or undefined. */
 export function vfioDevice(k: Kernel, name: string): VfioDevice | undefined {
   for (const pciFunction of k.functions) if (pciFunction.spec.name === name) return pciFunction.vfio ?? undefined;
   for (const mdev of k.mdevs) if (mdev.name === name) return mdev.vfio ?? undefined;
   return undefined;
+}
+
+/** The VFIO group of a device's IOMMU group: there while any member is bound to a VFIO driver. */
+export function vfioGroup(k: Kernel, name: string): VfioGroup | undefined {
+  for (const pciFunction of k.functions) if (pciFunction.spec.name === name) return k.vfio.groupOf(k, pciFunction.group);
+  return vfioDevice(k, name)?.group;
 }
 
 /** Whether the kernel makes nodes for single devices. */
@@ -36,9 +43,9 @@ export function* openNode(k: Kernel, node: Node, flags: number): Operation<File>
       if (!k.has("KVM") || !k.topology.kvm) break;
       return new KvmFile(mode);
     case "group": {
-      const device = vfioDevice(k, node.device);
-      if (!device || !k.has("VFIO_GROUP")) break;
-      return yield* k.group.open(k, device.group, mode);
+      const group = vfioGroup(k, node.device);
+      if (!group || !k.has("VFIO_GROUP")) break;
+      return yield* k.group.open(k, group, mode);
     }
     case "cdev": {
       const device = vfioDevice(k, node.device);

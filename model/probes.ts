@@ -2,7 +2,7 @@
 import { refuse } from "./kernel/clause.ts";
 import type { Kernel } from "./kernel/kernel.ts";
 import { rule as vfsRule } from "./kernel/vfs.ts";
-import { hasCdev, vfioDevice } from "./nodes.ts";
+import { hasCdev, vfioDevice, vfioGroup } from "./nodes.ts";
 import type { Probe } from "./program.ts";
 
 /** KiB of a page. */
@@ -18,7 +18,7 @@ export function runProbe(k: Kernel, probe: Probe, answer: { text: string | undef
       return 0;
     }
     case "group-node":
-      return vfioDevice(k, probe.device) ? 0 : refuse(vfsRule["VFS-OPEN-1"]);
+      return vfioGroup(k, probe.device) ? 0 : refuse(vfsRule["VFS-OPEN-1"]);
     case "cdev-node":
       return hasCdev(k) && vfioDevice(k, probe.device) ? 0 : refuse(vfsRule["VFS-OPEN-1"]);
     case "mdevs": {

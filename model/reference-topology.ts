@@ -107,5 +107,6 @@ export const REFERENCE_TOPOLOGY: Topology = {
     { name: "mdev2", uuid: "83b8f4f2-509f-382f-3c1e-e6bfe0fa1002" },
   ],
   iommu: true,
+  nesting: false,
   kvm: true,
 };

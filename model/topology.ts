@@ -82,6 +82,8 @@ export interface Topology {
   /** Mediated devices that programs may create: our name, and the UUID. */
   readonly mdevs: readonly { readonly name: string; readonly uuid: string }[];
   readonly iommu: boolean;
+  /** Whether the IOMMU can nest page tables, as the nesting type of type1 wanted it. */
+  readonly nesting: boolean;
   readonly kvm: boolean;
 }
 

@@ -62,6 +62,10 @@ export class Watch implements Observer {
     if (left) this.#report(BALANCE.id, left);
   }
 
+  crashed(what: string): void {
+    this.#report("no-crash", what);
+  }
+
   #checkState(machine: Machine): void {
     const view = this.#look(machine);
     for (const invariant of this.#state) {

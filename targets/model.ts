@@ -1,5 +1,5 @@
 /** The model as a target: as it is, or with a fault in it. */
-import { LockOrder } from "../model/kernel/lock.ts";
+import { Deadlock, LockOrder } from "../model/kernel/lock.ts";
 import { Blocked, Unmodelled } from "../model/kernel/operation.ts";
 import { Machine, type Override } from "../model/machine.ts";
 import type { Profile } from "../model/profile.ts";
@@ -51,6 +51,7 @@ export class ModelTarget implements Target {
       } catch (thrown) {
         if (thrown instanceof Blocked) end = { kind: "hung", call: at, stack: `waiting for ${thrown.on}` };
         else if (thrown instanceof Unmodelled) end = { kind: "not-run", why: thrown.what };
+        else if (thrown instanceof Deadlock) end = { kind: "died", why: thrown.chain, console: "" };
         else throw thrown;
         break;
       }

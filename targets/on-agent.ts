@@ -3,6 +3,7 @@ import type { Program } from "../model/program.ts";
 import type { Profile } from "../model/profile.ts";
 import type { Topology } from "../model/topology.ts";
 import { type AgentConnection, TargetLost } from "./agent/connection.ts";
+import { splats } from "./kernel-log.ts";
 import { interpret, type Prepared, prepare } from "./agent-programs.ts";
 import { type ProgramRun, type Target, type TargetAbout, TargetError } from "./target.ts";
 
@@ -94,8 +95,12 @@ export class AgentTarget implements Target {
           losses = 0;
           if (singly > 0) singly--;
           const run = interpret(prepared, result);
-          // What a program left behind is nothing that the next may start from; nor is what an unkillable one holds.
-          unusable = run.leaks.length > 0 || (result.status.kind === "hung" && !result.status.killed);
+          // Neither what a program left behind, nor a kernel that has reported a bug, nor what an unkillable task holds is
+          // anything that the next program may start from.
+          unusable =
+            run.leaks.length > 0 ||
+            splats(run.log).length > 0 ||
+            (result.status.kind === "hung" && !result.status.killed);
           yield run;
           if (unusable) break;
         }

@@ -48,6 +48,7 @@ export function topologyOf(name: string, survey: Survey, hints: Hints): Topology
     mdevParents: survey.mdevParents,
     mdevs: survey.mdevParents.length > 0 ? MDEVS : [],
     iommu: survey.iommus.length > 0,
+    nesting: false,
     kvm: survey.nodes.includes("/dev/kvm"),
   };
 }

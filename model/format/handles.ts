@@ -28,3 +28,8 @@ export function usedBy(call: Call): readonly string[] {
   if (call.op === "ioctl" && call.arg.kind === "struct") struct(call.arg.struct);
   return used;
 }
+
+/** The kind of thing that a handle names: `ioas` for `@ioas3`. */
+export function handleKind(handle: string): string {
+  return handle.slice(1).replace(/\d+$/, "");
+}

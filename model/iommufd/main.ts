@@ -115,7 +115,7 @@ export const destroy = ioctl<IommufdFile>({
   *run(k, { context }, { block }): Operation<number> {
     const object = context.get(block.u32(4));
     must(object !== undefined, rule["IOMMUFD-DESTROY-1"]);
-    must(object.users === 1, rule["IOMMUFD-DESTROY-2"]);
+    must(k.iommufd.isUnused(object), rule["IOMMUFD-DESTROY-2"]);
     yield* k.iommufd.removeObject(k, context, object);
     k.keeps(rule["IOMMUFD-DESTROY-3"]);
     return 0;
@@ -214,6 +214,11 @@ export const steps = {
     const own = context.lowestFreeId();
     if (!site) return own;
     return Number(k.choose(site, BigInt(own), (id) => id >= 1n && id <= BigInt(MAX_ID) && !context.get(Number(id))));
+  },
+
+  /** Whether nothing but the table of ids holds the object. */
+  isUnused(object: IommufdObject): boolean {
+    return object.users === 1;
   },
 
   /** The end of iommufd_object_remove, for an object that nothing uses. */

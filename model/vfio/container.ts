@@ -155,6 +155,7 @@ export const steps = {
     must((yield* k.type1.checkExtension(k, null, type)) > 0, rule["VFIO-CONT-SETIOMMU-3"]);
     must(type !== EXTENSION.UNMAP_ALL, rule["VFIO-CONT-SETIOMMU-4"]);
     const iommu = k.type1.open(type);
+    // A group that can't be attached lets the call fail; the instance goes, and the groups before it with it.
     for (const group of container.groups) yield* k.type1.attachGroup(k, iommu, group);
     container.iommu = iommu;
     k.keeps(rule["VFIO-CONT-SETIOMMU-5"]);
@@ -164,7 +165,14 @@ export const steps = {
   *attachGroup(k: Kernel, container: Container, group: VfioGroup): Operation<void> {
     using _ = yield* k.lock(container.groupLock);
     if (group.type === "iommu") yield* k.iommu.claimGroup(k, group.requireIommuGroup(), group);
-    if (container.iommu) yield* k.type1.attachGroup(k, container.iommu, group);
+    if (container.iommu) {
+      try {
+        yield* k.type1.attachGroup(k, container.iommu, group);
+      } catch (refusal) {
+        if (group.type === "iommu") yield* k.iommu.release(k, group.requireIommuGroup());
+        throw refusal;
+      }
+    }
     group.container = container;
     group.containerUsers = 1;
     container.groups.push(group);

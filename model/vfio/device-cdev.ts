@@ -209,7 +209,9 @@ export const bindIommufd = ioctl<DeviceFile>({
       using _ = yield* k.lock(device.devSet.lock);
       must(!file.accessGranted, rule["VFIO-CDEV-BIND-6"]);
       if (k.since("6.17")) {
-        const tokenBlock = flags & FLAG_TOKEN ? at(userSize >= BindIommufd.size ? block.u64(16) : 0n) : null;
+        // The caller's struct may end within the pointer: what is not there counts as zero.
+        const bits = 8 * Math.min(8, userSize - BIND_MINSZ);
+        const tokenBlock = flags & FLAG_TOKEN ? at(BigInt.asUintN(bits, block.u64(BIND_MINSZ))) : null;
         k.deviceCdev.checkToken(device, tokenBlock);
       }
       const other = k.fds.get(iommufd);

@@ -1,11 +1,20 @@
 /** The type1 IOMMU backend, as far as groups and extensions go. Beside drivers/vfio/vfio_iommu_type1.c. */
 import { rule as vfsRule } from "../kernel/vfs.ts";
-import { refuse } from "../kernel/clause.ts";
+import { clauses, must, refuse } from "../kernel/clause.ts";
 import type { Ioctl } from "../kernel/ioctl.ts";
 import type { Kernel } from "../kernel/kernel.ts";
 import { Lock, LockClass } from "../kernel/lock.ts";
 import { type Operation, Unmodelled } from "../kernel/operation.ts";
 import type { VfioGroup } from "./group.ts";
+
+export const rule = clauses({
+  "VFIO-TYPE1-ATTACH-1": {
+    rule: "a container of the nesting type takes only groups whose IOMMU can nest",
+    errno: "EINVAL",
+    source: "drivers/vfio/vfio_iommu_type1.c:vfio_iommu_type1_attach_group",
+    until: "6.12",
+  },
+});
 
 /** Extension numbers of vfio.h; types are extensions too. */
 export const EXTENSION = {
@@ -70,6 +79,7 @@ export const steps = {
     using _ = yield* k.lock(iommu.lock);
     if (group.type === "iommu") {
       using _group = yield* k.lock(group.requireIommuGroup().mutex);
+      must(iommu.type !== EXTENSION.TYPE1_NESTING || k.topology.nesting, rule["VFIO-TYPE1-ATTACH-1"]);
     }
     iommu.groups.push(group);
   },

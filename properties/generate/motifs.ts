@@ -53,6 +53,20 @@ const compat: Motif = (on, make) => {
   getDevice(on, make, group, name);
 };
 
+/** Group and iommufd, then a container in the iommufd's place while the device is open. */
+const switched: Motif = (on, make) => {
+  if (!on.machine.k.has("IOMMUFD")) return legacy(on, make);
+  const name = device(on, make);
+  const group = open(on, make, { kind: "group", device: name });
+  setContainer(make, group, open(on, make, { kind: "iommufd" }));
+  getDevice(on, make, group, name);
+  make({ op: "ioctl", fd: group, request: "VFIO_GROUP_UNSET_CONTAINER", arg: { kind: "value", value: 0 } });
+  const container = open(on, make, { kind: "container" });
+  setContainer(make, group, container);
+  make({ op: "ioctl", fd: container, request: "VFIO_SET_IOMMU", arg: { kind: "value", value: 1 } });
+  getDevice(on, make, group, name);
+};
+
 /** The device's own node. */
 const cdev: Motif = (on, make) => {
   if (!on.machine.k.has("VFIO_DEVICE_CDEV")) return legacy(on, make);
@@ -133,4 +147,4 @@ function bind(on: Situation, make: (call: Call) => boolean, file: string, iommuf
   });
 }
 
-export const MOTIFS: readonly Motif[] = [legacy, compat, cdev, cdev, kvm];
+export const MOTIFS: readonly Motif[] = [legacy, legacy, compat, compat, cdev, cdev, cdev, cdev, kvm, kvm, switched];

@@ -5,6 +5,7 @@
  * thrown away, so that a program can be run to its end anywhere.
  */
 import { IommufdFile } from "../../model/iommufd/main.ts";
+import { Deadlock } from "../../model/kernel/lock.ts";
 import { Blocked, Unmodelled } from "../../model/kernel/operation.ts";
 import { type Answer, Machine, type MachineOptions } from "../../model/machine.ts";
 import type { Call } from "../../model/program.ts";
@@ -22,6 +23,8 @@ export interface Observer {
   called(machine: Machine, call: Call, answer: Answer): void;
   /** The process has ended and all its files are closed. */
   ended(machine: Machine): void;
+  /** The model could not go on: what became impossible, or the deadlock. */
+  crashed(what: string): void;
 }
 
 /** Makes a program of at most `length` calls. */
@@ -58,6 +61,13 @@ export function walk(dice: Dice, focus: Focus, options: MachineOptions, length: 
   return calls;
 }
 
+/** A model with a fault in it may break its own assumptions, or deadlock, as a kernel would crash. */
+function crashed(observer: Observer, thrown: unknown, made: number): number {
+  if (!(thrown instanceof Deadlock || thrown instanceof Error)) throw thrown;
+  observer.crashed(thrown instanceof Deadlock ? thrown.chain : thrown.message);
+  return made;
+}
+
 /**
  * Runs calls that are there already. Ends before the first that would block, or that the model has no answer for, and
  * gives how many were made.
@@ -72,12 +82,16 @@ export function rerun(calls: readonly Call[], options: MachineOptions, observer:
       answer = machine.step(call);
     } catch (thrown) {
       if (thrown instanceof Blocked || thrown instanceof Unmodelled) break;
-      throw thrown;
+      return crashed(observer, thrown, made);
     }
     made++;
     observer.called(machine, call, answer);
   }
-  machine.exit();
+  try {
+    machine.exit();
+  } catch (thrown) {
+    return crashed(observer, thrown, made);
+  }
   observer.ended(machine);
   return made;
 }

@@ -1,6 +1,7 @@
 /** What a program that stands alone checks its calls against. */
+
+import { type ChoiceSite, type Chooser, ownChoice } from "../../model/kernel/kernel.ts";
 import { Blocked, Unmodelled } from "../../model/kernel/operation.ts";
-import { type Chooser, type ChoiceSite, ownChoice } from "../../model/kernel/kernel.ts";
 import { Machine, type MachineOptions } from "../../model/machine.ts";
 import type { Program } from "../../model/program.ts";
 

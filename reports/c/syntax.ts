@@ -16,14 +16,15 @@ export class Names {
     this.#taken = new Set([...KEYWORDS.split(" "), ...words]);
   }
 
-  of(name: string, prefix = ""): string {
-    const known = this.#given.get(name);
+  /** The C name of what goes by that key; `like` is what it shall look like. */
+  of(key: string, like = key): string {
+    const known = this.#given.get(key);
     if (known !== undefined) return known;
-    let candidate = prefix + name.replace(/^@/, "").replace(/[^A-Za-z0-9_]/g, "_");
+    let candidate = like.replace(/^@/, "").replace(/[^A-Za-z0-9_]/g, "_");
     if (/^[0-9]/.test(candidate)) candidate = `_${candidate}`;
     while (this.#taken.has(candidate)) candidate += "_";
     this.#taken.add(candidate);
-    this.#given.set(name, candidate);
+    this.#given.set(key, candidate);
     return candidate;
   }
 }
@@ -35,7 +36,8 @@ export function cString(text: string): string {
     const char = String.fromCharCode(byte);
     if (char === "\n") out += "\\n";
     else if (char === '"' || char === "\\") out += `\\${char}`;
-    else if (byte < 32 || byte > 126 || char === "?") out += char === "?" ? "\\?" : `\\${byte.toString(8).padStart(3, "0")}`;
+    else if (byte < 32 || byte > 126 || char === "?")
+      out += char === "?" ? "\\?" : `\\${byte.toString(8).padStart(3, "0")}`;
     else out += char;
   }
   return `"${out}"`;

@@ -1,0 +1,211 @@
+/** Calls as C: a block each, in which structs are filled by field names and what comes back is compared. */
+import { madeBy } from "../../model/format/handles.ts";
+import { printCall } from "../../model/format/print.ts";
+import { blockAddress } from "../../model/kernel/encode.ts";
+import type { Attribute, Call, IoctlArgument, Node, Place, Probe, Program, Value } from "../../model/program.ts";
+import type { Topology } from "../../model/topology.ts";
+import { deviceVariable } from "./devices.ts";
+import type { Expectation } from "./expectations.ts";
+import { isChosen, placed } from "./placing.ts";
+import { StructWriter } from "./struct-writer.ts";
+import type { Style } from "./style.ts";
+import { cNumber, cString, indent, type Names } from "./syntax.ts";
+import { Values } from "./values.ts";
+
+/** Writes the calls of a program one after the other. */
+export class CallWriter {
+  readonly #program: Program;
+  readonly #topology: Topology;
+  readonly #expectations: readonly (Expectation | null)[];
+  readonly #names: Names;
+  readonly #style: Style;
+  readonly #values: Values;
+  #blocks = 0;
+
+  constructor(
+    program: Program,
+    topology: Topology,
+    expectations: readonly (Expectation | null)[],
+    names: Names,
+    style: Style,
+  ) {
+    this.#program = program;
+    this.#topology = topology;
+    this.#expectations = expectations;
+    this.#names = names;
+    this.#style = style;
+    this.#values = new Values(names);
+  }
+
+  /** Statements of all calls. */
+  lines(): string[] {
+    return this.#program.calls.flatMap((call, index) => {
+      const text = printCall(call, this.#topology).replaceAll("→", "->");
+      const lines = this.#lines(call, this.#expectations[index] ?? null);
+      return [...this.#style.begin(index, text), ...lines, ""];
+    });
+  }
+
+  #lines(call: Call, expectation: Expectation | null): string[] {
+    if (call.op === "ioctl") return this.#ioctl(call, expectation);
+    const lines = [`ret = ${this.#expression(call)};`, ...this.#made(call, expectation)];
+    lines.push(...this.#style.result(expectation, isChosen(call, expectation)));
+    if (expectation?.text !== undefined) lines.push(...this.#text(call, expectation.text));
+    return lines;
+  }
+
+  /** Names in directories are those of the machine that the program was found on. */
+  #text(call: Call, expected: string): string[] {
+    const lines = this.#style.text(expected);
+    const ofMachine = call.op === "probe" && (call.probe.kind === "group-members" || call.probe.kind === "mdevs");
+    return ofMachine ? ["if (!moved) {", ...indent(lines), "}"] : lines;
+  }
+
+  #made(call: Call, expectation: Expectation | null): string[] {
+    if (!("as" in call) || call.as === undefined) return [];
+    if (expectation && expectation.ret >= 0) this.#values.hold(call.as, BigInt(expectation.ret));
+    return ["if (ret >= 0)", `\t${this.#names.of(call.as)} = ret;`];
+  }
+
+  #expression(call: Exclude<Call, { op: "ioctl" }>): string {
+    const value = (from: Value): string => this.#values.plain(from);
+    switch (call.op) {
+      case "open":
+        return `do_open(${this.#nodePath(call.node)}, ${openFlags(call.flags ?? 2)})`;
+      case "eventfd":
+        return "result(eventfd(0, 0))";
+      case "close":
+        return `result(close(${value(call.fd)}))`;
+      case "dup":
+        return `result(dup(${value(call.fd)}))`;
+      case "read":
+      case "write":
+        return `result(syscall(SYS_${call.op}, ${value(call.fd)}, ${buffer(call.place)}, ${call.count}UL))`;
+      case "pread":
+      case "pwrite": {
+        const rest = `${call.count}UL, ${value(call.offset)}`;
+        return `result(syscall(SYS_${call.op}64, ${value(call.fd)}, ${buffer(call.place)}, ${rest}))`;
+      }
+      case "mmap": {
+        const rest = `${call.prot}, MAP_SHARED, ${value(call.fd)}, ${value(call.offset)}`;
+        return `result(syscall(SYS_mmap, 0UL, ${call.length}UL, ${rest}))`;
+      }
+      case "sysfs-write": {
+        const { text } = call;
+        const what = "device" in text ? this.#address(text.device) : cString(text.text);
+        return `write_file(${this.#attributePath(call.attribute)}, ${what})`;
+      }
+      case "sysfs-read":
+        return `read_file(${this.#attributePath(call.attribute)})`;
+      case "probe":
+        return this.#probe(call.probe);
+    }
+  }
+
+  #ioctl(call: Call & { op: "ioctl" }, expectation: Expectation | null): string[] {
+    const index = this.#blocks++;
+    const fd = this.#values.plain(call.fd);
+    const { arg } = call;
+    if (arg.kind === "struct") {
+      const writer = new StructWriter(call, index, this.#values, this.#names, this.#style);
+      const lines = writer.lines(fd, expectation);
+      this.#blocks += writer.nested;
+      return lines;
+    }
+    const argument = arg.kind === "value" ? this.#values.plain(arg.value, call.request) : this.#name(arg, index);
+    return [
+      `ret = do_ioctl(${fd}, ${call.request}, ${argument});`,
+      ...this.#made(call, expectation),
+      ...this.#style.result(expectation, isChosen(call, expectation)),
+    ];
+  }
+
+  #name({ device, text = "", place }: IoctlArgument & { kind: "name" }, index: number): string {
+    const name = device === undefined ? cString(text) : this.#address(device);
+    return placed(place, index, name, `strlen(${name}) + 1`);
+  }
+
+  #device(name: string): string {
+    return deviceVariable(name, this.#names);
+  }
+
+  #address(name: string): string {
+    return `${this.#device(name)}.address`;
+  }
+
+  #nodePath(node: Node): string {
+    switch (node.kind) {
+      case "container":
+        return '"/dev/vfio/vfio"';
+      case "iommufd":
+        return '"/dev/iommu"';
+      case "kvm":
+        return '"/dev/kvm"';
+      case "group":
+        return `group_node(&${this.#device(node.device)})`;
+      case "cdev":
+        return `cdev_node(&${this.#device(node.device)})`;
+    }
+  }
+
+  #devicePath(name: string, rest: string): string {
+    return `path_of("/sys/bus/%s/devices/%s/${rest}", ${this.#device(name)}.bus, ${this.#address(name)})`;
+  }
+
+  #attributePath(attribute: Attribute): string {
+    switch (attribute.kind) {
+      case "driver_override":
+        return this.#devicePath(attribute.device, "driver_override");
+      case "bind":
+      case "unbind":
+        return cString(`/sys/bus/pci/drivers/${attribute.driver}/${attribute.kind}`);
+      case "mdev-remove":
+        return this.#devicePath(attribute.device, "remove");
+      case "mdev-create":
+      case "available_instances": {
+        const file = attribute.kind === "mdev-create" ? "create" : attribute.kind;
+        return cString(`/sys/class/mdev_bus/${attribute.parent}/mdev_supported_types/${attribute.type}/${file}`);
+      }
+    }
+  }
+
+  #probe(probe: Probe): string {
+    switch (probe.kind) {
+      case "driver":
+        return `text_of_link(${this.#devicePath(probe.device, "driver")})`;
+      case "group-node":
+        return `result(access(group_node(&${this.#device(probe.device)}), F_OK))`;
+      case "cdev-node":
+        return `result(access(cdev_node(&${this.#device(probe.device)}), F_OK))`;
+      case "mdevs":
+        return 'list("/sys/bus/mdev/devices")';
+      case "group-members":
+        return `list(${this.#devicePath(probe.device, "iommu_group/devices")})`;
+      case "vms":
+        return "count_vms()";
+      case "pinned":
+        return "pinned_kib()";
+    }
+  }
+}
+
+function buffer(place: Place | undefined): string {
+  if (place === undefined || typeof place === "number") return "BUFFER";
+  if (place === "readonly") return "SCRATCH_READONLY";
+  return place === "null" ? "0UL" : cNumberOf(blockAddress(0, place));
+}
+
+function cNumberOf(address: bigint): string {
+  return `${cNumber(address, 8, true)}UL`;
+}
+
+function openFlags(flags: number): string {
+  const mode = ["O_RDONLY", "O_WRONLY", "O_RDWR"][flags & 3] ?? "3";
+  return flags & ~3 ? `${mode} | ${cNumber(flags & ~3, 4, true)}` : mode;
+}
+
+/** Every handle that a program makes, as C variables. */
+export function handleVariables({ calls }: Program, names: Names): string[] {
+  const handles = new Set(calls.flatMap((call) => [...madeBy(call)]));
+  return [...handles].map((handle) => `static long ${names.of(handle)} = -1;`);
+}
