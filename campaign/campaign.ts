@@ -10,7 +10,7 @@ import { Coverage, type Goal } from "../properties/coverage.ts";
 import { rerun } from "../properties/generate/walk.ts";
 import { type Property, watchFor } from "../properties/property.ts";
 import { CHUNK, chunkSeed, sampleChunk } from "../properties/sample.ts";
-import { Watch } from "../properties/watch.ts";
+import type { Watch } from "../properties/watch.ts";
 import { ModelTarget } from "../targets/model.ts";
 import { type ProgramRun, type Target, TargetError } from "../targets/target.ts";
 import { deviationsOf, guardsOf } from "./deviations/all.ts";
@@ -57,7 +57,7 @@ export interface CampaignOutcome {
 /** A program on its way, with what is needed to make it again. */
 interface Sampled {
   readonly program: Program;
-  readonly watch: Watch;
+  readonly watch: Watch | null;
   readonly seed: number;
   readonly path: string;
 }
@@ -132,7 +132,7 @@ class PropertyRun {
   }
 
   /** Programs until the budget is used up. */
-  *#supply(newWatch: () => Watch): Generator<Sampled> {
+  *#supply(newWatch: () => Watch | null): Generator<Sampled> {
     const { runs = Number.POSITIVE_INFINITY, seconds = Number.POSITIVE_INFINITY } = this.#budget;
     const { seed, signal } = this.#options;
     let supplied = 0;
@@ -152,11 +152,11 @@ class PropertyRun {
   async #onModel(target: ModelTarget): Promise<void> {
     const faulty = target.overrides.length > 0;
     let sinceBreath = 0;
-    for (const sampled of this.#supply(() => watchFor(this.#property, faulty ? null : this.coverage))) {
+    for (const sampled of this.#supply(() => (faulty ? null : watchFor(this.#property, this.coverage)))) {
       this.#programs++;
       this.#calls += sampled.program.calls.length;
       if (faulty) await this.#onFaultyModel(target, sampled);
-      else if (sampled.watch.violation) await this.#findings.addViolation(sampled, sampled.watch.violation, this.#machine);
+      else if (sampled.watch?.violation) await this.#findings.addViolation(sampled, sampled.watch.violation, this.#machine);
       if (++sinceBreath % (4 * CHUNK) === 0) await new Promise(setImmediate);
     }
   }
@@ -173,7 +173,7 @@ class PropertyRun {
   }
 
   async #onKernel(target: Target): Promise<void> {
-    const supply = this.#supply(() => new Watch([], []));
+    const supply = this.#supply(() => null);
     const sent: Sampled[] = [];
     const programs = (function* () {
       for (const sampled of supply) {

@@ -13,7 +13,7 @@ export function sampleChunk(
   property: Property,
   options: MachineOptions,
   seed: number,
-  newWatch: () => Watch,
+  newWatch: () => Watch | null,
   count: number = CHUNK,
 ): WatchedProgram[] {
   return fc.sample(arbitraryOf(property, options, newWatch), { seed, numRuns: count });
@@ -25,7 +25,7 @@ export function sampleOne(
   options: MachineOptions,
   seed: number,
   path: string,
-  newWatch: () => Watch,
+  newWatch: () => Watch | null,
 ): WatchedProgram {
   const [first] = fc.sample(arbitraryOf(property, options, newWatch), { seed, path, numRuns: 1 });
   if (!first) throw new Error("fast-check gave no program");
@@ -33,7 +33,7 @@ export function sampleOne(
 }
 
 /** The arbitrary of a property's programs on a machine. */
-export function arbitraryOf(property: Property, options: MachineOptions, newWatch: () => Watch): ProgramArbitrary {
+export function arbitraryOf(property: Property, options: MachineOptions, newWatch: () => Watch | null): ProgramArbitrary {
   return new ProgramArbitrary(property.focus(options.topology), options, property.length, newWatch);
 }
 

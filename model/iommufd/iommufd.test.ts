@@ -28,6 +28,7 @@ const topology: Topology = {
   mdevParents: [],
   mdevs: [],
   iommu: true,
+  nesting: false,
   kvm: false,
   drivers: [],
 };

@@ -27,6 +27,9 @@ export interface Observer {
   crashed(what: string): void;
 }
 
+/** Watches nothing. */
+export const UNWATCHED: Observer = { began() {}, called() {}, ended() {}, crashed() {} };
+
 /** Makes a program of at most `length` calls. */
 export function walk(dice: Dice, focus: Focus, options: MachineOptions, length: number, observer: Observer): Call[] {
   const machine = new Machine(options);

@@ -4,32 +4,46 @@ import type { HistoryChecker, HistoryInvariant } from "./invariant.ts";
 
 const EINVAL = -22;
 
-/** Follows descriptors: which open file each handle names, through dup and close. */
+/**
+ * Follows descriptors: which open file each number names, through dup and close. By number, because a handle that was
+ * closed still names one, which another file may have got since.
+ */
 class Descriptors {
-  readonly #file = new Map<Value, number>();
+  readonly #number = new Map<Value, number>();
+  readonly #file = new Map<number, number>();
   #count = 0;
 
-  open(handle: Value): number {
-    this.#file.set(handle, ++this.#count);
+  /** A call gave `handle` the number `fd`, for a file of its own; gives the file. */
+  open(handle: Value, fd: number): number {
+    this.#number.set(handle, fd);
+    this.#file.set(fd, ++this.#count);
     return this.#count;
   }
 
-  dup(from: Value, to: Value): void {
-    const file = this.#file.get(from);
-    if (file !== undefined) this.#file.set(to, file);
+  dup(from: Value, to: Value, fd: number): void {
+    const file = this.get(from);
+    this.#number.set(to, fd);
+    if (file === undefined) this.#file.delete(fd);
+    else this.#file.set(fd, file);
   }
 
   close(handle: Value): void {
-    this.#file.delete(handle);
+    const fd = this.#fd(handle);
+    if (fd !== undefined) this.#file.delete(fd);
   }
 
-  /** The open file, or undefined for numbers and for handles that are closed. */
+  /** The open file, or undefined where there is none, or one that came back in a struct. */
   get(handle: Value): number | undefined {
-    return this.#file.get(handle);
+    const fd = this.#fd(handle);
+    return fd === undefined ? undefined : this.#file.get(fd);
+  }
+
+  #fd(handle: Value): number | undefined {
+    return typeof handle === "number" ? handle : this.#number.get(handle);
   }
 }
 
-/** A descriptor number that a call on a closed handle could share with another file is left out. */
+/** What the invariants over device files share: who was opened how, and bound since. */
 abstract class OverDevices implements HistoryChecker {
   readonly descriptors = new Descriptors();
   /** Files of a device's own node, by whether BIND has succeeded. */
@@ -39,10 +53,14 @@ abstract class OverDevices implements HistoryChecker {
     const broken = this.check(call, ret);
     switch (call.op) {
       case "open":
-        if (ret >= 0 && call.node.kind === "cdev") this.bound.set(this.descriptors.open(call.as), false);
+        if (ret < 0) break;
+        this.opened(call, this.descriptors.open(call.as, ret));
+        break;
+      case "eventfd":
+        if (ret >= 0) this.descriptors.open(call.as, ret);
         break;
       case "dup":
-        if (ret >= 0) this.descriptors.dup(call.fd, call.as);
+        if (ret >= 0) this.descriptors.dup(call.fd, call.as, ret);
         break;
       case "close":
         if (ret >= 0) this.descriptors.close(call.fd);
@@ -50,10 +68,16 @@ abstract class OverDevices implements HistoryChecker {
       case "ioctl": {
         const file = this.descriptors.get(call.fd);
         if (file !== undefined && ret === 0 && call.request === "VFIO_DEVICE_BIND_IOMMUFD") this.bound.set(file, true);
+        if (call.as !== undefined && ret >= 0) this.descriptors.open(call.as, ret);
         break;
       }
     }
     return broken;
+  }
+
+  /** A node was opened. */
+  protected opened(call: Call & { op: "open" }, file: number): void {
+    if (call.node.kind === "cdev") this.bound.set(file, false);
   }
 
   /** Whether the file behind a handle is one of a device's own node that was never bound. */
@@ -131,12 +155,9 @@ export const hotResetNeedsOwnership: HistoryInvariant = {
 class HotResetChecker extends OverDevices {
   readonly #groups = new Set<number>();
 
-  override after(call: Call, outcome: Pick<Outcome, "ret">): string | undefined {
-    const broken = super.after(call, outcome);
-    if (call.op === "open" && outcome.ret >= 0 && call.node.kind === "group") {
-      this.#groups.add(this.descriptors.open(call.as));
-    }
-    return broken;
+  protected override opened(call: Call & { op: "open" }, file: number): void {
+    super.opened(call, file);
+    if (call.node.kind === "group") this.#groups.add(file);
   }
 
   override check(call: Call, ret: number): string | undefined {

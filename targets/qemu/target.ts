@@ -1,8 +1,8 @@
 /** Kernels in QEMU as targets. */
-import { KCONFIG_OPTIONS, type Profile } from "../../model/profile.ts";
 import type { Version } from "../../model/uapi/version.ts";
 import type { Kernel } from "../kernel/kernel.ts";
 import { AgentTarget, type Session } from "../on-agent.ts";
+import { profileOf } from "../profile-of.ts";
 import { bindToVfio } from "../setup.ts";
 import type { Target, TargetAbout } from "../target.ts";
 import { topologyOf } from "../topology-of.ts";
@@ -25,19 +25,14 @@ const BOOT_MS = { plain: 120_000, debug: 300_000 } as const;
 export async function startQemu({ kernel, machine, signal }: QemuOptions): Promise<Target> {
   const { flavour } = kernel;
   const version: Version = `${kernel.version.major}.${kernel.version.minor}`;
-  const kconfig = KCONFIG_OPTIONS.filter((option) => {
-    const set = kernel.config.get(`CONFIG_${option}`);
-    // What is no option yet in an old kernel is always there.
-    return set === "y" || set === "m" || (set === undefined && ALWAYS_BEFORE_6_2.has(option) && version === "6.1");
-  });
-  const profile: Profile = { version, kconfig: new Set(kconfig) };
+  const profile = profileOf(version, kernel.config);
   const about: TargetAbout = {
     kind: "qemu",
     name: `Linux ${kernel.release} (${flavour}) in QEMU, machine ${machine.name}`,
     release: kernel.release,
     flavour,
     version,
-    kconfig,
+    kconfig: [...profile.kconfig],
     notes: [`The kernel is ${kernel.name}, from ${kernel.sourceVersion}.`],
   };
   const start = async (): Promise<Session> => {
@@ -73,5 +68,3 @@ export async function startQemu({ kernel, machine, signal }: QemuOptions): Promi
   };
   return AgentTarget.start({ about, profile, timeoutMs: TIMEOUT_MS[flavour], start });
 }
-
-const ALWAYS_BEFORE_6_2: ReadonlySet<string> = new Set(["VFIO_GROUP", "VFIO_CONTAINER"]);

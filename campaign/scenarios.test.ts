@@ -1,0 +1,82 @@
+/** Scenarios as a campaign runs them: on the model they hold, on a kernel that deviates they tell. */
+import { describe, expect, it } from "vitest";
+import { PROFILES } from "../model/profile.ts";
+import { REFERENCE_TOPOLOGY } from "../model/reference-topology.ts";
+import { SCENARIOS } from "../scenarios/all.ts";
+import { findFault } from "../scenarios/faults/all.ts";
+import { ModelTarget } from "../targets/model.ts";
+import type { Target } from "../targets/target.ts";
+import { assemble } from "./assemble.ts";
+import { DEVIATIONS, deviationsOf } from "./deviations/all.ts";
+import type { Deviation } from "./deviations/deviation.ts";
+import { exitCodeOf } from "./results.ts";
+import { isDestructive, runScenarios } from "./scenarios.ts";
+
+function profile(version: string) {
+  const found = PROFILES[version];
+  if (!found) throw new Error(`there is no profile ${version}`);
+  return found;
+}
+
+describe("scenarios on the model", () => {
+  it.each(["6.1", "6.12", "7.2"])("are played to their end on %s, and nothing is wrong", async (version) => {
+    const target = new ModelTarget(REFERENCE_TOPOLOGY, profile(version));
+    const outcome = await runScenarios({ target, scenarios: SCENARIOS });
+    const results = assemble({ target, seed: 1, began: new Date(), outcomes: [outcome] });
+    expect(results.properties.flatMap(({ findings }) => findings)).toEqual([]);
+    expect(exitCodeOf(results)).toBe(0);
+    const skipped = results.properties.filter(({ programs }) => programs === 0);
+    expect(skipped.every(({ notComparable }) => notComparable.length === 1)).toBe(true);
+    expect(skipped.length > 0).toBe(version === "6.1");
+  });
+
+  it("show a fault", async () => {
+    const fault = findFault("destroy-in-use");
+    if (!fault) throw new Error("the fault is gone");
+    const target = new ModelTarget(REFERENCE_TOPOLOGY, profile("7.2"), [fault]);
+    const { properties } = await runScenarios({ target, scenarios: SCENARIOS });
+    const [finding] = properties.find(({ id }) => id === "destroy-in-use")?.findings ?? [];
+    expect(finding?.program.calls.length).toBeGreaterThan(0);
+    expect(finding?.listing.some(({ expected }) => expected === "-1 EBUSY")).toBe(true);
+  });
+});
+
+/** The model with a deviation in it, as a kernel that nothing is known of but what it answers. */
+function kernelWith(deviation: Deviation): Target {
+  const version = deviation.until ? "6.1" : "7.2";
+  const model = new ModelTarget(REFERENCE_TOPOLOGY, profile(version), [
+    { id: deviation.id, apply: (k) => deviation.apply(k, () => {}) },
+  ]);
+  const { about, topology } = model;
+  return {
+    about,
+    topology,
+    profile: model.profile,
+    run: (programs) => model.run(programs),
+    [Symbol.asyncDispose]: () => model[Symbol.asyncDispose](),
+  };
+}
+
+describe("every deviation", () => {
+  it.each(DEVIATIONS.map((deviation) => [deviation.id, deviation] as const))("%s has evidence", (id, deviation) => {
+    const evidence = SCENARIOS.find((scenario) => scenario.id === deviation.evidence);
+    expect(evidence?.breaks).toBe(id);
+  });
+
+  const harmless = DEVIATIONS.filter(({ destructive }) => !destructive);
+  it.each(harmless.map((deviation) => [deviation.id, deviation] as const))("%s is shown by it", async (id, deviation) => {
+    const target = kernelWith(deviation);
+    const scenarios = SCENARIOS.filter((scenario) => scenario.breaks === id);
+    const asIfUnknown = await runScenarios({ target, scenarios, deviations: [] });
+    expect(asIfUnknown.properties.flatMap(({ findings }) => findings)).toHaveLength(1);
+    const known = await runScenarios({ target, scenarios, deviations: [deviation] });
+    expect(known.properties.map(({ findings, known }) => [findings, known])).toEqual([[[], [{ id, programs: 1 }]]]);
+  });
+
+  it("that destroys a kernel has evidence which is only run when it is named", () => {
+    const known = deviationsOf(profile("7.2"));
+    const guarded = SCENARIOS.filter((scenario) => isDestructive(scenario, known)).map(({ id }) => id);
+    expect(guarded).toEqual(["bind-leaks-vm", "group-changes-backend"]);
+    expect(SCENARIOS.filter((scenario) => isDestructive(scenario, []))).toEqual([]);
+  });
+});

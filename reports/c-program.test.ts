@@ -1,0 +1,198 @@
+import { execFileSync, spawnSync } from "node:child_process";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { PROFILES } from "../model/profile.ts";
+import type { Call, Program } from "../model/program.ts";
+import { REFERENCE_TOPOLOGY } from "../model/reference-topology.ts";
+import { PROPERTIES } from "../properties/all.ts";
+import { sampleChunk } from "../properties/sample.ts";
+import { Watch } from "../properties/watch.ts";
+import { modelExpectations } from "./c/expectations.ts";
+import { type Expectation, toC, toKselftest } from "./c-program.ts";
+import { SMALL_PROGRAM } from "./small-results.ts";
+
+const profile = PROFILES["7.2"] ?? { version: "7.2", kconfig: new Set<string>() };
+const options = { topology: REFERENCE_TOPOLOGY, profile };
+const about = { what: "It shows */ something.", rule: "VFIO-CDEV-BIND-4: so it is" };
+const program = (...calls: Call[]): Program => ({ machine: "reference", calls });
+const sourceOf = (given: Program, expected?: readonly (Expectation | null)[]): string =>
+  toC(given, REFERENCE_TOPOLOGY, expected ?? modelExpectations(given, options), about);
+
+const hasCompiler = spawnSync("cc", ["--version"]).status === 0;
+
+/** A struct behind a pointer, one that is cut short, one that is read-only, lists, tails, names, and odd handles. */
+const EVERY_SHAPE = program(
+  ...SMALL_PROGRAM.calls,
+  {
+    op: "ioctl",
+    fd: "@device1",
+    request: "VFIO_DEVICE_BIND_IOMMUFD",
+    arg: {
+      kind: "struct",
+      struct: {
+        fields: { argsz: 32, flags: 1, token_uuid_ptr: { fields: { low: 1 }, place: "readonly" } },
+        tail: [0, 1],
+      },
+    },
+  },
+  {
+    op: "ioctl",
+    fd: 5,
+    request: "IOMMU_IOAS_ALLOC",
+    arg: { kind: "struct", struct: { fields: { size: 12 }, place: 7 } },
+  },
+  {
+    op: "ioctl",
+    fd: "@device1",
+    request: "VFIO_DEVICE_PCI_HOT_RESET",
+    arg: { kind: "struct", struct: { fields: { argsz: 20, count: 2, group_fds: ["@device1", -1] } } },
+  },
+  {
+    op: "ioctl",
+    fd: "@device1",
+    request: "VFIO_DEVICE_GET_PCI_HOT_RESET_INFO",
+    arg: { kind: "struct", struct: { fields: { argsz: 28, devices: [0, 0] }, place: "readonly" } },
+  },
+  {
+    op: "ioctl",
+    fd: -1,
+    request: "VFIO_GROUP_GET_DEVICE_FD",
+    arg: { kind: "name", device: "nic0.0", place: 3 },
+    as: "@ret",
+  },
+  { op: "ioctl", fd: "@ret", request: "VFIO_SET_IOMMU", arg: { kind: "value", value: 3 } },
+  {
+    op: "ioctl",
+    fd: "@ret",
+    request: "VFIO_GROUP_GET_STATUS",
+    arg: { kind: "struct", struct: { fields: {}, place: "null" } },
+  },
+  { op: "mmap", fd: "@ret", length: 4096, prot: 1, offset: 0 },
+  { op: "pread", fd: "@ret", count: 4, offset: 1n << 40n, place: "readonly" },
+  { op: "sysfs-write", attribute: { kind: "driver_override", device: "nic0.0" }, text: { text: 'a\n"??/\u0001ü' } },
+  { op: "sysfs-write", attribute: { kind: "mdev-create", parent: "mtty", type: "mtty-1" }, text: { device: "mdev0" } },
+  { op: "sysfs-read", attribute: { kind: "available_instances", parent: "mtty", type: "mtty-1" } },
+  { op: "probe", probe: { kind: "group-members", device: "nic0.0" } },
+  { op: "probe", probe: { kind: "vms" } },
+  { op: "probe", probe: { kind: "pinned" } },
+);
+
+describe("a C program", () => {
+  const source = sourceOf(SMALL_PROGRAM);
+
+  it("fills structs by field names, and takes handles from what calls brought", () => {
+    expect(source).toContain("#define VFIO_DEVICE_BIND_IOMMUFD\t_IO(';', 118)");
+    expect(source).toContain(".iommufd = iommufd0,");
+    expect(source).toContain("devid2 = arg.out_devid;");
+    expect(source).toContain("expected.out_devid = arg.out_devid; /* the kernel's choice */");
+    expect(source).toContain(".flags = IOMMU_IOAS_MAP_FIXED_IOVA | IOMMU_IOAS_MAP_READABLE,");
+    expect(source).toContain(".iova = 0xffffffffffffffffULL,");
+    expect(source).toContain("expect_result(ret, -EOVERFLOW);");
+  });
+
+  it("names the devices that a group ties together, and what else must be there", () => {
+    expect(source).toContain('static struct device dev_nic0_1 = { "nic0.1", "pci", "0000:01:00.1" };');
+    expect(source).toContain("missing = missing_function(&dev_nic0_1);");
+    expect(source).toContain('missing_path("/dev/iommu", "CONFIG_IOMMUFD")');
+  });
+
+  it("compares an id with what its handle holds", () => {
+    const ioas = program(
+      { op: "open", node: { kind: "iommufd" }, as: "@iommufd0" },
+      {
+        op: "ioctl",
+        fd: "@iommufd0",
+        request: "IOMMU_IOAS_ALLOC",
+        arg: { kind: "struct", struct: { fields: { size: 12 } } },
+        binds: { out_ioas_id: "@ioas1" },
+      },
+      {
+        op: "ioctl",
+        fd: "@iommufd0",
+        request: "IOMMU_VFIO_IOAS",
+        arg: { kind: "struct", struct: { fields: { size: 12, ioas_id: "@ioas1", op: 1 } } },
+      },
+      {
+        op: "ioctl",
+        fd: "@iommufd0",
+        request: "IOMMU_VFIO_IOAS",
+        arg: { kind: "struct", struct: { fields: { size: 12, op: 0 } } },
+      },
+    );
+    expect(sourceOf(ioas)).toContain("expected.ioas_id = ioas1;");
+  });
+
+  it("is a case of the selftest harness as well", () => {
+    const expected = modelExpectations(SMALL_PROGRAM, options);
+    const kselftest = toKselftest(SMALL_PROGRAM, REFERENCE_TOPOLOGY, expected, { ...about, name: "bind-0a1b" });
+    expect(kselftest).toContain("TEST_F_TIMEOUT(vfio_conformance, bind_0a1b, 20)");
+    expect(kselftest).toContain("EXPECT_EQ(-EOVERFLOW, ret);");
+    expect(kselftest).toContain("EXPECT_EQ(expected.iommufd, arg.iommufd);");
+  });
+});
+
+describe.skipIf(!hasCompiler)("what the compiler makes of it", () => {
+  let directory: string;
+  beforeAll(() => {
+    directory = mkdtempSync(path.join(tmpdir(), "c-program-"));
+  });
+  afterAll(() => rmSync(directory, { recursive: true, force: true }));
+
+  const compile = (source: string, ...flags: string[]): string => {
+    const binary = path.join(directory, "reproduce");
+    writeFileSync(`${binary}.c`, source);
+    execFileSync("cc", ["-Wall", "-Wextra", "-Werror", ...flags, "-o", binary, `${binary}.c`]);
+    return binary;
+  };
+
+  it("has no complaint about any shape of call", () => {
+    expect(() => compile(sourceOf(EVERY_SHAPE), "-O2")).not.toThrow();
+    expect(() =>
+      compile(
+        sourceOf(
+          EVERY_SHAPE,
+          EVERY_SHAPE.calls.map(() => null),
+        ),
+      ),
+    ).not.toThrow();
+    expect(() => compile(sourceOf(program()))).not.toThrow();
+  });
+
+  it("has no complaint about generated programs", () => {
+    for (const property of PROPERTIES) {
+      const [sample] = sampleChunk(property, options, 11, () => new Watch([], []), 1);
+      if (sample) expect(() => compile(sourceOf(sample.program), "-fsyntax-only")).not.toThrow();
+    }
+  });
+
+  const isRoot = process.getuid?.() === 0;
+  const plain = program(
+    { op: "eventfd", as: "@eventfd0" },
+    { op: "close", fd: "@eventfd0" },
+    { op: "close", fd: "@eventfd0" },
+  );
+
+  it.runIf(isRoot)("ends with 0 where every call does what is right", () => {
+    const { status, stdout } = spawnSync(compile(sourceOf(plain)), { encoding: "utf8" });
+    expect(stdout).toContain("  2  close(eventfd0)\n     expected -1 EBADF, observed -1 EBADF\n");
+    expect(stdout).toContain("The difference is not there");
+    expect(status).toBe(0);
+  });
+
+  it.runIf(isRoot)("ends with 1 where one does not", () => {
+    const expected = [{ ret: 3 }, { ret: -22 }, { ret: -9 }];
+    const { status, stdout } = spawnSync(compile(sourceOf(plain, expected)), { encoding: "utf8" });
+    expect(stdout).toContain("expected -1 EINVAL, observed 0   <-- DIFFERS");
+    expect(status).toBe(1);
+  });
+
+  it("ends with 3 where a device is missing, and says which", () => {
+    const nowhere = ["nic0.0=ffff:00:00.0", "nic0.1=ffff:00:00.1"];
+    const { status, stderr } = spawnSync(compile(sourceOf(SMALL_PROGRAM)), nowhere, { encoding: "utf8" });
+    expect(stderr).toMatch(isRoot ? /there is no PCI function ffff:00:00\.0/ : /must be run as root/);
+    expect(status).toBe(3);
+    expect(spawnSync(compile(sourceOf(SMALL_PROGRAM)), ["nic9=1"]).status).toBe(3);
+  });
+});

@@ -1,0 +1,14 @@
+/** The scenarios of the suite. */
+import { EVIDENCE } from "./evidence.ts";
+import { EXCLUSION } from "./exclusion.ts";
+import { HOT_RESET } from "./hot-reset.ts";
+import { KVM } from "./kvm.ts";
+import type { Scenario } from "./scenario.ts";
+import { WAYS_IN } from "./ways-in.ts";
+
+export const SCENARIOS: readonly Scenario[] = [...WAYS_IN, ...EXCLUSION, ...KVM, ...HOT_RESET, ...EVIDENCE];
+
+/** The scenario of that id, or undefined. */
+export function findScenario(id: string): Scenario | undefined {
+  return SCENARIOS.find((candidate) => candidate.id === id);
+}

@@ -1,0 +1,142 @@
+/** Calls as scenarios write them: one function for each thing that a user of VFIO does. */
+import { MEMORY } from "../model/kernel/memory-map.ts";
+import type { Call, FieldValue, Node, Place, Value } from "../model/program.ts";
+
+/** Where a struct lies, and handles for what its fields bring. */
+interface Around {
+  readonly place?: Place;
+  readonly binds?: Readonly<Record<string, string>>;
+}
+
+/** An ioctl with a struct. */
+export function ioctl(
+  fd: Value,
+  request: string,
+  fields: Readonly<Record<string, FieldValue>>,
+  { place, binds }: Around = {},
+): Call {
+  const struct = place === undefined ? { fields } : { fields, place };
+  const call = { op: "ioctl", fd, request, arg: { kind: "struct", struct } } as const;
+  return binds ? { ...call, binds } : call;
+}
+
+/** An ioctl whose argument is a number, or is not looked at. */
+export function ioctlValue(fd: Value, request: string, value = 0): Call {
+  return { op: "ioctl", fd, request, arg: { kind: "value", value } };
+}
+
+const open = (node: Node, as: string): Call => ({ op: "open", node, as });
+
+export const openContainer = (as = "@container"): Call => open({ kind: "container" }, as);
+export const openIommufd = (as = "@iommufd"): Call => open({ kind: "iommufd" }, as);
+export const openKvm = (as = "@kvm"): Call => open({ kind: "kvm" }, as);
+export const openGroup = (device: string, as = "@group"): Call => open({ kind: "group", device }, as);
+/** The device's own node. */
+export const openCdev = (device: string, as = "@device"): Call => open({ kind: "cdev", device }, as);
+export const close = (fd: Value): Call => ({ op: "close", fd });
+export const dup = (fd: Value, as: string): Call => ({ op: "dup", fd, as });
+
+/** Gives a group a container, or an iommufd in place of one. */
+export const setContainer = (group: Value, container: Value): Call =>
+  ioctl(group, "VFIO_GROUP_SET_CONTAINER", { fd: container });
+export const unsetContainer = (group: Value): Call => ioctlValue(group, "VFIO_GROUP_UNSET_CONTAINER");
+
+const VFIO_TYPE1v2_IOMMU = 3;
+export const setIommu = (container: Value, type = VFIO_TYPE1v2_IOMMU): Call =>
+  ioctlValue(container, "VFIO_SET_IOMMU", type);
+
+export const getDeviceFd = (group: Value, device: string, as = "@device"): Call => ({
+  op: "ioctl",
+  fd: group,
+  request: "VFIO_GROUP_GET_DEVICE_FD",
+  arg: { kind: "name", device },
+  as,
+});
+
+export const getInfo = (device: Value): Call => ioctl(device, "VFIO_DEVICE_GET_INFO", { argsz: 16 });
+export const getRegionInfo = (device: Value, index: number): Call =>
+  ioctl(device, "VFIO_DEVICE_GET_REGION_INFO", { argsz: 32, index });
+
+export const bind = (device: Value, iommufd: Value, devid = "@devid"): Call =>
+  ioctl(device, "VFIO_DEVICE_BIND_IOMMUFD", { argsz: 16, iommufd }, { binds: { out_devid: devid } });
+
+/** Attaches to an IOAS; pt_id brings the page table that was taken. */
+export const attach = (device: Value, ioas: Value, hwpt = "@hwpt"): Call =>
+  ioctl(device, "VFIO_DEVICE_ATTACH_IOMMUFD_PT", { argsz: 12, pt_id: ioas }, { binds: { pt_id: hwpt } });
+export const detach = (device: Value): Call => ioctl(device, "VFIO_DEVICE_DETACH_IOMMUFD_PT", { argsz: 8 });
+
+export const allocIoas = (iommufd: Value, ioas = "@ioas"): Call =>
+  ioctl(iommufd, "IOMMU_IOAS_ALLOC", { size: 12 }, { binds: { out_ioas_id: ioas } });
+export const destroy = (iommufd: Value, id: Value): Call => ioctl(iommufd, "IOMMU_DESTROY", { size: 8, id });
+
+const MAP_FIXED_READ_WRITE = 7;
+/** Maps plain memory at a fixed address. */
+export const map = (iommufd: Value, ioas: Value, iova: number, length: number, place?: Place): Call =>
+  ioctl(
+    iommufd,
+    "IOMMU_IOAS_MAP",
+    { size: 40, flags: MAP_FIXED_READ_WRITE, ioas_id: ioas, user_va: MEMORY.user, length, iova },
+    place === undefined ? {} : { place },
+  );
+export const unmap = (iommufd: Value, ioas: Value, iova: number, length: number, place?: Place): Call =>
+  ioctl(iommufd, "IOMMU_IOAS_UNMAP", { size: 24, ioas_id: ioas, iova, length }, place === undefined ? {} : { place });
+
+const HOT_RESET_HEADER = 12;
+/** Asks what a hot reset hits, with room for so many functions. */
+export const hotResetInfo = (device: Value, room: number, place?: Place): Call =>
+  ioctl(
+    device,
+    "VFIO_DEVICE_GET_PCI_HOT_RESET_INFO",
+    { argsz: HOT_RESET_HEADER + 8 * room, devices: Array.from({ length: room }, () => 0) },
+    place === undefined ? {} : { place },
+  );
+/** Hot reset; ownership is shown by descriptors of groups, or without any by the iommufd. */
+export const hotReset = (device: Value, ...groups: readonly Value[]): Call =>
+  ioctl(device, "VFIO_DEVICE_PCI_HOT_RESET", {
+    argsz: HOT_RESET_HEADER + 4 * groups.length,
+    count: groups.length,
+    group_fds: groups,
+  });
+
+export const createVm = (kvm: Value = "@kvm", as = "@vm"): Call => ({
+  op: "ioctl",
+  fd: kvm,
+  request: "KVM_CREATE_VM",
+  arg: { kind: "value", value: 0 },
+  as,
+});
+const KVM_DEV_TYPE_VFIO = 4;
+export const createKvmVfio = (vm: Value = "@vm", as = "@kvm-vfio"): Call =>
+  ioctl(vm, "KVM_CREATE_DEVICE", { type: KVM_DEV_TYPE_VFIO }, { binds: { fd: as } });
+
+const KVM_DEV_VFIO_FILE = 1;
+const setFile = (kvmVfio: Value, attr: number, file: Value): Call =>
+  ioctl(kvmVfio, "KVM_SET_DEVICE_ATTR", { group: KVM_DEV_VFIO_FILE, attr, addr: { fields: { fd: file } } });
+/** Tells a VM of a VFIO file, and has it forget one. */
+export const addFile = (kvmVfio: Value, file: Value): Call => setFile(kvmVfio, 1, file);
+export const removeFile = (kvmVfio: Value, file: Value): Call => setFile(kvmVfio, 2, file);
+/** How many VMs are alive. */
+export const countVms: Call = { op: "probe", probe: { kind: "vms" } };
+
+/** Makes a mediated device: a serial card with one port. */
+export const createMdev = (device = "mdev0"): Call => ({
+  op: "sysfs-write",
+  attribute: { kind: "mdev-create", parent: "mtty", type: "mtty-1" },
+  text: { device },
+});
+export const removeMdev = (device = "mdev0"): Call => ({
+  op: "sysfs-write",
+  attribute: { kind: "mdev-remove", device },
+  text: { text: "1" },
+});
+
+export const bindDriver = (driver: string, device: string): Call => ({
+  op: "sysfs-write",
+  attribute: { kind: "bind", driver },
+  text: { device },
+});
+export const unbindDriver = (driver: string, device: string): Call => ({
+  op: "sysfs-write",
+  attribute: { kind: "unbind", driver },
+  text: { device },
+});

@@ -1,0 +1,92 @@
+/**
+ * Scenarios: named programs that a person wrote, with the outcome that is right of every call beside it.
+ *
+ * They say what a caller may count on in a form that can be read aloud. Where a scenario shows a deviation of real kernels it
+ * names it, and its outcomes are still the right ones.
+ */
+import { KCONFIG_OPTIONS, type KconfigOption, type Profile, since } from "../model/profile.ts";
+import type { Call } from "../model/program.ts";
+import type { Topology } from "../model/topology.ts";
+import type { Errno } from "../model/uapi/errno.ts";
+import type { Version } from "../model/uapi/version.ts";
+
+/** What is right of a call: that it succeeds, that it gives this very number, or the errno that refuses it. */
+export type Expectation = "ok" | number | Errno;
+
+/** A call and its right outcome. */
+export interface Step {
+  readonly call: Call;
+  readonly expect: Expectation;
+}
+
+/** What a kernel must have for a scenario to mean anything. Its devices are found from its calls. */
+export interface Needs {
+  readonly since?: Version;
+  readonly kconfig?: readonly KconfigOption[];
+}
+
+export interface Scenario {
+  readonly id: string;
+  /** What it shows, in one line. */
+  readonly title: string;
+  readonly calls: readonly Call[];
+  /** The right outcome of each call. */
+  readonly expect: readonly Expectation[];
+  readonly needs: Needs;
+  /** Id of the deviation that it is the evidence of. */
+  readonly breaks?: string;
+}
+
+/** What an author writes: calls that succeed stand as they are, others with their outcome. */
+export interface ScenarioText {
+  readonly id: string;
+  readonly title: string;
+  readonly needs?: Needs;
+  readonly breaks?: string;
+  readonly steps: readonly (Call | Step)[];
+}
+
+export function scenario({ steps, needs = {}, ...text }: ScenarioText): Scenario {
+  const written = steps.map((step): Step => ("call" in step ? step : { call: step, expect: "ok" }));
+  return { ...text, needs, calls: written.map(({ call }) => call), expect: written.map(({ expect }) => expect) };
+}
+
+/** A call that must be refused with this errno. */
+export function refused(errno: Errno, call: Call): Step {
+  return { call, expect: errno };
+}
+
+/** A call that must give this very number. */
+export function gives(value: number, call: Call): Step {
+  return { call, expect: value };
+}
+
+/** Why a scenario says nothing of a machine, in one sentence; null where it applies. */
+export function whyNot({ needs, calls }: Scenario, profile: Profile, topology: Topology): string | null {
+  if (needs.since && !since(profile, needs.since)) return `It is about kernels from ${needs.since} on.`;
+  for (const option of needs.kconfig ?? []) {
+    if (KCONFIG_OPTIONS.includes(option) && !profile.kconfig.has(option)) return `The kernel has no CONFIG_${option}.`;
+  }
+  for (const name of devicesOf(calls)) {
+    const known = [...topology.functions, ...topology.mdevs].some((device) => device.name === name);
+    if (!known) return `The machine has no device ${name}.`;
+  }
+  for (const call of calls) {
+    if (call.op === "open" && call.node.kind === "kvm" && !topology.kvm) return "The machine has no KVM.";
+    if (call.op !== "sysfs-write" || call.attribute.kind !== "mdev-create") continue;
+    const { parent } = call.attribute;
+    if (!topology.mdevParents.includes(parent)) return `The machine has no ${parent} to make mediated devices of.`;
+  }
+  return null;
+}
+
+/** Names of the devices that calls are about. */
+function devicesOf(calls: readonly Call[]): ReadonlySet<string> {
+  const names = new Set<string>();
+  for (const call of calls) {
+    if (call.op === "open" && "device" in call.node) names.add(call.node.device);
+    if (call.op === "sysfs-write" && "device" in call.text) names.add(call.text.device);
+    if (call.op === "ioctl" && call.arg.kind === "name" && call.arg.device !== undefined) names.add(call.arg.device);
+  }
+  return names;
+}
