@@ -238,7 +238,7 @@ export class Machine {
   }
 }
 
-/** Brings the kernel up: every function bound to vfio-pci by override, no mdev yet. */
+/** Brings the kernel up: every function bound to vfio-pci by override, the standing mediated devices made. */
 function boot(k: Kernel): void {
   const groups = new Map<number, IommuGroup>();
   const groupOf = (id: number): IommuGroup => {
@@ -259,4 +259,7 @@ function boot(k: Kernel): void {
   }
   for (const bridge of k.topology.bridges) groupOf(bridge.group).bridges.push(bridge.address);
   k.mdev.registerParents(k);
+  for (const { uuid, standing } of k.topology.mdevs) {
+    if (standing) runStraight(k.mdev.create(k, standing.parent, standing.type, uuid));
+  }
 }

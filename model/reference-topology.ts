@@ -3,7 +3,7 @@
  * function, two devices behind a PCI bridge, one behind a root port, mtty and mdpy, an IOMMU, KVM. The numbers are those of
  * QEMU's devices.
  */
-import type { Bar, FunctionSpec, Topology } from "./topology.ts";
+import { type Bar, type FunctionSpec, mdevsFor, type Topology } from "./topology.ts";
 
 const MSI_WINDOW = { start: 0xfee0_0000n, last: 0xfeef_ffffn };
 const memory = (size: number): Bar => ({ size, memory: true, mappable: size >= 4096 });
@@ -101,11 +101,7 @@ export const REFERENCE_TOPOLOGY: Topology = {
   ],
   drivers: ["vfio-pci", "pci-stub", "e1000", "e1000e"],
   mdevParents: ["mtty", "mdpy"],
-  mdevs: [
-    { name: "mdev0", uuid: "83b8f4f2-509f-382f-3c1e-e6bfe0fa1000" },
-    { name: "mdev1", uuid: "83b8f4f2-509f-382f-3c1e-e6bfe0fa1001" },
-    { name: "mdev2", uuid: "83b8f4f2-509f-382f-3c1e-e6bfe0fa1002" },
-  ],
+  mdevs: mdevsFor(["mtty", "mdpy"]),
   iommu: true,
   nesting: false,
   kvm: true,

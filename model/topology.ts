@@ -71,6 +71,15 @@ export interface BridgeSpec {
   readonly scopeBehind: string | null;
 }
 
+/** A mediated device. */
+export interface MdevSpec {
+  /** Our name for it. */
+  readonly name: string;
+  readonly uuid: string;
+  /** What it is where every program finds it made; null where programs make it. Making one is the slowest of calls. */
+  readonly standing: { readonly parent: string; readonly type: string } | null;
+}
+
 export interface Topology {
   readonly name: string;
   readonly functions: readonly FunctionSpec[];
@@ -79,8 +88,8 @@ export interface Topology {
   readonly drivers: readonly string[];
   /** Names of mdev parents present: "mtty", "mdpy". */
   readonly mdevParents: readonly string[];
-  /** Mediated devices that programs may create: our name, and the UUID. */
-  readonly mdevs: readonly { readonly name: string; readonly uuid: string }[];
+  /** Mediated devices that are there, or that programs may create. */
+  readonly mdevs: readonly MdevSpec[];
   readonly iommu: boolean;
   /** Whether the IOMMU can nest page tables, as the nesting type of type1 wanted it. */
   readonly nesting: boolean;
@@ -92,4 +101,18 @@ export function busName(topology: Topology, device: string): string {
   for (const spec of topology.functions) if (spec.name === device) return spec.address;
   for (const mdev of topology.mdevs) if (mdev.name === device) return mdev.uuid;
   return device;
+}
+
+/** The mediated devices of a machine with these parents: one of each that stands, and three for programs to make. */
+export function mdevsFor(parents: readonly string[]): MdevSpec[] {
+  const uuid = (n: number): string => `83b8f4f2-509f-382f-3c1e-e6bfe0fa100${n}`;
+  const standing: MdevSpec[] = [];
+  if (parents.includes("mtty")) {
+    standing.push({ name: "mtty0", uuid: uuid(8), standing: { parent: "mtty", type: "mtty-1" } });
+  }
+  if (parents.includes("mdpy")) {
+    standing.push({ name: "mdpy0", uuid: uuid(9), standing: { parent: "mdpy", type: "mdpy-vga" } });
+  }
+  if (standing.length === 0) return [];
+  return [...standing, ...[0, 1, 2].map((n) => ({ name: `mdev${n}`, uuid: uuid(n), standing: null }))];
 }

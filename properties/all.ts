@@ -38,7 +38,9 @@ const WEIGHTS: Readonly<Record<MoveKind, number>> = {
   probe: 1,
 };
 
-const mdevs = ({ mdevs }: Topology): string[] => mdevs.map(({ name }) => name);
+/** Mediated devices, those that are there already far more often than those to be made. */
+const mdevs = ({ mdevs }: Topology): string[] =>
+  mdevs.flatMap(({ name, standing }) => (standing ? Array.from({ length: 6 }, () => name) : [name]));
 const functions = (topology: Topology): string[] => topology.functions.map(({ name }) => name);
 
 function property(
@@ -56,7 +58,7 @@ function property(
     title: given.title,
     goals: given.goals,
     share: given.share,
-    length: given.length ?? 40,
+    length: given.length ?? 80,
     state: STATE_INVARIANTS,
     history: HISTORY_INVARIANTS,
     focus(topology) {
@@ -82,8 +84,7 @@ export const PROPERTIES: readonly Property[] = [
   property({
     id: "emulated-devices",
     title: "mediated devices through groups, containers, iommufds and their own nodes answer as they must",
-    devices: (topology) => [...mdevs(topology), ...mdevs(topology), ...functions(topology).slice(0, 1)],
-    weights: { mdev: 3 },
+    devices: (topology) => [...mdevs(topology), ...functions(topology).slice(0, 1)],
     ioctls: { ...NO_RESETS, VFIO_GROUP_GET_DEVICE_FD: 1.5 },
     share: 5,
     goals: [

@@ -47,9 +47,11 @@ export function toC(
 ): string {
   const parts = new Parts(program, topology, expectations, ALONE);
   const steps = parts.calls.length > 0 && parts.calls.at(-1) === "" ? parts.calls.slice(0, -1) : parts.calls;
-  const body = [`static void run(void)\n{\n\tlong ret;\n\n${indent(steps).join("\n")}\n}\n`, ...parts.hooks, MAIN].join(
-    "\n",
-  );
+  const body = [
+    `static void run(void)\n{\n${indent(steps.length > 0 ? ["long ret;", "", ...steps] : []).join("\n")}\n}\n`,
+    ...parts.hooks,
+    MAIN,
+  ].join("\n");
   return parts.file(body, [...parts.heading(about, USAGE)], ["signal.h", "sys/wait.h"]);
 }
 
@@ -193,7 +195,7 @@ class Parts {
     this.hooks = [
       takeNames(style),
       firstMissing(requirements(program, expectations, this.#devices, this.#names)),
-      restore(restoring(program, this.#names)),
+      restore(restoring(program, this.#devices, this.#names)),
     ];
   }
 
@@ -291,7 +293,7 @@ static void take_environment(void)
 function firstMissing(checks: readonly string[]): string {
   const lines = checks.flatMap((check) => [`missing = ${check};`, "if (missing)", "\treturn missing;"]);
   const declared = checks.length > 0 ? ["const char *missing;", "", ...lines] : [];
-  return `/* What the program needs and does not find, or NULL. */
+  return `/* What the program needs and neither finds nor can make, or NULL. */
 static const char *first_missing(void)
 {
 ${indent([...declared, "return NULL;"]).join("\n")}
@@ -303,7 +305,8 @@ function restore(statements: readonly string[]): string {
   return `/* Puts back what the program changed. */
 static void restore(void)
 {
-${indent(statements).join("\n")}
-}
+${indent(statements)
+  .map((line) => `${line}\n`)
+  .join("")}}
 `;
 }

@@ -116,7 +116,8 @@ function findingView(finding: Finding, results: Results, expectations: Expectati
     listing: listing.slice(from, from + limits.calls).map((line, index) => ({
       number: from + index,
       call: line.call,
-      expected: line.expected ?? "",
+      // Up to the call that shows it, everything was as it should be.
+      expected: line.expected ?? (from + index < at ? (line.observed ?? "") : ""),
       observed: line.observed ?? "",
       clause: line.clause,
       marked: from + index === at,

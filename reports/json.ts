@@ -104,7 +104,13 @@ const topology: z.ZodType<Topology> = z.strictObject({
   ),
   drivers: z.array(z.string()),
   mdevParents: z.array(z.string()),
-  mdevs: z.array(z.strictObject({ name: z.string(), uuid: z.string() })),
+  mdevs: z.array(
+    z.strictObject({
+      name: z.string(),
+      uuid: z.string(),
+      standing: z.strictObject({ parent: z.string(), type: z.string() }).nullable(),
+    }),
+  ),
   iommu: z.boolean(),
   nesting: z.boolean(),
   kvm: z.boolean(),

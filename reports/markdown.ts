@@ -34,7 +34,7 @@ function about({ target, properties, seconds, seed, suite, began }: Results): st
 }
 
 function tell(finding: Finding, number: number): string {
-  const parts = [`## ${number}. ${finding.what}`];
+  const parts = [`## ${number}. ${finding.what.replace(/\s+/g, " ")}`];
   if (finding.rule !== null) {
     const rule = ruleText(finding.rule);
     parts.push(
@@ -48,7 +48,7 @@ function tell(finding: Finding, number: number): string {
   const again = finding.reproduced ? "shows again when run alone" : "did not show again when run alone";
   parts.push(
     wrap(`${seen}; ${again}. To see it without the suite: cc -o reproduce ${finding.id}.c && ./reproduce. With it:`),
-    indented(`npm run conformance -- replay findings/${finding.id}.json`),
+    indented(`vfio-conformance replay findings/${finding.id}.json`),
   );
   return parts.join("\n\n");
 }

@@ -108,13 +108,13 @@ describe("junit.xml", () => {
   it("has a suite for each property, a failure for a finding, a skip for a goal out of reach", () => {
     expect(xml.match(/<testsuite /g)).toHaveLength(2);
     expect(xml).toMatch(/<testsuite name="device-cdev"[^>]* failures="2" errors="0" skipped="1"/);
-    expect(xml).toMatch(/<failure message="VFIO_DEVICE_BIND_IOMMUFD answered ok[^>]*type="difference"/);
+    expect(xml).toMatch(/<failure message="VFIO_DEVICE_BIND_IOMMUFD answered ok.*type="difference"/);
     expect(xml).toMatch(/<testsuite name="mdev"[^>]* failures="0"/);
   });
 
   it("is well-formed whatever a log has in it", () => {
     const odd = toJunit(withFindings([{ ...SMALL_FINDING, log: "a\u0000b\u001b[31m]]>\ud800" }]));
-    expect(odd).not.toMatch(/[\u0000\u001b\ud800]/);
+    for (const forbidden of ["\u0000", "\u001b", "\ud800"]) expect(odd).not.toContain(forbidden);
     expect(odd.match(/]]>/g)).toHaveLength((odd.match(/<!\[CDATA\[/g) ?? []).length);
   });
 });

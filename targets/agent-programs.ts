@@ -9,7 +9,7 @@ import { MARK_EXIT, MARK_NONE } from "./agent/layout.ts";
 import type { AgentRequest, AgentResult, AgentStatus } from "./agent/wire.ts";
 import { OutputReader } from "./lower/decode.ts";
 import { Lowering, type Shape } from "./lower/lower.ts";
-import { devicePath, KVM_DEBUGFS, MDEV_DEVICES, VM_DIRECTORY } from "./lower/paths.ts";
+import { attributePath, devicePath, KVM_DEBUGFS, MDEV_DEVICES, VM_DIRECTORY } from "./lower/paths.ts";
 import type { ProgramRun, RunEnd } from "./target.ts";
 
 /** What a look at the system after a program must find. */
@@ -48,6 +48,9 @@ function lowerCleanup(program: Program, topology: Topology): Check[] {
   const touched = touchedBy(program, topology);
   for (const device of touched.mdevs) {
     ignore(lowering.sysfsWrite(`${devicePath(topology, device)}/remove`, "1"));
+    const spec = topology.mdevs.find(({ name }) => name === device);
+    if (!spec?.standing) continue;
+    ignore(lowering.sysfsWrite(attributePath(topology, { kind: "mdev-create", ...spec.standing }), spec.uuid));
   }
   for (const device of touched.rebound) {
     const path = devicePath(topology, device);
@@ -57,9 +60,13 @@ function lowerCleanup(program: Program, topology: Topology): Check[] {
     ignore(lowering.sysfsWrite("/sys/bus/pci/drivers/vfio-pci/bind", address));
   }
   if (touched.mdevs.size > 0) {
+    const standing = topology.mdevs.flatMap(({ uuid, standing }) => (standing ? [uuid] : []));
     checks.push({
       shape: lowering.list(MDEV_DEVICES),
-      wrong: ({ ret, text }) => (ret > 0 ? `Mediated devices are still there: ${text}.` : undefined),
+      wrong: ({ text }) => {
+        const left = (text ?? "").split("\n").filter((name) => name !== "" && !standing.includes(name));
+        return left.length > 0 ? `Mediated devices are still there: ${left.join(", ")}.` : undefined;
+      },
     });
   }
   if (touched.kvm) {
@@ -113,6 +120,9 @@ function touchedByWrite(
   switch (attribute.kind) {
     case "mdev-create":
       if ("device" in text) mdevs.add(text.device);
+      break;
+    case "mdev-remove":
+      mdevs.add(attribute.device);
       break;
     case "driver_override":
       rebound.add(attribute.device);

@@ -1,16 +1,16 @@
-/** Makes a system ready for programs: every function of the topology bound to vfio-pci by override. */
+/** Makes a system ready for programs: every function bound to vfio-pci by override, the standing mdevs made. */
 import type { Topology } from "../model/topology.ts";
 import { Assembler } from "./agent/assembler.ts";
 import type { AgentConnection } from "./agent/connection.ts";
 import { OutputReader } from "./lower/decode.ts";
 import { Lowering, type Shape } from "./lower/lower.ts";
-import { devicePath } from "./lower/paths.ts";
+import { attributePath, devicePath } from "./lower/paths.ts";
 import { TargetError } from "./target.ts";
 
 const TIMEOUT_MS = 60_000;
 
-/** Binds; a function that can't be bound ends it with a sentence. */
-export async function bindToVfio(agent: AgentConnection, topology: Topology): Promise<void> {
+/** Sets up; what can't be done ends it with a sentence. */
+export async function setUp(agent: AgentConnection, topology: Topology): Promise<void> {
   const code = new Assembler();
   const lowering = new Lowering(code, topology);
   const shapes: { readonly shape: Shape; readonly name: string; readonly required: boolean }[] = [];
@@ -20,14 +20,19 @@ export async function bindToVfio(agent: AgentConnection, topology: Topology): Pr
     shapes.push({ name, required: false, shape: lowering.sysfsWrite(`${path}/driver/unbind`, address) });
     shapes.push({ name, required: true, shape: lowering.sysfsWrite("/sys/bus/pci/drivers/vfio-pci/bind", address) });
   }
+  for (const { name, uuid, standing } of topology.mdevs) {
+    if (!standing) continue;
+    const path = attributePath(topology, { kind: "mdev-create", ...standing });
+    shapes.push({ name, required: true, shape: lowering.sysfsWrite(path, uuid) });
+  }
   const result = await agent.runOne({ id: 0, code: code.finish(), timeoutMs: TIMEOUT_MS, inJanitor: true });
-  if (result.status.kind !== "done") throw new TargetError(`Binding functions to vfio-pci ended in ${result.status.kind}.`);
+  if (result.status.kind !== "done") throw new TargetError(`Making devices ready ended in ${result.status.kind}.`);
   const reader = new OutputReader(result.output);
   for (const { name, shape, required } of shapes) {
     const outcome = reader.next(shape);
     if (required && (!outcome || outcome.ret < 0)) {
       throw new TargetError(
-        `${name} could not be bound to vfio-pci (errno ${-(outcome?.ret ?? 0)}); has the kernel CONFIG_VFIO_PCI?`,
+        `${name} could not be made ready (errno ${-(outcome?.ret ?? 0)}); has the kernel CONFIG_VFIO_PCI, and is nothing else using the device?`,
       );
     }
   }

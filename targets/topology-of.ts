@@ -1,5 +1,5 @@
 /** The topology of a system that was surveyed: what sysfs and configuration space show, in the model's terms. */
-import type { Bar, BridgeSpec, FunctionSpec, Topology } from "../model/topology.ts";
+import { type Bar, type BridgeSpec, type FunctionSpec, mdevsFor, type Topology } from "../model/topology.ts";
 import type { PlacedFunction, ResourceLine, Survey, SurveyedDevice } from "./qemu/survey.ts";
 
 const IO_PORTS = 0x100n;
@@ -12,9 +12,6 @@ const CAP_MSIX = 0x11;
 
 /** Drivers that programs bind functions to. */
 const DRIVERS = ["vfio-pci", "pci-stub", "e1000", "e1000e"];
-
-/** Mediated devices that programs may make. */
-const MDEVS = [0, 1, 2].map((n) => ({ name: `mdev${n}`, uuid: `83b8f4f2-509f-382f-3c1e-e6bfe0fa100${n}` }));
 
 /** Facts that a survey can't show. */
 export interface Hints {
@@ -46,7 +43,7 @@ export function topologyOf(name: string, survey: Survey, hints: Hints): Topology
     bridges,
     drivers: DRIVERS.filter((driver) => survey.drivers.includes(driver)),
     mdevParents: survey.mdevParents,
-    mdevs: survey.mdevParents.length > 0 ? MDEVS : [],
+    mdevs: mdevsFor(survey.mdevParents),
     iommu: survey.iommus.length > 0,
     nesting: false,
     kvm: survey.nodes.includes("/dev/kvm"),

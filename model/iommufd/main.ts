@@ -1,6 +1,6 @@
 /** /dev/iommu: its file, the dispatch of its commands, and the life of objects. Beside drivers/iommu/iommufd/main.c. */
 import { clauses, must, refuse } from "../kernel/clause.ts";
-import { File } from "../kernel/file.ts";
+import { File, O_RDWR } from "../kernel/file.ts";
 import { type Argument, type Ioctl, ioctl, vfioRequest } from "../kernel/ioctl.ts";
 import type { ChoiceSite, Kernel } from "../kernel/kernel.ts";
 import { type Operation, Unmodelled } from "../kernel/operation.ts";
@@ -73,6 +73,13 @@ export const rule = clauses({
     source: source("iommufd_fops_release"),
     observable: "sysfs",
   },
+  "IOMMUFD-MMAP-2": {
+    ...IOMMUFD,
+    rule: "only a shared mapping is possible, for which the file must be open for writing",
+    errno: "EINVAL",
+    source: source("iommufd_fops_mmap"),
+    since: "6.17",
+  },
   "IOMMUFD-MMAP-1": {
     ...IOMMUFD,
     rule: "only what a command offered can be mapped",
@@ -95,7 +102,10 @@ export class IommufdFile extends File {
   }
 
   override *mmap(k: Kernel): Operation<number> {
-    return k.since("6.17") ? refuse(rule["IOMMUFD-MMAP-1"]) : k.vfs.noMmap();
+    if (!k.since("6.17")) return k.vfs.noMmap();
+    // A file that can't be written has no shared mappings.
+    must(this.mode === O_RDWR, rule["IOMMUFD-MMAP-2"]);
+    return refuse(rule["IOMMUFD-MMAP-1"]);
   }
 }
 

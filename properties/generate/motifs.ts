@@ -18,7 +18,8 @@ function open({ handles }: Situation, make: (call: Call) => boolean, node: Node)
 /** A device to work on; an mdev is made first. */
 function device(on: Situation, make: (call: Call) => boolean): string {
   const name = pick(on.dice, on.focus.devices);
-  if (!on.machine.k.topology.mdevs.some((mdev) => mdev.name === name)) return name;
+  const { mdevs, topology } = on.machine.k;
+  if (!topology.mdevs.some((mdev) => mdev.name === name) || mdevs.some((mdev) => mdev.name === name)) return name;
   const attribute = pickMdevType(on.dice);
   make({ op: "sysfs-write", attribute, text: { device: name } });
   return name;

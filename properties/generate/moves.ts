@@ -276,9 +276,11 @@ const MDEV_TYPES: readonly (readonly [parent: string, type: string])[] = [
 ];
 
 function mdev({ dice, focus, machine }: Situation): Call | undefined {
-  const names = machine.k.topology.mdevs.map((entry) => entry.name).filter((name) => focus.devices.includes(name));
-  if (names.length === 0) return undefined;
-  const device = pick(dice, names);
+  // Standing ones are seldom removed: to make them again costs more than the rest of a program.
+  const standing = oneIn(dice, 12);
+  const names = machine.k.topology.mdevs.filter((entry) => (entry.standing !== null) === standing).map(({ name }) => name);
+  const device = pick(dice, names.length > 0 ? names : focus.devices);
+  if (!machine.k.topology.mdevs.some(({ name }) => name === device)) return undefined;
   const [parent, type] = pick(dice, MDEV_TYPES);
   if (oneIn(dice, 12)) return { op: "sysfs-read", attribute: { kind: "available_instances", parent, type } };
   const present = machine.k.mdevs.some((entry) => entry.name === device);

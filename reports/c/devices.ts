@@ -1,5 +1,5 @@
 /** The devices that a C program needs, what else must be there, and how things are put back afterwards. */
-import type { Call, Program } from "../../model/program.ts";
+import type { Call, Node, Program } from "../../model/program.ts";
 import { busName, type Topology } from "../../model/topology.ts";
 import type { Expectation } from "./expectations.ts";
 import { cString, type Names } from "./syntax.ts";
@@ -8,22 +8,38 @@ export interface Device {
   readonly name: string;
   readonly bus: "pci" | "mdev";
   readonly address: string;
+  /** What a mediated device is that every program finds made. */
+  readonly standing: { readonly parent: string; readonly type: string } | null;
 }
 
-/** Devices that the program names, and functions that a group or a reset ties to them. */
-export function devicesOf({ calls }: Program, topology: Topology): Device[] {
-  const named = new Set(calls.flatMap(deviceNames));
+/** Devices that the program names, functions that a group or a reset ties to them, and mediated devices it may count. */
+export function devicesOf(program: Program, topology: Topology): Device[] {
+  const named = new Set(program.calls.flatMap(deviceNames));
   const used = topology.functions.filter(({ name }) => named.has(name));
-  const tied = topology.functions.filter(
+  const functions = topology.functions.filter(
     (spec) =>
       named.has(spec.name) ||
       used.some(
         ({ group, resetScope }) => group === spec.group || (resetScope !== null && resetScope === spec.resetScope),
       ),
   );
-  const functions = tied.map(({ name, address }): Device => ({ name, bus: "pci", address }));
-  const others = [...named].filter((name) => !functions.some((device) => device.name === name));
-  return [...functions, ...others.map((name): Device => ({ name, bus: "mdev", address: busName(topology, name) }))];
+  const others = [...named].filter((name) => !functions.some((spec) => spec.name === name));
+  const counted = program.calls.some(countsMdevs) || topology.mdevs.some(({ name }) => named.has(name));
+  const standing = counted ? topology.mdevs.filter((mdev) => mdev.standing !== null).map(({ name }) => name) : [];
+  return [
+    ...functions.map(({ name, address }): Device => ({ name, bus: "pci", address, standing: null })),
+    ...[...new Set([...others, ...standing])].map((name): Device => {
+      const spec = topology.mdevs.find((mdev) => mdev.name === name);
+      return { name, bus: "mdev", address: busName(topology, name), standing: spec?.standing ?? null };
+    }),
+  ];
+}
+
+/** Whether what a call sees depends on which mediated devices there are. */
+function countsMdevs(call: Call): boolean {
+  if (call.op === "probe") return call.probe.kind === "mdevs";
+  const attribute = call.op === "sysfs-write" || call.op === "sysfs-read" ? call.attribute.kind : null;
+  return attribute === "mdev-create" || attribute === "available_instances";
 }
 
 function deviceNames(call: Call): string[] {
@@ -62,24 +78,34 @@ export function requirements(
   names: Names,
 ): string[] {
   const checks = new Set<string>();
-  for (const { name, bus } of devices) {
-    if (bus === "pci") checks.add(`missing_function(&${deviceVariable(name, names)})`);
+  const isFunction = new Set(devices.filter(({ bus }) => bus === "pci").map(({ name }) => name));
+  for (const { name, bus, standing } of devices) {
+    const variable = deviceVariable(name, names);
+    if (bus === "pci") checks.add(`missing_function(&${variable})`);
+    if (!standing) continue;
+    checks.add(parentRequirement(standing.parent));
+    const create = `/sys/class/mdev_bus/${standing.parent}/mdev_supported_types/${standing.type}/create`;
+    checks.add(`standing_mdev(&${variable}, ${cString(create)})`);
   }
   for (const [index, call] of calls.entries()) {
     if ((expectations[index]?.ret ?? -1) < 0) continue;
-    if (call.op === "open") for (const check of nodeRequirement(call.node.kind)) checks.add(check);
+    if (call.op === "open") for (const check of nodeRequirement(call.node, isFunction)) checks.add(check);
     if (call.op === "sysfs-write" && call.attribute.kind === "mdev-create") {
-      const { parent } = call.attribute;
-      const what = cString(`the sample driver ${parent} (CONFIG_SAMPLE_VFIO_MDEV_${parent.toUpperCase()})`);
-      checks.add(`missing_path(${cString(`/sys/class/mdev_bus/${parent}`)}, ${what})`);
+      checks.add(parentRequirement(call.attribute.parent));
       if ("device" in call.text) checks.add(`occupied_mdev(&${deviceVariable(call.text.device, names)})`);
     }
   }
   return [...checks];
 }
 
-function nodeRequirement(kind: string): string[] {
-  switch (kind) {
+function parentRequirement(parent: string): string {
+  const what = cString(`the sample driver ${parent} (CONFIG_SAMPLE_VFIO_MDEV_${parent.toUpperCase()})`);
+  return `missing_path(${cString(`/sys/class/mdev_bus/${parent}`)}, ${what})`;
+}
+
+/** The directory of single devices' nodes comes with the first device, which may be one that the program makes. */
+function nodeRequirement(node: Node, isFunction: ReadonlySet<string>): string[] {
+  switch (node.kind) {
     case "container":
       return ['missing_path("/dev/vfio/vfio", "CONFIG_VFIO_CONTAINER and the vfio module")'];
     case "iommufd":
@@ -87,6 +113,7 @@ function nodeRequirement(kind: string): string[] {
     case "kvm":
       return ['missing_path("/dev/kvm", "KVM")'];
     case "cdev":
+      if (!isFunction.has(node.device)) return [];
       return ['missing_path("/dev/vfio/devices", "CONFIG_VFIO_DEVICE_CDEV")'];
     default:
       return [];
@@ -94,7 +121,7 @@ function nodeRequirement(kind: string): string[] {
 }
 
 /** Statements that undo what the program did to mediated devices and drivers. */
-export function restoring({ calls }: Program, names: Names): string[] {
+export function restoring({ calls }: Program, devices: readonly Device[], names: Names): string[] {
   const statements = new Set<string>();
   for (const call of calls) {
     if (call.op !== "sysfs-write") continue;
@@ -108,6 +135,9 @@ export function restoring({ calls }: Program, names: Names): string[] {
     if ((attribute.kind === "bind" || attribute.kind === "unbind") && "device" in text) {
       statements.add(`bind_again(&${deviceVariable(text.device, names)});`);
     }
+  }
+  for (const { name, standing } of devices) {
+    if (standing) statements.add(`if (!moved)\n\t\tremove_mdev(&${deviceVariable(name, names)});`);
   }
   return [...statements];
 }

@@ -77,10 +77,13 @@ ${Object.keys(ERRNO)
 export const TELLING: readonly Helper[] = [
   errnoNames,
   {
-    defines: ["differences", "differs"],
+    defines: ["differences"],
     text: C`static int differences;
-
-static void differs(bool wrong)
+`,
+  },
+  {
+    defines: ["differs"],
+    text: C`static void differs(bool wrong)
 {
 	differences += wrong;
 	printf("%s\n", wrong ? "   <-- DIFFERS" : "");
@@ -415,6 +418,18 @@ static const char *missing_function(const struct device *device)
 		return NULL;
 	return path_of("mediated device %s is there already; remove it, or name another UUID with %s=<uuid>",
 		       device->address, device->name);
+}
+`,
+  },
+  {
+    defines: ["standing_mdev"],
+    text: C`/* Makes a mediated device that the program takes to be there, unless it is; says why it can't be made, or NULL. */
+static const char *standing_mdev(const struct device *device, const char *create)
+{
+	if (!access(path_of("/sys/bus/mdev/devices/%s", device->address), F_OK) ||
+	    write_file(create, device->address) > 0)
+		return NULL;
+	return path_of("mediated device %s can't be made through %s", device->address, create);
 }
 `,
   },

@@ -72,7 +72,7 @@ export function blockComment(paragraphs: readonly string[]): string[] {
   const lines: string[] = [];
   for (const paragraph of paragraphs) {
     let line = "";
-    for (const word of inComment(paragraph).split(" ")) {
+    for (const word of inComment(paragraph).split(/\s+/)) {
       if (line !== "" && line.length + word.length > 96) {
         lines.push(line);
         line = "";

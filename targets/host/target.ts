@@ -13,7 +13,7 @@ import { KVM_DEBUGFS, MDEV_DEVICES, VM_DIRECTORY } from "../lower/paths.ts";
 import { AgentTarget, type Session } from "../on-agent.ts";
 import { profileOf } from "../profile-of.ts";
 import { survey } from "../qemu/survey.ts";
-import { bindToVfio } from "../setup.ts";
+import { setUp } from "../setup.ts";
 import { type ProgramRun, type Target, type TargetAbout, TargetError } from "../target.ts";
 import { topologyOf } from "../topology-of.ts";
 import { connectHost } from "./connect.ts";
@@ -88,7 +88,7 @@ async function startSession(
       mdevParents: busy.mdevs ? [] : found.mdevParents.filter((parent) => parent === "mtty" || parent === "mdpy"),
       kvm: found.kvm && !busy.vms,
     };
-    await bindToVfio(host.agent, topology);
+    await setUp(host.agent, topology);
     return { agent: host.agent, topology, console: "", [Symbol.asyncDispose]: () => host[Symbol.asyncDispose]() };
   } catch (cause) {
     await host[Symbol.asyncDispose]();

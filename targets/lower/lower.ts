@@ -38,13 +38,13 @@ export type Shape =
   | { readonly kind: "found-group" };
 
 const HARNESS = Number(MEMORY.scratch) + MEMORY.scratchSize / 2;
-/** The harness's own memory, used from its start for every call. */
+/** The harness's own memory, used anew by every call: one page for all but the longest text, since a page costs a fault. */
 const PATH = HARNESS;
-const TEXT = HARNESS + 4096;
-export const TEXT_SIZE = 4096;
+const TEXT = HARNESS + 1024;
 /** Bytes read of a sysfs attribute or link. */
 export const READ_SIZE = 512;
-export const STATUS_SIZE = 4096;
+/** Bytes read of /proc/self/status. */
+export const STATUS_SIZE = 2048;
 
 /** Slots that the harness keeps for itself; handles take the others. */
 const FD_SLOT = SLOT_COUNT - 1;

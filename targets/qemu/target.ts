@@ -3,7 +3,7 @@ import type { Version } from "../../model/uapi/version.ts";
 import type { Kernel } from "../kernel/kernel.ts";
 import { AgentTarget, type Session } from "../on-agent.ts";
 import { profileOf } from "../profile-of.ts";
-import { bindToVfio } from "../setup.ts";
+import { setUp } from "../setup.ts";
 import type { Target, TargetAbout } from "../target.ts";
 import { topologyOf } from "../topology-of.ts";
 import { bootGuest } from "./boot.ts";
@@ -52,7 +52,7 @@ export async function startQemu({ kernel, machine, signal }: QemuOptions): Promi
         // QEMU's root ports do not bring the link back in the time that the kernel gives them.
         hotResetWorks: ({ bdf }) => machine.conventionalBridges.includes(bdf.slice(-4)),
       });
-      await bindToVfio(guest.agent, topology);
+      await setUp(guest.agent, topology);
       return {
         agent: guest.agent,
         topology,

@@ -1,0 +1,207 @@
+/** The options that choose a target, and the target that they choose. */
+import { type Command, Option } from "commander";
+import { PROFILES, type Profile } from "../model/profile.ts";
+import { REFERENCE_TOPOLOGY } from "../model/reference-topology.ts";
+import { FAULTS, findFault } from "../scenarios/faults/all.ts";
+import type { Fault } from "../scenarios/faults/fault.ts";
+import { inspectDevices } from "../targets/host/devices.ts";
+import { startHost } from "../targets/host/target.ts";
+import { ensureKernel } from "../targets/kernel/build.ts";
+import type { Flavour, Kernel, KernelProgress, KernelRequest } from "../targets/kernel/kernel.ts";
+import { ModelTarget } from "../targets/model.ts";
+import { MACHINES, type QemuMachine } from "../targets/qemu/machines.ts";
+import { startQemu } from "../targets/qemu/target.ts";
+import type { Target } from "../targets/target.ts";
+import { confirmHost } from "./confirm.ts";
+import { UsageError } from "./errors.ts";
+import { type Progress, stage } from "./progress.ts";
+import { parseList } from "./values.ts";
+
+/** The options as commander gives them. */
+export interface TargetOptions {
+  readonly target?: string;
+  readonly profile?: string;
+  readonly fault?: string;
+  readonly kernel?: string;
+  readonly config?: string;
+  readonly tree?: string;
+  readonly flavour?: string;
+  readonly machine?: string;
+  readonly device?: readonly string[];
+  readonly yes?: boolean;
+}
+
+/** What the options choose. */
+export type TargetChoice =
+  | { readonly kind: "model"; readonly profile: Profile; readonly fault: Fault | null }
+  | { readonly kind: "qemu"; readonly request: KernelRequest; readonly machine: QemuMachine }
+  | { readonly kind: "host"; readonly devices: readonly string[]; readonly yes: boolean };
+
+const DEFAULT_VERSION = "7.2";
+
+/** Options that only one kind of target has. */
+const OWNERS: Readonly<Record<Exclude<keyof TargetOptions, "target">, TargetChoice["kind"]>> = {
+  profile: "model",
+  fault: "model",
+  kernel: "qemu",
+  config: "qemu",
+  tree: "qemu",
+  flavour: "qemu",
+  machine: "qemu",
+  device: "host",
+  yes: "host",
+};
+
+const machineNames = MACHINES.map(({ name }) => name);
+
+/** Adds the options to a command. */
+export function addTargetOptions(command: Command): Command {
+  return command
+    .optionsGroup("Target:")
+    .addOption(
+      new Option("--target <kind>", "what is tested: the model itself, a kernel in QEMU, or this host's own kernel")
+        .choices(["model", "qemu", "host"])
+        .default(undefined, "qemu with --kernel or --tree, else model"),
+    )
+    .optionsGroup("The model (--target model):")
+    .addOption(
+      new Option("--profile <version>", "kernel that the model stands for")
+        .choices(Object.keys(PROFILES))
+        .default(undefined, DEFAULT_VERSION),
+    )
+    .option("--fault <id>", "put this fault into the model; `list faults` tells which there are")
+    .optionsGroup("A kernel in QEMU (--target qemu):")
+    .option("--kernel <version|bzImage>", `a release such as ${DEFAULT_VERSION} or 6.12, or the path of an image (default: ${DEFAULT_VERSION})`)
+    .option("--config <file>", "the image's .config, where it is not beside or inside the image")
+    .option("--tree <directory>", "build the kernel of this source tree, which is not written to")
+    .addOption(
+      new Option("--flavour <flavour>", "debug adds lockdep, KASAN, UBSAN and kmemleak, and is slow")
+        .choices(["plain", "debug"])
+        .default(undefined, "plain"),
+    )
+    .addOption(
+      new Option("--machine <name>", "mock has no IOMMU, for the mock device of the kernel's selftest")
+        .choices(machineNames)
+        .default(undefined, "iommu"),
+    )
+    .optionsGroup("This host (--target host):")
+    .option("--device <address>", "PCI function to test, such as 0000:06:0d.0; may be repeated", parseList)
+    .option("--yes", "do not ask before the devices are taken")
+    .optionsGroup("Options:");
+}
+
+/** What the options choose; throws UsageError where they do not go together. */
+export function chooseTarget(options: TargetOptions): TargetChoice {
+  const kind = kindOf(options);
+  for (const [name, owner] of Object.entries(OWNERS)) {
+    if (owner === kind || !(name in options)) continue;
+    throw new UsageError(`--${name} is for --target ${owner}, not for --target ${kind}.`);
+  }
+  switch (kind) {
+    case "model":
+      return { kind, ...chooseModel(options) };
+    case "qemu":
+      return { kind, request: chooseKernel(options), machine: chooseMachine(options.machine) };
+    case "host":
+      if (!options.device) {
+        throw new UsageError("--target host needs --device with the address of each function to test; no other is touched.");
+      }
+      return { kind, devices: options.device, yes: options.yes ?? false };
+  }
+}
+
+function kindOf({ target, kernel, tree }: TargetOptions): TargetChoice["kind"] {
+  if (target === "model" || target === "qemu" || target === "host") return target;
+  return kernel !== undefined || tree !== undefined ? "qemu" : "model";
+}
+
+function chooseModel({ profile, fault: id }: TargetOptions): { readonly profile: Profile; readonly fault: Fault | null } {
+  const fault = id === undefined ? null : (findFault(id) ?? null);
+  if (id !== undefined && !fault) {
+    throw new UsageError(`There is no fault ${id}: choose one of ${FAULTS.map((each) => each.id).join(", ")}.`);
+  }
+  const version = profile ?? fault?.profile ?? DEFAULT_VERSION;
+  const chosen = PROFILES[version];
+  if (!chosen) throw new UsageError(`There is no profile ${version}: choose one of ${Object.keys(PROFILES).join(", ")}.`);
+  return { profile: chosen, fault };
+}
+
+function chooseKernel({ kernel, config, tree, flavour: given }: TargetOptions): KernelRequest {
+  const flavour: Flavour = given === "debug" ? "debug" : "plain";
+  if (tree !== undefined) {
+    if (kernel !== undefined) throw new UsageError("--kernel and --tree both name a kernel: give one of them.");
+    if (config !== undefined) throw new UsageError("--config is for an image; the suite makes the configuration of a tree.");
+    return { kind: "tree", directory: tree, flavour };
+  }
+  const name = kernel ?? DEFAULT_VERSION;
+  if (/^\d+\.\d+$/.test(name)) {
+    if (config !== undefined) throw new UsageError("--config is for an image; the suite makes the configuration of a release.");
+    return { kind: "release", version: name, flavour };
+  }
+  if (given !== undefined) throw new UsageError("--flavour is for kernels that the suite builds; an image is what it is.");
+  return { kind: "image", path: name, ...(config === undefined ? {} : { configPath: config }) };
+}
+
+function chooseMachine(name = "iommu"): QemuMachine {
+  const machine = MACHINES.find((candidate) => candidate.name === name);
+  if (!machine) throw new UsageError(`There is no machine ${name}: choose one of ${machineNames.join(", ")}.`);
+  return machine;
+}
+
+/** What starting a target takes. */
+export interface Starting {
+  readonly progress: Progress;
+  /** Ends the way to the target; once it is there, whoever has it ends it. */
+  readonly signal: AbortSignal;
+}
+
+/** Brings the target up: builds and boots a kernel, or asks for leave to use this host. */
+export async function startTarget(choice: TargetChoice, { progress, signal }: Starting): Promise<Target> {
+  switch (choice.kind) {
+    case "model":
+      return new ModelTarget(REFERENCE_TOPOLOGY, choice.profile, choice.fault ? [choice.fault] : []);
+    case "qemu": {
+      const kernel = await buildKernel(choice.request, progress, signal);
+      return await stage(progress, `boot Linux ${kernel.release}, machine ${choice.machine.name}`, async (tell) => {
+        const booting = new AbortController();
+        const end = (): void => booting.abort(signal.reason);
+        signal.throwIfAborted();
+        signal.addEventListener("abort", end);
+        // Later the guest is ended by who has the target: it must outlive an interrupt for what it has under way.
+        using _ = { [Symbol.dispose]: () => signal.removeEventListener("abort", end) };
+        const target = await startQemu({ kernel, machine: choice.machine, signal: booting.signal });
+        tell("up");
+        return target;
+      });
+    }
+    case "host": {
+      const devices = inspectDevices(choice.devices);
+      await confirmHost(devices, choice.yes);
+      return await startHost({ devices });
+    }
+  }
+}
+
+/** A kernel, from the cache or built now, with its way there shown. */
+export async function buildKernel(request: KernelRequest, progress: Progress, signal: AbortSignal): Promise<Kernel> {
+  const notes: string[] = [];
+  const kernel = await stage(progress, "kernel", async (tell) => {
+    const built = await ensureKernel(
+      request,
+      (event) => {
+        if (event.stage === "note") notes.push(`${event.kernel}: ${event.line ?? ""}`);
+        else tell(describe(event));
+      },
+      signal,
+    );
+    tell(`${built.name} (${built.release})`);
+    return built;
+  });
+  for (const note of notes) progress.note(note);
+  return kernel;
+}
+
+function describe({ kernel, stage: doing, fraction, line }: KernelProgress): string {
+  const share = fraction === undefined ? "" : ` ${Math.round(100 * fraction)} %`;
+  return `${kernel}, ${doing}${share}${line === undefined ? "" : ` — ${line}`}`;
+}
