@@ -8,7 +8,9 @@ for (const [at, file] of files.entries()) {
   const results = JSON.parse(readFileSync(file, "utf8"));
   const skipped = results.numPendingTests + results.numTodoTests;
   total.passed += results.numPassedTests;
-  total.failed += results.numFailedTests + results.testResults.filter((suite) => suite.status === "failed" && suite.assertionResults.length === 0).length;
+  total.failed +=
+    results.numFailedTests +
+    results.testResults.filter((suite) => suite.status === "failed" && suite.assertionResults.length === 0).length;
   total.skipped += skipped;
   if (at === files.length - 1) kernelSkipped = skipped;
 }

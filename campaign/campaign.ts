@@ -140,7 +140,13 @@ class PropertyRun {
       if (signal?.aborted || (performance.now() - this.#began) / 1000 >= seconds) return;
       const own = chunkSeed(seed, this.#property.id, chunk);
       const count = Math.min(CHUNK, runs - supplied);
-      for (const [at, { program, watch }] of sampleChunk(this.#property, this.#machine, own, newWatch, count).entries()) {
+      for (const [at, { program, watch }] of sampleChunk(
+        this.#property,
+        this.#machine,
+        own,
+        newWatch,
+        count,
+      ).entries()) {
         supplied++;
         yield { program, watch, seed: own, path: `${at}` };
       }
@@ -156,7 +162,8 @@ class PropertyRun {
       this.#programs++;
       this.#calls += sampled.program.calls.length;
       if (faulty) await this.#onFaultyModel(target, sampled);
-      else if (sampled.watch?.violation) await this.#findings.addViolation(sampled, sampled.watch.violation, this.#machine);
+      else if (sampled.watch?.violation)
+        await this.#findings.addViolation(sampled, sampled.watch.violation, this.#machine);
       if (++sinceBreath % (4 * CHUNK) === 0) await new Promise(setImmediate);
     }
   }

@@ -4,18 +4,22 @@
  */
 import { describe, expect, test } from "vitest";
 import { PROPERTIES } from "../properties/all.ts";
+import { FAULTS } from "../scenarios/faults/all.ts";
 import { ensureKernel } from "../targets/kernel/build.ts";
 import { IOMMU_MACHINE } from "../targets/qemu/machines.ts";
 import { startQemu } from "../targets/qemu/target.ts";
-import type { Deviation } from "./deviations/deviation.ts";
 import { runCampaign } from "./campaign.ts";
-import { FAULTS } from "../scenarios/faults/all.ts";
 import { deviationsOf } from "./deviations/all.ts";
+import type { Deviation } from "./deviations/deviation.ts";
 
 const VERSIONS = ["7.2", "6.12", "6.1"] as const;
 
 async function start(version: (typeof VERSIONS)[number]) {
-  const kernel = await ensureKernel({ kind: "release", version, flavour: "plain" }, () => {}, new AbortController().signal);
+  const kernel = await ensureKernel(
+    { kind: "release", version, flavour: "plain" },
+    () => {},
+    new AbortController().signal,
+  );
   return startQemu({ kernel, machine: IOMMU_MACHINE });
 }
 
@@ -32,7 +36,9 @@ describe("a differential campaign", () => {
       expect(interrupted).toBeNull();
       const found = properties.flatMap(({ findings }) => findings);
       expect(found.map(({ what, listing }) => [what, ...listing.map(({ call }) => call)])).toEqual([]);
-      const missed = properties.flatMap(({ goals }) => goals.filter(({ attainable, reached }) => attainable && reached === 0));
+      const missed = properties.flatMap(({ goals }) =>
+        goals.filter(({ attainable, reached }) => attainable && reached === 0),
+      );
       expect(missed.map(({ title }) => title)).toEqual([]);
     });
   }

@@ -2,11 +2,11 @@
 import { createHash } from "node:crypto";
 import { LockOrder } from "../model/kernel/lock.ts";
 import type { MachineOptions } from "../model/machine.ts";
+import type { Program } from "../model/program.ts";
 import { rerun } from "../properties/generate/walk.ts";
 import type { Violation } from "../properties/invariants/invariant.ts";
 import { type Property, watchFor } from "../properties/property.ts";
 import { shrinkProgram } from "../properties/shrink.ts";
-import type { Program } from "../model/program.ts";
 import type { ProgramRun, Target } from "../targets/target.ts";
 import type { CampaignProgress } from "./campaign.ts";
 import type { JudgeOptions } from "./judge.ts";

@@ -5,7 +5,7 @@
  * the values allowed; so everything after is compared exactly, numbers and bytes.
  */
 import type { Clause } from "../model/kernel/clause.ts";
-import type { Chooser, ChoiceSite } from "../model/kernel/kernel.ts";
+import type { ChoiceSite, Chooser } from "../model/kernel/kernel.ts";
 import { Blocked, Unmodelled } from "../model/kernel/operation.ts";
 import { type Answer, Machine } from "../model/machine.ts";
 import type { Profile } from "../model/profile.ts";

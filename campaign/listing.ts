@@ -1,11 +1,12 @@
 /** Listings: the calls of a run one a line, with what was expected and what came back. */
-import { printCall } from "../model/format/print.ts";
+
 import { printOutcome } from "../model/format/outcome.ts";
-import { Machine, type MachineOptions } from "../model/machine.ts";
+import { printCall } from "../model/format/print.ts";
 import { Blocked, Unmodelled } from "../model/kernel/operation.ts";
+import { Machine, type MachineOptions } from "../model/machine.ts";
 import type { Call, Outcome, Program } from "../model/program.ts";
 import type { ProgramRun } from "../targets/target.ts";
-import { judge, type JudgeOptions } from "./judge.ts";
+import { type JudgeOptions, judge } from "./judge.ts";
 import type { ListedCall } from "./results.ts";
 
 /** A run on a target beside what the model expected, up to the first call that differs. */

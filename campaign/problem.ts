@@ -1,10 +1,11 @@
 /** What is wrong with one run of a program, if anything: the judge, the log, the leaks and the history together. */
-import type { HistoryInvariant } from "../properties/invariants/invariant.ts";
-import type { ProgramRun } from "../targets/target.ts";
-import { errnoName } from "../model/uapi/errno.ts";
+
 import type { Call } from "../model/program.ts";
-import { judge, type JudgeOptions, type Verdict } from "./judge.ts";
+import { errnoName } from "../model/uapi/errno.ts";
+import type { HistoryInvariant } from "../properties/invariants/invariant.ts";
 import { splats } from "../targets/kernel-log.ts";
+import type { ProgramRun } from "../targets/target.ts";
+import { type JudgeOptions, judge, type Verdict } from "./judge.ts";
 import type { FindingKind } from "./results.ts";
 
 /** Something wrong with a run. */
@@ -28,7 +29,8 @@ export interface Examined {
 export function examine(run: ProgramRun, options: JudgeOptions, history: readonly HistoryInvariant[]): Examined {
   const verdict = judge(run.program, run.outcomes, options);
   const { known } = verdict;
-  const problem = lost(run) ?? differs(run, verdict) ?? logged(run, options, known) ?? broken(run, history) ?? leaked(run);
+  const problem =
+    lost(run) ?? differs(run, verdict) ?? logged(run, options, known) ?? broken(run, history) ?? leaked(run);
   return { problem, verdict, known };
 }
 
@@ -39,7 +41,13 @@ function lost({ end, program, log }: ProgramRun): Problem | null {
       return null;
     case "hung": {
       const name = callName(program.calls[end.call]);
-      return { kind: "hang", what: `${name} did not come back. ${end.stack}`.trim(), rule: null, at: end.call, signature: `hang ${name}` };
+      return {
+        kind: "hang",
+        what: `${name} did not come back. ${end.stack}`.trim(),
+        rule: null,
+        at: end.call,
+        signature: `hang ${name}`,
+      };
     }
     case "signal": {
       const name = callName(program.calls[end.call]);
@@ -89,7 +97,8 @@ function broken({ program, outcomes }: ProgramRun, history: readonly HistoryInva
     for (const [at, outcome] of outcomes.entries()) {
       const call = program.calls[at];
       const what = call && checker.after(call, outcome);
-      if (what) return { kind: "invariant", what: `${what}.`, rule: invariant.id, at, signature: `invariant ${invariant.id}` };
+      if (what)
+        return { kind: "invariant", what: `${what}.`, rule: invariant.id, at, signature: `invariant ${invariant.id}` };
     }
   }
   return null;
@@ -128,4 +137,3 @@ function result(ret: number): string {
 function sign(ret: number): string {
   return ret < 0 ? errnoName(-ret) : "ok";
 }
-

@@ -64,14 +64,17 @@ describe("every deviation", () => {
   });
 
   const harmless = DEVIATIONS.filter(({ destructive }) => !destructive);
-  it.each(harmless.map((deviation) => [deviation.id, deviation] as const))("%s is shown by it", async (id, deviation) => {
-    const target = kernelWith(deviation);
-    const scenarios = SCENARIOS.filter((scenario) => scenario.breaks === id);
-    const asIfUnknown = await runScenarios({ target, scenarios, deviations: [] });
-    expect(asIfUnknown.properties.flatMap(({ findings }) => findings)).toHaveLength(1);
-    const known = await runScenarios({ target, scenarios, deviations: [deviation] });
-    expect(known.properties.map(({ findings, known }) => [findings, known])).toEqual([[[], [{ id, programs: 1 }]]]);
-  });
+  it.each(harmless.map((deviation) => [deviation.id, deviation] as const))(
+    "%s is shown by it",
+    async (id, deviation) => {
+      const target = kernelWith(deviation);
+      const scenarios = SCENARIOS.filter((scenario) => scenario.breaks === id);
+      const asIfUnknown = await runScenarios({ target, scenarios, deviations: [] });
+      expect(asIfUnknown.properties.flatMap(({ findings }) => findings)).toHaveLength(1);
+      const known = await runScenarios({ target, scenarios, deviations: [deviation] });
+      expect(known.properties.map(({ findings, known }) => [findings, known])).toEqual([[[], [{ id, programs: 1 }]]]);
+    },
+  );
 
   it("that destroys a kernel has evidence which is only run when it is named", () => {
     const known = deviationsOf(profile("7.2"));

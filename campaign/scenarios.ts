@@ -86,7 +86,9 @@ async function runScenario(
   if (problem && shows) return resultOf(scenario, { run, examined, began, known: [shows.id] });
   if (!problem) return resultOf(scenario, { run, examined, began });
   const lines =
-    problem === violated && target instanceof ModelTarget ? modelListing(program, { topology, profile, overrides: target.overrides }) : listing(run, judging);
+    problem === violated && target instanceof ModelTarget
+      ? modelListing(program, { topology, profile, overrides: target.overrides })
+      : listing(run, judging);
   return resultOf(scenario, { run, examined, began, finding: findingOf(scenario, problem, run, lines) });
 }
 

@@ -13,6 +13,7 @@ import { findIoctl, type Ioctl } from "./kernel/ioctl.ts";
 import { type Chooser, Kernel, ownChoice } from "./kernel/kernel.ts";
 import { LockOrder } from "./kernel/lock.ts";
 import { type Operation, runStraight } from "./kernel/operation.ts";
+import { rule as vfsRule } from "./kernel/vfs.ts";
 import { openNode } from "./nodes.ts";
 import { EventFile, NullFile } from "./other-files.ts";
 import { PciFunction } from "./pci/function.ts";
@@ -21,7 +22,6 @@ import type { Profile } from "./profile.ts";
 import type { Call, Value } from "./program.ts";
 import { readAttribute, writeAttribute } from "./sysfs.ts";
 import { busName, type Topology } from "./topology.ts";
-import { rule as vfsRule } from "./kernel/vfs.ts";
 
 /** Replaces steps of the model: a fault, or a deviation of a real kernel. */
 export interface Override {
@@ -152,7 +152,8 @@ export class Machine {
       case "mmap": {
         const file = this.#file(call.fd);
         if (call.length === 0) return refuse(vfsRule["VFS-FD-6"]);
-        if (file.mode === O_WRONLY || (call.prot & PROT_WRITE && file.mode !== O_RDWR)) return refuse(vfsRule["VFS-FD-5"]);
+        if (file.mode === O_WRONLY || (call.prot & PROT_WRITE && file.mode !== O_RDWR))
+          return refuse(vfsRule["VFS-FD-5"]);
         return runStraight(file.mmap(k));
       }
       case "sysfs-write":

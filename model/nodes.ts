@@ -20,7 +20,8 @@ export function vfioDevice(k: Kernel, name: string): VfioDevice | undefined {
 
 /** The VFIO group of a device's IOMMU group: there while any member is bound to a VFIO driver. */
 export function vfioGroup(k: Kernel, name: string): VfioGroup | undefined {
-  for (const pciFunction of k.functions) if (pciFunction.spec.name === name) return k.vfio.groupOf(k, pciFunction.group);
+  for (const pciFunction of k.functions)
+    if (pciFunction.spec.name === name) return k.vfio.groupOf(k, pciFunction.group);
   return vfioDevice(k, name)?.group;
 }
 

@@ -22,7 +22,14 @@ export interface Profile {
   readonly kconfig: ReadonlySet<string>;
 }
 
-const V6_1: readonly KconfigOption[] = ["VFIO_GROUP", "VFIO_CONTAINER", "VFIO_NOIOMMU", "KVM", "VFIO_MDEV", "VFIO_PCI_VGA"];
+const V6_1: readonly KconfigOption[] = [
+  "VFIO_GROUP",
+  "VFIO_CONTAINER",
+  "VFIO_NOIOMMU",
+  "KVM",
+  "VFIO_MDEV",
+  "VFIO_PCI_VGA",
+];
 const V6_6: readonly KconfigOption[] = [...V6_1, "IOMMUFD", "VFIO_DEVICE_CDEV", "IOMMUFD_TEST"];
 
 /** The profiles that the suite always runs; a real kernel brings its own. */

@@ -128,7 +128,8 @@ export const PROPERTIES: readonly Property[] = [
   property({
     id: "hot-reset",
     title: "hot resets: what they hit, and who may do them",
-    devices: (topology) => functions(topology).filter((name) => topology.functions.find((spec) => spec.name === name)?.resetScope),
+    devices: (topology) =>
+      functions(topology).filter((name) => topology.functions.find((spec) => spec.name === name)?.resetScope),
     ioctls: { VFIO_DEVICE_PCI_HOT_RESET: 6, VFIO_DEVICE_GET_PCI_HOT_RESET_INFO: 3, VFIO_DEVICE_RESET: 0.2 },
     share: 0.5,
     goals: [goal.hotReset, goal.hotResetRefused],

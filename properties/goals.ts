@@ -24,7 +24,12 @@ function ioctlEnded(
 }
 
 export const containerBackend = ioctlEnded("set-iommu", "a container got a backend", "VFIO_SET_IOMMU", 0);
-export const deviceThroughGroup = ioctlEnded("get-device-fd", "a device was opened through its group", "VFIO_GROUP_GET_DEVICE_FD", 0);
+export const deviceThroughGroup = ioctlEnded(
+  "get-device-fd",
+  "a device was opened through its group",
+  "VFIO_GROUP_GET_DEVICE_FD",
+  0,
+);
 export const bound = ioctlEnded("bind", "a device was bound through its own node", "VFIO_DEVICE_BIND_IOMMUFD", 0, CDEV);
 export const bindGroupOpen = ioctlEnded(
   "bind-group-open",
@@ -33,10 +38,22 @@ export const bindGroupOpen = ioctlEnded(
   "EBUSY",
   CDEV,
 );
-export const attached = ioctlEnded("attach", "a device was attached to an IOAS", "VFIO_DEVICE_ATTACH_IOMMUFD_PT", 0, CDEV);
+export const attached = ioctlEnded(
+  "attach",
+  "a device was attached to an IOAS",
+  "VFIO_DEVICE_ATTACH_IOMMUFD_PT",
+  0,
+  CDEV,
+);
 export const mapped = ioctlEnded("map", "memory was mapped into an IOAS", "IOMMU_IOAS_MAP", 0, IOMMUFD);
 export const unmapped = ioctlEnded("unmap", "a mapping was removed", "IOMMU_IOAS_UNMAP", 0, IOMMUFD);
-export const destroyBusy = ioctlEnded("destroy-busy", "an object in use could not be destroyed", "IOMMU_DESTROY", "EBUSY", IOMMUFD);
+export const destroyBusy = ioctlEnded(
+  "destroy-busy",
+  "an object in use could not be destroyed",
+  "IOMMU_DESTROY",
+  "EBUSY",
+  IOMMUFD,
+);
 export const hotReset = ioctlEnded("hot-reset", "a hot reset succeeded", "VFIO_DEVICE_PCI_HOT_RESET", 0);
 export const hotResetRefused = ioctlEnded(
   "hot-reset-not-owned",
@@ -64,7 +81,11 @@ export const mdevRemoved: Goal = {
   title: "a mediated device was removed",
   needs: { kconfig: ["VFIO_MDEV"] },
   reached: (call, { ret }) =>
-    call.op === "sysfs-write" && call.attribute.kind === "mdev-remove" && ret > 0 && "text" in call.text && call.text.text === "1",
+    call.op === "sysfs-write" &&
+    call.attribute.kind === "mdev-remove" &&
+    ret > 0 &&
+    "text" in call.text &&
+    call.text.text === "1",
 };
 
 export const rebound: Goal = {

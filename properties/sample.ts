@@ -33,7 +33,11 @@ export function sampleOne(
 }
 
 /** The arbitrary of a property's programs on a machine. */
-export function arbitraryOf(property: Property, options: MachineOptions, newWatch: () => Watch | null): ProgramArbitrary {
+export function arbitraryOf(
+  property: Property,
+  options: MachineOptions,
+  newWatch: () => Watch | null,
+): ProgramArbitrary {
   return new ProgramArbitrary(property.focus(options.topology), options, property.length, newWatch);
 }
 

@@ -4,8 +4,9 @@
  * Programs name handles, so dropping a call takes care of what depended on it: a later use is rebound to another handle
  * of the same kind where an earlier call still makes one, and dropped where none does.
  */
-import type { Call, FieldValue, Program, StructArgument } from "../model/program.ts";
+
 import { isStruct } from "../model/kernel/encode.ts";
+import type { Call, FieldValue, Program, StructArgument } from "../model/program.ts";
 
 /**
  * Candidates, the most promising first: whole runs of calls gone, then single calls, then simpler arguments. Trying them

@@ -3,9 +3,9 @@ import type { Answer, Machine } from "../model/machine.ts";
 import type { Call } from "../model/program.ts";
 import { DeviceFile, type VfioDevice } from "../model/vfio/device.ts";
 import type { Coverage, Goal } from "./coverage.ts";
+import type { Observer } from "./generate/walk.ts";
 import { BALANCE, EffectWatch, NO_TRACE } from "./invariants/effects.ts";
 import type { HistoryChecker, HistoryInvariant, StateInvariant, StateView, Violation } from "./invariants/invariant.ts";
-import type { Observer } from "./generate/walk.ts";
 
 export class Watch implements Observer {
   /** The first invariant that did not hold. */

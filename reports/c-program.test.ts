@@ -98,6 +98,14 @@ describe("a C program", () => {
     expect(source).toContain('missing_path("/dev/iommu", "CONFIG_IOMMUFD")');
   });
 
+  it("makes the mediated devices that every program finds made", () => {
+    const source = sourceOf(program({ op: "probe", probe: { kind: "mdevs" } }));
+    expect(source).toContain(
+      'standing_mdev(&dev_mtty0, "/sys/class/mdev_bus/mtty/mdev_supported_types/mtty-1/create")',
+    );
+    expect(source).toContain("remove_mdev(&dev_mtty0);");
+  });
+
   it("compares an id with what its handle holds", () => {
     const ioas = program(
       { op: "open", node: { kind: "iommufd" }, as: "@iommufd0" },

@@ -1,10 +1,11 @@
 /** A target that is reached through an agent: runs programs, and brings the system up anew when one takes it down. */
-import type { Program } from "../model/program.ts";
+
 import type { Profile } from "../model/profile.ts";
+import type { Program } from "../model/program.ts";
 import type { Topology } from "../model/topology.ts";
 import { type AgentConnection, TargetLost } from "./agent/connection.ts";
-import { splats } from "./kernel-log.ts";
 import { interpret, type Prepared, prepare } from "./agent-programs.ts";
+import { splats } from "./kernel-log.ts";
 import { type ProgramRun, type Target, type TargetAbout, TargetError } from "./target.ts";
 
 /** A system that is up. */
@@ -53,6 +54,11 @@ export class AgentTarget implements Target {
 
   get topology(): Topology {
     return this.#session.topology;
+  }
+
+  /** The agent of the system that is up now, for those who need no more than it. */
+  get agent(): AgentConnection {
+    return this.#session.agent;
   }
 
   async *run(programs: Iterable<Program>): AsyncGenerator<ProgramRun, void, undefined> {
@@ -143,4 +149,3 @@ export class AgentTarget implements Target {
     await this.#session[Symbol.asyncDispose]();
   }
 }
-

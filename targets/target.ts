@@ -1,6 +1,7 @@
 /** Targets: systems under test. Each says what it is, and carries programs out. */
-import type { Outcome, Program } from "../model/program.ts";
+
 import type { Profile } from "../model/profile.ts";
+import type { Outcome, Program } from "../model/program.ts";
 import type { Topology } from "../model/topology.ts";
 
 /** What a target says of itself; goes into results. */

@@ -99,7 +99,9 @@ function barOf(line: ResourceLine | undefined, { devices }: Survey): Bar | null 
   const alone =
     line.start % PAGE === 0n &&
     !devices.some(({ resources }) =>
-      resources.some((other) => other !== line && other.flags !== 0n && other.start / PAGE <= page && page <= other.end / PAGE),
+      resources.some(
+        (other) => other !== line && other.flags !== 0n && other.start / PAGE <= page && page <= other.end / PAGE,
+      ),
     );
   return { size: Number(size), memory, mappable: memory && (size >= PAGE || alone) };
 }

@@ -32,7 +32,8 @@ export const bindDropsVm: Deviation = {
 export const bindLeaksVm: Deviation = {
   ...HERE,
   id: "bind-leaks-vm",
-  title: "a refused VFIO_DEVICE_BIND_IOMMUFD of a file that kvm-vfio knows leaks the VM that the open device holds, for good",
+  title:
+    "a refused VFIO_DEVICE_BIND_IOMMUFD of a file that kvm-vfio knows leaks the VM that the open device holds, for good",
   evidence: "bind-leaks-vm",
   destructive: true,
   apply(k) {

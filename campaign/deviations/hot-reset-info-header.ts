@@ -1,6 +1,7 @@
 /** Before 6.6, hot reset information stores the count before the entries. */
-import type { Deviation } from "./deviation.ts";
+
 import { rule } from "../../model/vfio-pci/hot-reset-info.ts";
+import type { Deviation } from "./deviation.ts";
 
 export const hotResetInfoHeader: Deviation = {
   id: "hot-reset-info-header",

@@ -41,10 +41,14 @@ export function hex(value: Value): string {
 
 function address(at: bigint): string {
   const within = (start: bigint, size: number): boolean => at >= start && at < start + BigInt(size);
-  if (within(MEMORY.user, MEMORY.userSize)) return `<memory+${hex(at - MEMORY.user)}>`;
+  if (within(MEMORY.user, MEMORY.userSize)) return `<memory${offset(at - MEMORY.user)}>`;
   if (within(MEMORY.userReadonly, MEMORY.userReadonlySize))
-    return `<read-only memory+${hex(at - MEMORY.userReadonly)}>`;
+    return `<read-only memory${offset(at - MEMORY.userReadonly)}>`;
   return at === 0n ? "NULL" : hex(at);
+}
+
+function offset(bytes: bigint): string {
+  return bytes === 0n ? "" : `+${hex(bytes)}`;
 }
 
 /** Text in double quotes, escaped as C does. */

@@ -3,8 +3,9 @@
  *
  * What a file can do stands in a subclass beside the code of its owner: group files in vfio/group.ts, and so on.
  */
+
+import type { Argument, Ioctl } from "./ioctl.ts";
 import type { Kernel } from "./kernel.ts";
-import type { Ioctl, Argument } from "./ioctl.ts";
 import type { Operation } from "./operation.ts";
 
 /** Kinds of files; also what programs and generators call a handle of that kind. */

@@ -6,12 +6,12 @@
  */
 import { steps as driverCore } from "../driver-core/bind.ts";
 import { type IommuGroup, steps as iommu } from "../iommu/group.ts";
-import { steps as ioas } from "../iommufd/ioas.ts";
 import { steps as iommufdDevice } from "../iommufd/device.ts";
+import { steps as ioas } from "../iommufd/ioas.ts";
 import { steps as iommufd } from "../iommufd/main.ts";
 import { steps as kvm, type Vm } from "../kvm/kvm.ts";
 import { steps as kvmVfio } from "../kvm/vfio.ts";
-import { type MdevParent, type Mdev, steps as mdev } from "../mdev/mdev.ts";
+import { type Mdev, type MdevParent, steps as mdev } from "../mdev/mdev.ts";
 import type { PciFunction } from "../pci/function.ts";
 import type { Profile } from "../profile.ts";
 import type { Topology } from "../topology.ts";
@@ -22,11 +22,11 @@ import { steps as group } from "../vfio/group.ts";
 import { steps as vfioIommufd } from "../vfio/iommufd.ts";
 import { steps as type1 } from "../vfio/type1.ts";
 import { steps as vfio } from "../vfio/vfio-main.ts";
-import { steps as vfioPci } from "../vfio-pci/vfio-pci-core.ts";
 import { steps as hotReset } from "../vfio-pci/hot-reset.ts";
+import { steps as vfioPci } from "../vfio-pci/vfio-pci-core.ts";
 import type { Clause } from "./clause.ts";
 import { FdTable, type File } from "./file.ts";
-import { acquire, type Lock, LockOrder, Task } from "./lock.ts";
+import { acquire, type Lock, type LockOrder, Task } from "./lock.ts";
 import type { Operation } from "./operation.ts";
 import { steps as vfs } from "./vfs.ts";
 

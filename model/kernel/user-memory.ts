@@ -4,8 +4,9 @@
  * Each struct of a call is a block. A block knows how far it can be read and written, so that a bad pointer, a read-only
  * page and a struct that runs into a hole fault where they would fault on a real machine.
  */
-import { fieldOf, type Layout, readNumber, writeValue } from "../uapi/layout.ts";
+
 import type { Place } from "../program.ts";
+import { fieldOf, type Layout, readNumber, writeValue } from "../uapi/layout.ts";
 import { type Clause, must } from "./clause.ts";
 import { BLOCK_SIZE } from "./memory-map.ts";
 

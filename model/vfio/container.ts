@@ -6,8 +6,8 @@ import { type Argument, type Ioctl, ioctl, vfioRequest } from "../kernel/ioctl.t
 import type { Kernel } from "../kernel/kernel.ts";
 import { Lock, LockClass } from "../kernel/lock.ts";
 import { type Operation, Unmodelled } from "../kernel/operation.ts";
-import { EXTENSION, type Type1 } from "./type1.ts";
 import type { VfioGroup } from "./group.ts";
+import { EXTENSION, type Type1 } from "./type1.ts";
 
 export const rule = clauses({
   "VFIO-CONT-VERSION-1": {

@@ -1,7 +1,7 @@
 /** VFIO devices, their sets, and the files through which they are used. Beside drivers/vfio/vfio.h and include/linux/vfio.h. */
 import type { Access, IommufdContext, IommufdDevice } from "../iommufd/objects.ts";
-import { type Argument, type Ioctl } from "../kernel/ioctl.ts";
 import { File } from "../kernel/file.ts";
+import type { Argument, Ioctl } from "../kernel/ioctl.ts";
 import type { Kernel } from "../kernel/kernel.ts";
 import { Lock, LockClass } from "../kernel/lock.ts";
 import type { Operation } from "../kernel/operation.ts";

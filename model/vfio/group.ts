@@ -11,7 +11,7 @@ import type { Operation } from "../kernel/operation.ts";
 import { rule as vfsRule } from "../kernel/vfs.ts";
 import type { Vm } from "../kvm/kvm.ts";
 import { field, layout, offsetOfEnd } from "../uapi/layout.ts";
-import { ContainerFile, type Container } from "./container.ts";
+import { type Container, ContainerFile } from "./container.ts";
 import { DeviceFile, type VfioDevice } from "./device.ts";
 
 const source = (name: string) => `drivers/vfio/group.c:${name}`;

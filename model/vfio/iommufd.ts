@@ -9,7 +9,12 @@ const OUT_DEVID: ChoiceSite = { at: "field", offset: 12, width: 4 };
 
 export const steps = {
   /** vfio_df_iommufd_bind: the device's id in the context. */
-  *bind(k: Kernel, device: VfioDevice, context: IommufdContext, site: ChoiceSite | null = OUT_DEVID): Operation<number> {
+  *bind(
+    k: Kernel,
+    device: VfioDevice,
+    context: IommufdContext,
+    site: ChoiceSite | null = OUT_DEVID,
+  ): Operation<number> {
     if (device.backing.kind === "pci") {
       device.iommufdDevice = yield* k.iommufdDevice.bindDevice(k, context, device.backing.function, site);
       return device.iommufdDevice.id;

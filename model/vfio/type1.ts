@@ -1,10 +1,11 @@
 /** The type1 IOMMU backend, as far as groups and extensions go. Beside drivers/vfio/vfio_iommu_type1.c. */
-import { rule as vfsRule } from "../kernel/vfs.ts";
+
 import { clauses, must, refuse } from "../kernel/clause.ts";
 import type { Ioctl } from "../kernel/ioctl.ts";
 import type { Kernel } from "../kernel/kernel.ts";
 import { Lock, LockClass } from "../kernel/lock.ts";
 import { type Operation, Unmodelled } from "../kernel/operation.ts";
+import { rule as vfsRule } from "../kernel/vfs.ts";
 import type { VfioGroup } from "./group.ts";
 
 export const rule = clauses({

@@ -1,12 +1,13 @@
 /** The VFIO core: opening and closing devices, and the device file's own dispatch. Beside drivers/vfio/vfio_main.c. */
+
+import type { IommuGroup } from "../iommu/group.ts";
 import { type Clause, clauses, must } from "../kernel/clause.ts";
 import type { Argument, Ioctl } from "../kernel/ioctl.ts";
 import type { Kernel } from "../kernel/kernel.ts";
 import { Blocked, type Operation, Unmodelled } from "../kernel/operation.ts";
 import type { Vm } from "../kvm/kvm.ts";
-import type { IommuGroup } from "../iommu/group.ts";
+import { type Backing, type DeviceFile, DeviceSet, VfioDevice, type VfioDeviceOps } from "./device.ts";
 import { attachIommufdPt, bindIommufd, detachIommufdPt } from "./device-cdev.ts";
-import { type DeviceFile, DeviceSet, type Backing, VfioDevice, type VfioDeviceOps } from "./device.ts";
 import { type GroupType, rule as groupRule, VfioGroup } from "./group.ts";
 
 const source = (name: string) => `drivers/vfio/vfio_main.c:${name}`;

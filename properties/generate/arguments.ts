@@ -137,7 +137,13 @@ function badField(dice: Dice, layout: Layout, right: StructArgument, handles: Ha
   return { ...right, fields: { ...right.fields, [field.name]: value } };
 }
 
-function badValue(dice: Dice, meaning: Meaning, width: number, value: FieldValue | undefined, handles: Handles): FieldValue {
+function badValue(
+  dice: Dice,
+  meaning: Meaning,
+  width: number,
+  value: FieldValue | undefined,
+  handles: Handles,
+): FieldValue {
   switch (meaning.kind) {
     case "argsz":
       return dice.roll(64);
@@ -157,11 +163,23 @@ function badValue(dice: Dice, meaning: Meaning, width: number, value: FieldValue
           return handles.files.length > 0 ? pick(dice, handles.files).handle : -1;
       }
     case "id":
-      return handles.named.length > 0 && oneIn(dice, 2) ? pick(dice, handles.named).handle : pick(dice, [0, 77, 0x7fffffff]);
+      return handles.named.length > 0 && oneIn(dice, 2)
+        ? pick(dice, handles.named).handle
+        : pick(dice, [0, 77, 0x7fffffff]);
     case "iova":
     case "length":
     case "user-address":
-      return pick(dice, [0, 1, PAGE - 1, PAGE + 1, U64_MAX, U64_MAX - 1n, U64_MAX - BigInt(PAGE - 1), 1n << 48n, 1n << 63n]);
+      return pick(dice, [
+        0,
+        1,
+        PAGE - 1,
+        PAGE + 1,
+        U64_MAX,
+        U64_MAX - 1n,
+        U64_MAX - BigInt(PAGE - 1),
+        1n << 48n,
+        1n << 63n,
+      ]);
     case "pointer":
       if (typeof value === "object" && "fields" in value) {
         return oneIn(dice, 2)

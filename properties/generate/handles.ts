@@ -11,7 +11,17 @@ export interface Named {
   readonly owner: object | null;
 }
 
-const KINDS: readonly FileKind[] = ["container", "iommufd", "group", "device", "kvm", "vm", "kvm-vfio", "eventfd", "null"];
+const KINDS: readonly FileKind[] = [
+  "container",
+  "iommufd",
+  "group",
+  "device",
+  "kvm",
+  "vm",
+  "kvm-vfio",
+  "eventfd",
+  "null",
+];
 
 /** One bit per kind of file. */
 export function kindBit(kind: FileKind): number {

@@ -1,9 +1,9 @@
 /** Single calls: given the state of the model, one that mostly makes sense now. */
 import { IommufdFile } from "../../model/iommufd/main.ts";
+import type { File } from "../../model/kernel/file.ts";
 import { allIoctls, type Ioctl } from "../../model/kernel/ioctl.ts";
 import type { Machine } from "../../model/machine.ts";
 import type { Attribute, Call, IoctlArgument, Node, Probe } from "../../model/program.ts";
-import type { File } from "../../model/kernel/file.ts";
 import { versionNumber } from "../../model/uapi/version.ts";
 import { DeviceFile } from "../../model/vfio/device.ts";
 import { rightStruct, spoil } from "./arguments.ts";
@@ -278,7 +278,9 @@ const MDEV_TYPES: readonly (readonly [parent: string, type: string])[] = [
 function mdev({ dice, focus, machine }: Situation): Call | undefined {
   // Standing ones are seldom removed: to make them again costs more than the rest of a program.
   const standing = oneIn(dice, 12);
-  const names = machine.k.topology.mdevs.filter((entry) => (entry.standing !== null) === standing).map(({ name }) => name);
+  const names = machine.k.topology.mdevs
+    .filter((entry) => (entry.standing !== null) === standing)
+    .map(({ name }) => name);
   const device = pick(dice, names.length > 0 ? names : focus.devices);
   if (!machine.k.topology.mdevs.some(({ name }) => name === device)) return undefined;
   const [parent, type] = pick(dice, MDEV_TYPES);
@@ -334,4 +336,3 @@ function probe({ dice, focus }: Situation): Probe {
     { kind: "pinned" },
   ]);
 }
-

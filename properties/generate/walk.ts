@@ -12,8 +12,8 @@ import type { Call } from "../../model/program.ts";
 import { DeviceFile } from "../../model/vfio/device.ts";
 import { type Dice, pick } from "./dice.ts";
 import { Handles } from "./handles.ts";
-import { type Focus, makeCall, type MoveKind, type Situation } from "./moves.ts";
 import { MOTIFS } from "./motifs.ts";
+import { type Focus, type MoveKind, makeCall, type Situation } from "./moves.ts";
 
 /** Told of every call that a walk or a run makes, with what the model answered. */
 export interface Observer {

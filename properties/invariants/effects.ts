@@ -1,6 +1,7 @@
 /** Invariants over two moments of the model's state: a refused call changes nothing, and at the end nothing is left. */
-import { fingerprint } from "./fingerprint.ts";
+
 import type { Machine } from "../../model/machine.ts";
+import { fingerprint } from "./fingerprint.ts";
 
 export const NO_TRACE = {
   id: "refused-no-trace",

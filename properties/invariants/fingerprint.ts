@@ -4,11 +4,12 @@
  * Everything that a call can change is mixed in: counts, flags, ids, and for references whether there is one and what it
  * counts. It is on the hot path: no strings, no allocation.
  */
-import type { IommufdContext } from "../../model/iommufd/objects.ts";
+
 import { IommufdFile } from "../../model/iommufd/main.ts";
-import type { Machine } from "../../model/machine.ts";
+import type { IommufdContext } from "../../model/iommufd/objects.ts";
+import { type Vm, VmFile } from "../../model/kvm/kvm.ts";
 import { KvmVfioFile } from "../../model/kvm/vfio.ts";
-import { VmFile, type Vm } from "../../model/kvm/kvm.ts";
+import type { Machine } from "../../model/machine.ts";
 import { type Container, ContainerFile } from "../../model/vfio/container.ts";
 import { DeviceFile, type VfioDevice } from "../../model/vfio/device.ts";
 import { GroupFile, type VfioGroup } from "../../model/vfio/group.ts";

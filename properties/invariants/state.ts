@@ -35,7 +35,8 @@ export const groupXorCdev: StateInvariant = {
       if (group.openedFile && group.cdevDeviceOpenCount > 0) {
         return `the group of ${group.devices[0]?.name} is open while ${group.cdevDeviceOpenCount} of its devices are bound`;
       }
-      if (group.cdevDeviceOpenCount < 0) return `the group of ${group.devices[0]?.name} counts bound devices below zero`;
+      if (group.cdevDeviceOpenCount < 0)
+        return `the group of ${group.devices[0]?.name} counts bound devices below zero`;
     }
     return undefined;
   },
@@ -94,7 +95,8 @@ export const inUseStays: StateInvariant = {
       const hwpt = device.iommufdDevice?.igroup.hwpt;
       if (!hwpt) continue;
       if (hwpt.context.get(hwpt.id) !== hwpt) return `${device.name} is attached to a page table that is gone`;
-      if (hwpt.ioas.context.get(hwpt.ioas.id) !== hwpt.ioas) return `${device.name} is attached to an IOAS that is gone`;
+      if (hwpt.ioas.context.get(hwpt.ioas.id) !== hwpt.ioas)
+        return `${device.name} is attached to an IOAS that is gone`;
     }
     return undefined;
   },

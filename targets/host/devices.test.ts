@@ -8,7 +8,11 @@ import { inspectDevices, putBack, release } from "./devices.ts";
 let sysfs = "";
 
 /** A PCI function in a sysfs of our own. */
-function addFunction(address: string, group: string, { driver = "", deviceClass = "0x020000", override = "(null)" } = {}): void {
+function addFunction(
+  address: string,
+  group: string,
+  { driver = "", deviceClass = "0x020000", override = "(null)" } = {},
+): void {
   const directory = join(sysfs, "bus/pci/devices", address);
   mkdirSync(directory, { recursive: true });
   writeFileSync(join(directory, "class"), `${deviceClass}\n`);
@@ -49,7 +53,10 @@ describe("inspectDevices", () => {
     expect(inspectDevices(["0000:06:0D.0"], sysfs)).toEqual([
       { address: "0000:06:0d.0", iommuGroup: "9", driver: null, override: "vfio-pci" },
     ]);
-    expect(inspectDevices(["0000:01:00.0", "0000:01:00.1"], sysfs).map(({ driver }) => driver)).toEqual(["e1000e", "e1000e"]);
+    expect(inspectDevices(["0000:01:00.0", "0000:01:00.1"], sysfs).map(({ driver }) => driver)).toEqual([
+      "e1000e",
+      "e1000e",
+    ]);
   });
 
   it("refuses a device whose group has others that were not named; bridges do not count", () => {

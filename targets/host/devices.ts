@@ -29,7 +29,9 @@ export interface HostDevice {
 export function inspectDevices(addresses: readonly string[], sysfs = "/sys"): readonly HostDevice[] {
   const named = new Set(addresses.map((address) => address.toLowerCase()));
   if (named.size === 0) {
-    throw new TargetError("No device was named: pass --device with the address of each function to test, such as 0000:06:0d.0.");
+    throw new TargetError(
+      "No device was named: pass --device with the address of each function to test, such as 0000:06:0d.0.",
+    );
   }
   const devices = [...named].map((address) => inspect(address, sysfs));
   for (const { address, iommuGroup } of devices) {
@@ -44,13 +46,17 @@ export function inspectDevices(addresses: readonly string[], sysfs = "/sys"): re
 }
 
 function inspect(address: string, sysfs: string): HostDevice {
-  if (!ADDRESS.test(address)) throw new TargetError(`${address} is no PCI address: write it as lspci -D does, such as 0000:06:0d.0.`);
+  if (!ADDRESS.test(address))
+    throw new TargetError(`${address} is no PCI address: write it as lspci -D does, such as 0000:06:0d.0.`);
   const directory = directoryOf(address, sysfs);
   if (!existsSync(directory)) throw new TargetError(`There is no PCI function ${address} on this host: see lspci -D.`);
-  if (isBridge(address, sysfs)) throw new TargetError(`${address} is a bridge, which vfio-pci does not take: name a device behind it.`);
+  if (isBridge(address, sysfs))
+    throw new TargetError(`${address} is a bridge, which vfio-pci does not take: name a device behind it.`);
   const iommuGroup = linkName(join(directory, "iommu_group"));
   if (iommuGroup === null) {
-    throw new TargetError(`${address} has no IOMMU group: switch the IOMMU on (intel_iommu=on, or in the firmware) and boot again.`);
+    throw new TargetError(
+      `${address} has no IOMMU group: switch the IOMMU on (intel_iommu=on, or in the firmware) and boot again.`,
+    );
   }
   const override = readText(join(directory, "driver_override"));
   return {

@@ -158,10 +158,7 @@ export class Lowering {
       .syscall(SYS.openat, AT_FDCWD, PATH, O_RDONLY)
       .keep(FD_SLOT)
       .unlessFailed((code) =>
-        code
-          .syscall(SYS.read, { slot: FD_SLOT }, TEXT, size)
-          .peek(TEXT, size)
-          .syscall(SYS.close, { slot: FD_SLOT }),
+        code.syscall(SYS.read, { slot: FD_SLOT }, TEXT, size).peek(TEXT, size).syscall(SYS.close, { slot: FD_SLOT }),
       );
     return { kind };
   }

@@ -11,7 +11,11 @@ import { survey } from "./survey.ts";
 let bzImage = "";
 
 beforeAll(async () => {
-  ({ bzImage } = await ensureKernel({ kind: "release", version: "7.2", flavour: "plain" }, () => {}, new AbortController().signal));
+  ({ bzImage } = await ensureKernel(
+    { kind: "release", version: "7.2", flavour: "plain" },
+    () => {},
+    new AbortController().signal,
+  ));
 });
 
 const options = (machine: QemuMachine): BootOptions => ({

@@ -127,7 +127,9 @@ export async function survey(
   const functions: PlacedFunction[] = [];
   for (const bdf of all) {
     const link = await readLink(agent, `/sys/bus/pci/devices/${bdf}`);
-    const path = [...link.matchAll(/\/([0-9a-f]{4,}:[0-9a-f]{2}:[0-9a-f]{2}\.[0-7])/g)].flatMap((match) => match[1] ?? []);
+    const path = [...link.matchAll(/\/([0-9a-f]{4,}:[0-9a-f]{2}:[0-9a-f]{2}\.[0-7])/g)].flatMap(
+      (match) => match[1] ?? [],
+    );
     const group = baseName(await readLink(agent, `/sys/bus/pci/devices/${bdf}/iommu_group`));
     functions.push({ bdf, above: path.slice(0, -1), iommuGroup: group === undefined ? undefined : Number(group) });
   }
@@ -162,9 +164,12 @@ async function surveyDevice(agent: AgentConnection, name: string, bdf: string): 
     resetMethods: resetMethods.split(/\s+/).filter(Boolean),
     resets: await writeText(agent, `${directory}/reset`, "1"),
     romImage:
-      (await writeText(agent, `${directory}/rom`, "1")) && ((await readFile(agent, `${directory}/rom`))?.length ?? 0) > 0,
+      (await writeText(agent, `${directory}/rom`, "1")) &&
+      ((await readFile(agent, `${directory}/rom`))?.length ?? 0) > 0,
     reservedRanges:
-      group === undefined ? [] : parseRanges(await readText(agent, `/sys/kernel/iommu_groups/${group}/reserved_regions`)),
+      group === undefined
+        ? []
+        : parseRanges(await readText(agent, `/sys/kernel/iommu_groups/${group}/reserved_regions`)),
   };
 }
 

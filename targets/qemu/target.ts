@@ -4,7 +4,7 @@ import type { Kernel } from "../kernel/kernel.ts";
 import { AgentTarget, type Session } from "../on-agent.ts";
 import { profileOf } from "../profile-of.ts";
 import { setUp } from "../setup.ts";
-import type { Target, TargetAbout } from "../target.ts";
+import type { TargetAbout } from "../target.ts";
 import { topologyOf } from "../topology-of.ts";
 import { bootGuest } from "./boot.ts";
 import type { QemuMachine } from "./machines.ts";
@@ -22,7 +22,7 @@ const MEMORY_MIB = { plain: 1024, debug: 2048 } as const;
 const BOOT_MS = { plain: 120_000, debug: 300_000 } as const;
 
 /** Boots a kernel in a machine and makes it a target. */
-export async function startQemu({ kernel, machine, signal }: QemuOptions): Promise<Target> {
+export async function startQemu({ kernel, machine, signal }: QemuOptions): Promise<AgentTarget> {
   const { flavour } = kernel;
   const version: Version = `${kernel.version.major}.${kernel.version.minor}`;
   const profile = profileOf(version, kernel.config);

@@ -1,0 +1,99 @@
+/** `list`: what there is to run, to test, and to know. */
+import { type Command, Option } from "commander";
+import { DEVIATIONS } from "../campaign/deviations/all.ts";
+import { EXIT_CODE, type ExitCode } from "../campaign/results.ts";
+import "../model/machine.ts";
+import { allClauses, findClause } from "../model/kernel/clause.ts";
+import { HISTORY_INVARIANTS, PROPERTIES, STATE_INVARIANTS } from "../properties/all.ts";
+import { BALANCE, NO_TRACE } from "../properties/invariants/effects.ts";
+import { SCENARIOS } from "../scenarios/all.ts";
+import { FAULTS } from "../scenarios/faults/all.ts";
+import { MACHINES } from "../targets/qemu/machines.ts";
+import { UsageError } from "./errors.ts";
+import { readResults } from "./files.ts";
+import { table } from "./table.ts";
+
+/** Something with an id; the title comes last. */
+interface Entry {
+  readonly id: string;
+  readonly detail?: string;
+  readonly title: string;
+}
+
+/** Every invariant, whatever it is held against. */
+export const INVARIANTS: readonly Entry[] = [
+  ...STATE_INVARIANTS.map(({ id, title }) => ({ id, detail: "state", title })),
+  ...[NO_TRACE, BALANCE].map(({ id, title }) => ({ id, detail: "effects", title })),
+  ...HISTORY_INVARIANTS.map(({ id, title }) => ({ id, detail: "history", title })),
+];
+
+const TARGETS: readonly Entry[] = [
+  { id: "model", title: "the model of 6.1, 6.12 or 7.2 itself, with or without a fault; needs nothing" },
+  ...MACHINES.map(({ name, devices }) => ({
+    id: `qemu --machine ${name}`,
+    title: `a kernel booted in QEMU, ${name === "mock" ? "without" : "with"} an IOMMU; devices: ${devices.map((device) => device.name).join(", ")}`,
+  })),
+  { id: "host", title: "this host's own kernel, with the devices that are named by --device" },
+];
+
+const LISTS = {
+  properties: (): Entry[] => PROPERTIES.map(({ id, title }) => ({ id, title })),
+  scenarios: (): Entry[] =>
+    SCENARIOS.map(({ id, title, needs, breaks }) => ({
+      id,
+      detail: breaks === undefined ? (needs.since ? `${needs.since}+` : "") : "evidence",
+      title,
+    })),
+  invariants: (): Entry[] => [...INVARIANTS],
+  clauses: (): Entry[] => allClauses().map(({ id, text }) => ({ id, detail: text.errno ?? "", title: text.rule })),
+  targets: (): Entry[] => [...TARGETS],
+  faults: (): Entry[] => FAULTS.map(({ id, title }) => ({ id, title })),
+  deviations: (): Entry[] =>
+    DEVIATIONS.map(({ id, since, until, title }) => ({ id, detail: until ? `${since}–${until}` : `${since}+`, title })),
+} as const;
+
+type What = keyof typeof LISTS;
+
+interface ListOptions {
+  readonly json?: boolean;
+  readonly unseen?: string;
+}
+
+export function addList(program: Command, done: (code: ExitCode) => void): void {
+  program
+    .command("list")
+    .description(`list ${Object.keys(LISTS).join(", ")}`)
+    .argument("<what>", Object.keys(LISTS).join(" | "))
+    .option("--json", "as JSON")
+    .addOption(new Option("--unseen <results.json>", "of the clauses that apply, only those that this run did not see"))
+    .addHelpText(
+      "after",
+      `
+Examples:
+  $ vfio-conformance list properties
+  $ vfio-conformance list clauses --unseen reports/out/results.json`,
+    )
+    .action(async (what: string, options: ListOptions) => {
+      process.stdout.write(await list(what, options));
+      done(EXIT_CODE.conforms);
+    });
+}
+
+const isWhat = (what: string): what is What => Object.hasOwn(LISTS, what);
+
+async function list(what: string, { json, unseen }: ListOptions): Promise<string> {
+  if (!isWhat(what)) throw new UsageError(`There is no list of ${what}: choose one of ${Object.keys(LISTS).join(", ")}.`);
+  if (unseen !== undefined && what !== "clauses") throw new UsageError("--unseen is for `list clauses`.");
+  const entries = unseen === undefined ? LISTS[what]() : await unseenClauses(unseen);
+  if (json) return `${JSON.stringify(entries, null, 1)}\n`;
+  if (entries.length === 0) return "";
+  return `${table(entries.map(({ id, detail, title }) => (detail === undefined ? [id, title] : [id, detail, title])))}\n`;
+}
+
+async function unseenClauses(path: string): Promise<Entry[]> {
+  const { clauses } = await readResults(path);
+  return clauses.flatMap(({ id, seen }) => {
+    const text = findClause(id)?.text;
+    return seen === 0 && text ? [{ id, detail: text.errno ?? "", title: text.rule }] : [];
+  });
+}
