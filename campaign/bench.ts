@@ -10,44 +10,62 @@ import { findProperty, PROPERTIES } from "../properties/all.ts";
 import { Coverage } from "../properties/coverage.ts";
 import { type Property, watchFor } from "../properties/property.ts";
 import { chunkSeed, sampleChunk } from "../properties/sample.ts";
+import { ensureKernel } from "../targets/kernel/build.ts";
 import type { AgentTarget } from "../targets/on-agent.ts";
+import { IOMMU_MACHINE } from "../targets/qemu/machines.ts";
+import { startQemu } from "../targets/qemu/target.ts";
 import { rawCallsPerSecond } from "../targets/raw-loop.ts";
 import { runCampaign } from "./campaign.ts";
 
-/** Milliseconds that one figure is measured for. */
-const LONG_ENOUGH = 4000;
+export interface BenchOptions {
+  /** How long each figure is measured; 4 unless given. */
+  readonly seconds?: number;
+  /** A kernel to measure in QEMU as well: `7.2`. */
+  readonly kernel?: string;
+  readonly signal?: AbortSignal;
+}
+
+/** Measures, a line per figure. */
+export async function* runBench({ seconds = 4, kernel, signal }: BenchOptions): AsyncGenerator<string> {
+  yield* benchModel(seconds);
+  if (kernel === undefined) return;
+  const never = signal ?? new AbortController().signal;
+  const built = await ensureKernel({ kind: "release", version: kernel, flavour: "plain" }, () => {}, never);
+  await using target = await startQemu({ kernel: built, machine: IOMMU_MACHINE, signal: never });
+  yield* benchTarget(target, seconds);
+}
 
 /** Calls generated and checked with all invariants, against fast-check's own commands on a model of one number. */
-export function* benchModel(): Generator<string> {
-  const trivial = rate(() => trivialCommands(64));
+function* benchModel(seconds: number): Generator<string> {
+  const trivial = rate(seconds, () => trivialCommands(64));
   yield `fast-check's fc.commands on a trivial model: ${perSecond(trivial)} commands/s`;
   for (const property of PROPERTIES) {
-    const own = rate((round) => modelChunk(property, round));
-    yield `${property.id}, generated and checked on the model: ${perSecond(own)} calls/s, ${ratio(own, trivial)} times that`;
+    const own = rate(seconds, (round) => modelChunk(property, round));
+    yield `${property.id}, generated and checked on the model: ${perSecond(own)} calls/s, 1 / ${ratio(trivial, own)} of that`;
   }
 }
 
 /** Calls end to end on a target, against a raw loop of system calls by the agent in the same guest. */
-export async function* benchTarget(target: AgentTarget): AsyncGenerator<string> {
+async function* benchTarget(target: AgentTarget, seconds: number): AsyncGenerator<string> {
   const raw = await rawCallsPerSecond(target);
   yield `the agent alone, opening and closing a container: ${perSecond(raw)} calls/s`;
   for (const id of ["iommufd-objects", "emulated-devices", "kvm-vfio", "pci-functions"]) {
     const property = findProperty(id);
     if (!property) continue;
-    const { properties } = await runCampaign({ target, properties: [property], seed: 1, budget: { seconds: 10 } });
+    const { properties } = await runCampaign({ target, properties: [property], seed: 1, budget: { seconds: 2.5 * seconds } });
     const [{ calls, seconds } = { calls: 0, seconds: 1 }] = properties;
     yield `${id}, end to end: ${perSecond(calls / seconds)} calls/s, 1 / ${ratio(raw, calls / seconds)} of that`;
   }
 }
 
 /** Runs rounds until long enough; gives what they made per second. */
-function rate(round: (number: number) => number): number {
+function rate(seconds: number, round: (number: number) => number): number {
   // The first rounds warm the compiler up.
   for (let i = 0; i < 5; i++) round(i);
   const began = performance.now();
   let made = 0;
   let number = 5;
-  while (performance.now() - began < LONG_ENOUGH) made += round(number++);
+  while (performance.now() - began < 1000 * seconds) made += round(number++);
   return (1000 * made) / (performance.now() - began);
 }
 

@@ -8,7 +8,7 @@ import type { Violation } from "../properties/invariants/invariant.ts";
 import { type Property, watchFor } from "../properties/property.ts";
 import { shrinkProgram } from "../properties/shrink.ts";
 import type { ProgramRun, Target } from "../targets/target.ts";
-import type { CampaignProgress } from "./campaign.ts";
+import type { CampaignOptions, CampaignProgress } from "./campaign.ts";
 import type { JudgeOptions } from "./judge.ts";
 import { listing, modelListing } from "./listing.ts";
 import { minimise } from "./minimise.ts";
@@ -33,14 +33,20 @@ export class Findings {
   readonly #target: Target;
   readonly #judging: JudgeOptions;
   readonly #progress: CampaignProgress | undefined;
+  readonly #signal: AbortSignal | undefined;
   readonly #found = new Map<string, Finding>();
   readonly #times = new Map<string, number>();
 
-  constructor(property: Property, target: Target, judging: JudgeOptions, progress: CampaignProgress | undefined) {
+  constructor(
+    property: Property,
+    { target, progress, signal }: Pick<CampaignOptions, "target" | "progress" | "signal">,
+    judging: JudgeOptions,
+  ) {
     this.#property = property;
     this.#target = target;
     this.#judging = judging;
     this.#progress = progress;
+    this.#signal = signal;
   }
 
   /** Kinds of problem seen. */
@@ -66,7 +72,9 @@ export class Findings {
       run: candidate,
       signature: examine(candidate, this.#judging, this.#property.history).problem?.signature ?? null,
     });
-    const smallest = await minimise(this.#target, run, problem.signature, show, TRIES, SECONDS);
+    // Who asked the campaign to end does not wait for the smallest program.
+    const seconds = this.#signal?.aborted ? 0 : SECONDS;
+    const smallest = await minimise(this.#target, run, problem.signature, show, TRIES, seconds);
     const examined = examine(smallest.run, this.#judging, this.#property.history);
     const final = examined.problem ?? problem;
     this.#keep(origin, final, smallest.run.program, {

@@ -34,6 +34,7 @@ export async function minimise(
   const again = await firstShowing(target, [first.program], signature, show);
   if (!again) return { run: first, reproduced: false };
   let smallest = again;
+  if (seconds <= 0) return { run: smallest, reproduced: true };
   let left = tries;
   const until = performance.now() + 1000 * seconds;
   const spent = (): boolean => left <= 0 || performance.now() >= until;

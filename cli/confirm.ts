@@ -8,7 +8,10 @@ export function whatHappens(devices: readonly HostDevice[]): string {
   const lines = ["This host is going to be tested. The following happens to it:", ""];
   for (const { address, driver, iommuGroup } of devices) {
     const from = driver === null ? "has no driver now" : `is unbound from its driver ${driver}: what uses it loses it`;
-    lines.push(`  ${address} (IOMMU group ${iommuGroup}) ${from},`, "    is reset, bound to vfio-pci, and reset by programs again and again.");
+    lines.push(
+      `  ${address} (IOMMU group ${iommuGroup}) ${from},`,
+      "    is reset, bound to vfio-pci, and reset by programs again and again.",
+    );
   }
   lines.push(
     "",

@@ -8,7 +8,9 @@ import type { Deviation } from "../campaign/deviations/deviation.ts";
 import { EXIT_CODE, type ExitCode } from "../campaign/results.ts";
 import { printCall } from "../model/format/print.ts";
 import { type Clause, findClause, type Observable } from "../model/kernel/clause.ts";
+import { PROFILES, type Profile } from "../model/profile.ts";
 import { REFERENCE_TOPOLOGY } from "../model/reference-topology.ts";
+import { versionNumber } from "../model/uapi/version.ts";
 import { findProperty } from "../properties/all.ts";
 import type { Property } from "../properties/property.ts";
 import { findScenario } from "../scenarios/all.ts";
@@ -46,7 +48,8 @@ export function explain(id: string): string {
     ...(property ? [explainProperty(property)] : []),
     ...(scenario ? [explainScenario(scenario)] : []),
   ];
-  if (parts.length === 0) throw new UsageError(`Nothing is called ${id}: \`list clauses\` and the other lists tell what there is.`);
+  if (parts.length === 0)
+    throw new UsageError(`Nothing is called ${id}: \`list clauses\` and the other lists tell what there is.`);
   return parts.join("\n\n");
 }
 
@@ -79,8 +82,11 @@ function explainClause({ id, text }: Clause): string {
 }
 
 function explainInvariant({ id, title, detail }: (typeof INVARIANTS)[number]): string {
-  const held = detail === "history" ? "what a program did and saw, on any target" : "the model's state, after every call";
-  return [`${id}: ${title}`, "", table([["kind", "invariant"], ["held against", held], ...deviationsFrom(id)])].join("\n");
+  const held =
+    detail === "history" ? "what a program did and saw, on any target" : "the model's state, after every call";
+  return [`${id}: ${title}`, "", table([["kind", "invariant"], ["held against", held], ...deviationsFrom(id)])].join(
+    "\n",
+  );
 }
 
 /** Deviations that break a rule. */
@@ -90,7 +96,9 @@ function deviationsFrom(rule: string): string[][] {
 
 function explainDeviation(deviation: Deviation): string {
   const { id, title, clause, since, until, source, upstream, evidence, destructive } = deviation;
-  const harm = destructive ? [["harm", "it corrupts the kernel's memory: programs keep away from it unless it is what they are for"]] : [];
+  const harm = destructive
+    ? [["harm", "it corrupts the kernel's memory: programs keep away from it unless it is what they are for"]]
+    : [];
   return [
     `${id}: ${title}`,
     "",
@@ -100,10 +108,19 @@ function explainDeviation(deviation: Deviation): string {
       ["kernels", until ? `${since} to ${until}` : `from ${since}`],
       ["source", source],
       ["upstream", upstream],
-      ["evidence", `vfio-conformance replay ${evidence} --kernel ${since}${destructive ? " --force" : ""}`],
+      [
+        "evidence",
+        `vfio-conformance replay ${evidence} --kernel ${affected(deviation)}${destructive ? " --force" : ""}`,
+      ],
       ...harm,
     ]),
   ].join("\n");
+}
+
+/** The oldest kernel that the suite is tried with and that has the deviation. */
+function affected({ since }: Deviation): string {
+  const has = ({ version }: Profile): boolean => versionNumber(version) >= versionNumber(since);
+  return Object.values(PROFILES).find(has)?.version ?? since;
 }
 
 function explainFault({ id, title, cites, breaks, property }: Fault): string {

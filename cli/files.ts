@@ -10,7 +10,9 @@ export async function readText(path: string): Promise<string> {
     return await readFile(path, "utf8");
   } catch (cause) {
     const code = cause instanceof Error && "code" in cause ? cause.code : undefined;
-    throw new UsageError(code === "ENOENT" ? `There is no file ${path}.` : `${path} can't be read (${code}).`, { cause });
+    throw new UsageError(code === "ENOENT" ? `There is no file ${path}.` : `${path} can't be read (${code}).`, {
+      cause,
+    });
   }
 }
 

@@ -6,8 +6,8 @@ import { KNOWN_RELEASES, listCache } from "../targets/kernel/list.ts";
 import { UsageError } from "./errors.ts";
 import { Interrupt } from "./interrupt.ts";
 import { openProgress } from "./progress.ts";
-import { buildKernel } from "./target-options.ts";
 import { table } from "./table.ts";
+import { buildKernel } from "./target-options.ts";
 
 interface BuildOptions {
   readonly flavour: Flavour;
@@ -15,7 +15,9 @@ interface BuildOptions {
 }
 
 const flavour = (): Option =>
-  new Option("--flavour <flavour>", "debug adds lockdep, KASAN, UBSAN and kmemleak").choices(["plain", "debug"]).default("plain");
+  new Option("--flavour <flavour>", "debug adds lockdep, KASAN, UBSAN and kmemleak")
+    .choices(["plain", "debug"])
+    .default("plain");
 
 export function addKernel(program: Command, done: (code: ExitCode) => void): void {
   const kernel = program.command("kernel").description("kernels to test: list, build, find");
@@ -62,7 +64,8 @@ function requestOf(version: string | undefined, { flavour, tree }: BuildOptions)
     if (version !== undefined) throw new UsageError("A version and --tree both name a kernel: give one of them.");
     return { kind: "tree", directory: tree, flavour };
   }
-  if (version === undefined) throw new UsageError("Which kernel? Give a release such as 7.2, or --tree with a source tree.");
+  if (version === undefined)
+    throw new UsageError("Which kernel? Give a release such as 7.2, or --tree with a source tree.");
   return { kind: "release", version, flavour };
 }
 
@@ -73,7 +76,10 @@ async function pathOf(version: string, wanted: Flavour): Promise<string> {
     .filter(({ meta }) => `${meta.version.major}.${meta.version.minor}` === version && meta.flavour === wanted)
     .toSorted((a, b) => a.meta.built.localeCompare(b.meta.built))
     .at(-1);
-  if (!built) throw new UsageError(`Linux ${version} (${wanted}) is not built: run \`kernel build ${version} --flavour ${wanted}\`.`);
+  if (!built)
+    throw new UsageError(
+      `Linux ${version} (${wanted}) is not built: run \`kernel build ${version} --flavour ${wanted}\`.`,
+    );
   return `${built.directory}/bzImage`;
 }
 
@@ -88,7 +94,9 @@ async function listKernels(): Promise<string> {
   const parts = [
     `Releases that can be built:\n${table(known)}`,
     built.length > 0 ? `Built, in ${root}:\n${table(built)}` : `None is built yet in ${root}.`,
-    ...(leftovers.length > 0 ? [`Left over from builds under way or broken off:\n${table(leftovers.map((path) => [path]))}`] : []),
+    ...(leftovers.length > 0
+      ? [`Left over from builds under way or broken off:\n${table(leftovers.map((path) => [path]))}`]
+      : []),
   ];
   return `${parts.join("\n\n")}\n`;
 }

@@ -82,7 +82,8 @@ Examples:
 const isWhat = (what: string): what is What => Object.hasOwn(LISTS, what);
 
 async function list(what: string, { json, unseen }: ListOptions): Promise<string> {
-  if (!isWhat(what)) throw new UsageError(`There is no list of ${what}: choose one of ${Object.keys(LISTS).join(", ")}.`);
+  if (!isWhat(what))
+    throw new UsageError(`There is no list of ${what}: choose one of ${Object.keys(LISTS).join(", ")}.`);
   if (unseen !== undefined && what !== "clauses") throw new UsageError("--unseen is for `list clauses`.");
   const entries = unseen === undefined ? LISTS[what]() : await unseenClauses(unseen);
   if (json) return `${JSON.stringify(entries, null, 1)}\n`;

@@ -56,7 +56,10 @@ function program(done: (code: ExitCode) => void): Command {
 
 /** What commander has to say of bad options, as a sentence: `error: unknown option '--x'` → `Unknown option '--x'.` */
 function sentence(text: string): string {
-  const plain = text.replace(/^error: /, "").replaceAll(/\s+/g, " ").trim();
+  const plain = text
+    .replace(/^error: /, "")
+    .replaceAll(/\s+/g, " ")
+    .trim();
   const capital = plain.charAt(0).toUpperCase() + plain.slice(1);
   return `${/[.?)]$/.test(capital) ? capital : `${capital}.`}\n`;
 }

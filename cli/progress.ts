@@ -60,7 +60,7 @@ export class PlainProgress implements Progress {
     const tellUpTo = (end: number): void => {
       for (; told < end; told++) {
         const text = texts[told];
-        this.note(text === undefined ? `${titles[told]}` : `${titles[told]}: ${text}`);
+        if (text !== undefined) this.note(`${titles[told]}: ${text}`);
       }
     };
     return {
@@ -124,6 +124,8 @@ class LiveProgress implements Progress {
           };
           if (each.text !== "") each.show(each.text);
           await each.ended;
+          // A stage that was never heard of did not take place.
+          if (each.text === "") task.skip();
         },
       })),
       {

@@ -22,7 +22,7 @@ import { UsageError } from "./errors.ts";
 import { readText } from "./files.ts";
 import { Interrupt } from "./interrupt.ts";
 import { dim, printListing, red, type Style, styleOf } from "./listing.ts";
-import { openProgress, stage } from "./progress.ts";
+import { openProgress } from "./progress.ts";
 import { addTargetOptions, chooseTarget, startTarget, type TargetOptions } from "./target-options.ts";
 
 interface ReplayOptions extends TargetOptions {
@@ -61,18 +61,22 @@ async function replay(name: string, options: ReplayOptions): Promise<ExitCode> {
   const guarded = options.force ? [] : known.filter(({ destructive }) => destructive);
   const whole = source.program(target, known);
   const program = options.force ? whole : upToGuards(whole, target, guarded);
-  const run = await stage(progress, "run", () => runOnce(target, program));
+  const run = await runOnce(target, program);
   signal.throwIfAborted();
   const judging: JudgeOptions = {
     topology: target.topology,
     profile: target.profile,
-    deviations: options.ignoreDeviations ? guarded : known.filter((deviation) => !deviation.destructive || guarded.includes(deviation)),
+    deviations: options.ignoreDeviations
+      ? guarded
+      : known.filter((deviation) => !deviation.destructive || guarded.includes(deviation)),
   };
   const examined = examine(run, judging, HISTORY_INVARIANTS);
   const violated = violationOn(target, program);
   const cut = whole.calls.length - program.calls.length;
   const lines = violated && !examined.problem ? modelLines(target, program) : listing(run, judging);
-  process.stdout.write(print({ target, lines, run, examined, problem: examined.problem ?? violated, cut }, styleOf(process.stdout)));
+  process.stdout.write(
+    print({ target, lines, run, examined, problem: examined.problem ?? violated, cut }, styleOf(process.stdout)),
+  );
   return examined.problem || violated ? EXIT_CODE.differs : EXIT_CODE.conforms;
 }
 

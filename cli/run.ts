@@ -50,7 +50,11 @@ export function addRun(program: Command, done: (code: ExitCode) => void): void {
   addTargetOptions(program.command("run"))
     .description("run properties and scenarios on a target, and report what differs")
     .option("--runs <n>", "programs in all; no limit of time unless --time is given", parseCount)
-    .option("--time <time>", `such as 30s or 5m (default: ${SECONDS.model}s for the model, ${SECONDS.kernel}s for kernels)`, parseDuration)
+    .option(
+      "--time <time>",
+      `such as 30s or 5m (default: ${SECONDS.model}s for the model, ${SECONDS.kernel}s for kernels)`,
+      parseDuration,
+    )
     .option("--seed <n>", "the seed of a run that is to be had again (default: a new one)", parseSeed)
     .option("--only <ids>", "only these properties and scenarios, separated by commas", parseList)
     .option("--json", "results as JSON on stdout instead of the summary")

@@ -22,7 +22,9 @@ export function summarise(results: Results, options: SummaryOptions): string {
     more(findings.length - MOST),
     unreached(results),
     notPlayed(results),
-    options.directory === null ? "" : `Reports are in ${options.directory}: report.html for people, results.json for compare.`,
+    options.directory === null
+      ? ""
+      : `Reports are in ${options.directory}: report.html for people, results.json for compare.`,
     findings.length > 0 ? red(verdictOf(results), options) : verdictOf(results),
     // A verdict of findings does not say that the run broke off; here it is said whatever was found.
     results.interrupted !== null && findings.length > 0 ? `The run broke off early: ${results.interrupted}` : "",
@@ -38,7 +40,13 @@ function done({ target, properties, clauses, seconds, seed }: Results): string {
   const seen = clauses.filter((clause) => clause.seen > 0).length;
   const lines = [
     target.name,
-    `  ran ${counted(sum(({ programs }) => programs), "program")} of ${counted(sum(({ calls }) => calls), "call")} in ${duration(seconds)}, seed ${seed}`,
+    `  ran ${counted(
+      sum(({ programs }) => programs),
+      "program",
+    )} of ${counted(
+      sum(({ calls }) => calls),
+      "call",
+    )} in ${duration(seconds)}, seed ${seed}`,
     ...(scenarios.length > 0 ? [`  played ${played.length} of ${counted(scenarios.length, "scenario")}`] : []),
     `  saw ${seen} of the ${counted(clauses.length, "clause")} that apply`,
     ...target.notes.map((note) => `  ${note}`),
@@ -71,7 +79,16 @@ function tell(finding: Finding, number: number, options: SummaryOptions): string
     ...(text ? [`   ${rule}: ${text.rule}`] : []),
     "",
     printListing(listing, at, options),
-    ...(log.trim() === "" ? [] : ["", ...log.trim().split("\n").slice(0, LOG_LINES).map((line) => `   | ${line}`)]),
+    ...(log.trim() === ""
+      ? []
+      : [
+          "",
+          ...log
+            .trim()
+            .split("\n")
+            .slice(0, LOG_LINES)
+            .map((line) => `   | ${line}`),
+        ]),
     "",
     `   Seen in ${counted(times, "program")}${from}${again}.`,
     `   Replay: vfio-conformance replay ${file === "" ? origin : file}`,
@@ -83,7 +100,9 @@ function more(count: number): string {
 }
 
 function unreached({ properties }: Results): string {
-  const missed = properties.flatMap((property) => missedGoals(property).map(({ title }) => `  ${property.id}: ${title}`));
+  const missed = properties.flatMap((property) =>
+    missedGoals(property).map(({ title }) => `  ${property.id}: ${title}`),
+  );
   return missed.length === 0 ? "" : ["Goals that were not reached:", ...missed].join("\n");
 }
 

@@ -71,7 +71,10 @@ export function addTargetOptions(command: Command): Command {
     )
     .option("--fault <id>", "put this fault into the model; `list faults` tells which there are")
     .optionsGroup("A kernel in QEMU (--target qemu):")
-    .option("--kernel <version|bzImage>", `a release such as ${DEFAULT_VERSION} or 6.12, or the path of an image (default: ${DEFAULT_VERSION})`)
+    .option(
+      "--kernel <version|bzImage>",
+      `a release such as ${DEFAULT_VERSION} or 6.12, or the path of an image (default: ${DEFAULT_VERSION})`,
+    )
     .option("--config <file>", "the image's .config, where it is not beside or inside the image")
     .option("--tree <directory>", "build the kernel of this source tree, which is not written to")
     .addOption(
@@ -104,7 +107,9 @@ export function chooseTarget(options: TargetOptions): TargetChoice {
       return { kind, request: chooseKernel(options), machine: chooseMachine(options.machine) };
     case "host":
       if (!options.device) {
-        throw new UsageError("--target host needs --device with the address of each function to test; no other is touched.");
+        throw new UsageError(
+          "--target host needs --device with the address of each function to test; no other is touched.",
+        );
       }
       return { kind, devices: options.device, yes: options.yes ?? false };
   }
@@ -115,14 +120,18 @@ function kindOf({ target, kernel, tree }: TargetOptions): TargetChoice["kind"] {
   return kernel !== undefined || tree !== undefined ? "qemu" : "model";
 }
 
-function chooseModel({ profile, fault: id }: TargetOptions): { readonly profile: Profile; readonly fault: Fault | null } {
+function chooseModel({ profile, fault: id }: TargetOptions): {
+  readonly profile: Profile;
+  readonly fault: Fault | null;
+} {
   const fault = id === undefined ? null : (findFault(id) ?? null);
   if (id !== undefined && !fault) {
     throw new UsageError(`There is no fault ${id}: choose one of ${FAULTS.map((each) => each.id).join(", ")}.`);
   }
   const version = profile ?? fault?.profile ?? DEFAULT_VERSION;
   const chosen = PROFILES[version];
-  if (!chosen) throw new UsageError(`There is no profile ${version}: choose one of ${Object.keys(PROFILES).join(", ")}.`);
+  if (!chosen)
+    throw new UsageError(`There is no profile ${version}: choose one of ${Object.keys(PROFILES).join(", ")}.`);
   return { profile: chosen, fault };
 }
 
@@ -130,15 +139,18 @@ function chooseKernel({ kernel, config, tree, flavour: given }: TargetOptions): 
   const flavour: Flavour = given === "debug" ? "debug" : "plain";
   if (tree !== undefined) {
     if (kernel !== undefined) throw new UsageError("--kernel and --tree both name a kernel: give one of them.");
-    if (config !== undefined) throw new UsageError("--config is for an image; the suite makes the configuration of a tree.");
+    if (config !== undefined)
+      throw new UsageError("--config is for an image; the suite makes the configuration of a tree.");
     return { kind: "tree", directory: tree, flavour };
   }
   const name = kernel ?? DEFAULT_VERSION;
   if (/^\d+\.\d+$/.test(name)) {
-    if (config !== undefined) throw new UsageError("--config is for an image; the suite makes the configuration of a release.");
+    if (config !== undefined)
+      throw new UsageError("--config is for an image; the suite makes the configuration of a release.");
     return { kind: "release", version: name, flavour };
   }
-  if (given !== undefined) throw new UsageError("--flavour is for kernels that the suite builds; an image is what it is.");
+  if (given !== undefined)
+    throw new UsageError("--flavour is for kernels that the suite builds; an image is what it is.");
   return { kind: "image", path: name, ...(config === undefined ? {} : { configPath: config }) };
 }
 
@@ -169,6 +181,7 @@ export async function startTarget(choice: TargetChoice, { progress, signal }: St
         signal.addEventListener("abort", end);
         // Later the guest is ended by who has the target: it must outlive an interrupt for what it has under way.
         using _ = { [Symbol.dispose]: () => signal.removeEventListener("abort", end) };
+        tell("booting");
         const target = await startQemu({ kernel, machine: choice.machine, signal: booting.signal });
         tell("up");
         return target;

@@ -35,7 +35,8 @@ export const EXCLUSION: readonly Scenario[] = [
   }),
   scenario({
     id: "group-or-node",
-    title: "an open group keeps its devices from being bound through their nodes, and a bound device its group from being opened",
+    title:
+      "an open group keeps its devices from being bound through their nodes, and a bound device its group from being opened",
     needs: CDEV,
     steps: [
       openIommufd(),

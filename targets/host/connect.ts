@@ -17,7 +17,8 @@ export interface Host extends AsyncDisposable {
  * @throws AgentCompileError if it cannot be compiled, TargetLost if it does not start.
  */
 export async function connectHost(): Promise<Host> {
-  const child = spawn(await compileAgent(), ["--stdio"], { stdio: ["pipe", "pipe", "inherit"] });
+  // In a process group of its own: a Ctrl-C on the terminal is for us, who end the agent when its work is done.
+  const child = spawn(await compileAgent(), ["--stdio"], { stdio: ["pipe", "pipe", "inherit"], detached: true });
   const ended = new Promise<void>((resolve) => {
     child.on("error", () => resolve());
     child.on("close", () => resolve());

@@ -180,7 +180,8 @@ class Qemu {
   #killed = false;
 
   constructor(args: readonly string[], serial: SerialLog, signal: AbortSignal | undefined) {
-    const child = spawn(QEMU, args, { stdio: ["ignore", "pipe", "pipe"] });
+    // In a process group of its own: a Ctrl-C on the terminal is for us, who end QEMU when its work is done.
+    const child = spawn(QEMU, args, { stdio: ["ignore", "pipe", "pipe"], detached: true });
     this.#process = child;
     let said = "";
     child.stdout.setEncoding("utf8").on("data", (chunk: string) => serial.append(chunk));
