@@ -46,13 +46,13 @@ function* benchModel(seconds: number): Generator<string> {
 }
 
 /** Calls end to end on a target, against a raw loop of system calls by the agent in the same guest. */
-async function* benchTarget(target: AgentTarget, seconds: number): AsyncGenerator<string> {
+async function* benchTarget(target: AgentTarget, each: number): AsyncGenerator<string> {
   const raw = await rawCallsPerSecond(target);
   yield `the agent alone, opening and closing a container: ${perSecond(raw)} calls/s`;
   for (const id of ["iommufd-objects", "emulated-devices", "kvm-vfio", "pci-functions"]) {
     const property = findProperty(id);
     if (!property) continue;
-    const { properties } = await runCampaign({ target, properties: [property], seed: 1, budget: { seconds: 2.5 * seconds } });
+    const { properties } = await runCampaign({ target, properties: [property], seed: 1, budget: { seconds: 2.5 * each } });
     const [{ calls, seconds } = { calls: 0, seconds: 1 }] = properties;
     yield `${id}, end to end: ${perSecond(calls / seconds)} calls/s, 1 / ${ratio(raw, calls / seconds)} of that`;
   }

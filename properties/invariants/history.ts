@@ -67,7 +67,11 @@ abstract class OverDevices implements HistoryChecker {
         break;
       case "ioctl": {
         const file = this.descriptors.get(call.fd);
-        if (file !== undefined && ret === 0 && call.request === "VFIO_DEVICE_BIND_IOMMUFD") this.bound.set(file, true);
+        if (ret === 0 && call.request === "VFIO_DEVICE_BIND_IOMMUFD") {
+          // Bound through a number that came back in a struct: whose file that is can't be told, so none is told about.
+          if (file === undefined) this.bound.clear();
+          else this.bound.set(file, true);
+        }
         if (call.as !== undefined && ret >= 0) this.descriptors.open(call.as, ret);
         break;
       }

@@ -1,0 +1,148 @@
+/** The command line as a user starts it. */
+import { spawn } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { formatProgram } from "../model/format/program-file.ts";
+import { parseResults } from "../reports/json.ts";
+import { findScenario } from "../scenarios/all.ts";
+
+const PROGRAM = fileURLToPath(new URL("./vfio-conformance.mjs", import.meta.url));
+
+interface Ended {
+  readonly code: number | null;
+  readonly out: string;
+  readonly err: string;
+}
+
+function start(...args: string[]) {
+  const child = spawn(process.execPath, [PROGRAM, ...args], { stdio: ["ignore", "pipe", "pipe"] });
+  let out = "";
+  let err = "";
+  child.stdout.setEncoding("utf8").on("data", (text: string) => {
+    out += text;
+  });
+  child.stderr.setEncoding("utf8").on("data", (text: string) => {
+    err += text;
+  });
+  const ended = new Promise<Ended>((resolve) => child.on("close", (code) => resolve({ code, out, err })));
+  return { child, ended };
+}
+
+const cli = (...args: string[]): Promise<Ended> => start(...args).ended;
+
+let directory = "";
+beforeAll(() => {
+  directory = mkdtempSync(join(tmpdir(), "cli-"));
+});
+afterAll(() => rmSync(directory, { recursive: true, force: true }));
+
+describe("run", () => {
+  it("says that too little was exercised by a few programs, and where the reports are", async () => {
+    const reports = join(directory, "few");
+    const { code, out, err } = await cli("run", "--runs", "5", "--seed", "3", "--out", reports);
+    expect(code).toBe(2);
+    expect(out).toContain("the model of Linux 7.2\n");
+    expect(out).toContain("Goals that were not reached:");
+    expect(out).toContain(`Reports are in ${reports}`);
+    expect(err).toMatch(/^emulated-devices: \d+ programs?, /m);
+    expect(readFileSync(join(reports, "report.html"), "utf8")).toContain("<html");
+  });
+
+  it("conforms, with results as JSON on stdout and nothing else", async () => {
+    const { code, out } = await cli(
+      "run",
+      "--only",
+      "destroy-in-use,kvm-group",
+      "--json",
+      "--out",
+      join(directory, "json"),
+    );
+    expect(code).toBe(0);
+    expect(parseResults(out, "stdout").properties.map(({ id }) => id)).toEqual(["destroy-in-use", "kvm-group"]);
+  });
+
+  it("finds a fault in the model; what it found can be replayed and compared", async () => {
+    const [bad, good] = [join(directory, "bad"), join(directory, "json")];
+    const only = ["--only", "destroy-in-use", "--out", bad];
+    const found = await cli("run", "--fault", "destroy-in-use", ...only);
+    expect(found.code).toBe(1);
+    const [, file] = /Replay: vfio-conformance replay (\S+)/.exec(found.out) ?? [];
+    const replayed = await cli("replay", file ?? "", "--fault", "destroy-in-use");
+    expect(replayed.code).toBe(1);
+    expect(replayed.out).toMatch(/^>> +8 {2}ioctl\(iommufd, IOMMU_DESTROY, .* = 0\n +expected -1 EBUSY/m);
+    const compared = await cli("compare", join(good, "results.json"), join(bad, "results.json"));
+    expect(compared).toMatchObject({ code: 1 });
+    expect(compared.out).toContain("1 finding appeared");
+  });
+
+  it("keeps what it has when it is interrupted, and says so", async () => {
+    const { child, ended } = start("run", "--time", "50s", "--out", join(directory, "interrupted"));
+    // The scenarios are told once they are over: the campaign is under way then.
+    child.stderr.once("data", () => child.kill("SIGINT"));
+    const { code, out, err } = await ended;
+    expect(code).toBe(3);
+    expect(err).toContain("Stopping; what was gathered is kept.");
+    expect(out).toContain("broke off: The campaign was interrupted.");
+    expect(readFileSync(join(directory, "interrupted/results.json"), "utf8")).toContain('"interrupted": "The campaign');
+  });
+});
+
+describe("replay", () => {
+  it("prints a program file call by call", async () => {
+    const file = join(directory, "program.json");
+    writeFileSync(file, formatProgram({ machine: "reference", calls: findScenario("group-opens-once")?.calls ?? [] }));
+    const { code, out } = await cli("replay", file);
+    expect(code).toBe(0);
+    expect(out).toMatch(/group1 = open\(.*\) = -1 EBUSY/);
+    expect(out).toContain("Nothing differs from what is expected.");
+  });
+
+  it("generates the same program again from property, seed and path", async () => {
+    const [first, second] = [await cli("replay", "kvm-vfio:-77:3"), await cli("replay", "kvm-vfio:-77:3")];
+    expect(first.code).toBe(0);
+    expect(first.out).toBe(second.out);
+    expect(first.out.split("\n").length).toBeGreaterThan(10);
+  });
+});
+
+describe("list and explain", () => {
+  it("tell what there is", async () => {
+    const { out } = await cli("list", "scenarios");
+    expect(out).toMatch(/^ {2}group-opens-once +a group can be open once/m);
+    const json = await cli("list", "deviations", "--json");
+    expect(JSON.parse(json.out)).toContainEqual(expect.objectContaining({ id: "bind-drops-vm" }));
+  });
+
+  it("tell of a clause its errno, kernels, source, file and deviations", async () => {
+    const { code, out } = await cli("explain", "VFIO-CDEV-ATTACH-5");
+    expect(code).toBe(0);
+    for (const part of ["EFAULT", "from 6.6", "device_cdev.c", "model/vfio/device-cdev.ts", "attach-fault-detaches"]) {
+      expect(out).toContain(part);
+    }
+  });
+});
+
+describe("bad input", () => {
+  it.each([
+    [["run", "--bogus"], "Unknown option '--bogus'."],
+    [["run", "--kernel", "7.2", "--profile", "6.1"], "--profile is for --target model, not for --target qemu."],
+    [["run", "--only", "nothing"], "There is no property or scenario nothing"],
+    [["run", "--target", "host"], "--target host needs --device"],
+    [["run", "--time", "soon"], "Give a time such as 30s, 5m or 1h."],
+    [["run", "--kernel", "no/such/bzImage"], "there is no file no/such/bzImage"],
+    [["replay", "no-such-file.json"], "There is no file no-such-file.json."],
+    [["replay", "nonsense:1:2"], "There is no property nonsense"],
+    [["compare", PROGRAM, PROGRAM], "is no JSON"],
+    [["explain", "VFIO-NOTHING-1"], "Nothing is called VFIO-NOTHING-1"],
+    [["list", "stars"], "There is no list of stars"],
+    [["frobnicate"], "Unknown command 'frobnicate'."],
+  ])("%j is one sentence and exit code 3", async (args, sentence) => {
+    const { code, out, err } = await cli(...args);
+    expect([code, out]).toEqual([3, ""]);
+    expect(err).toContain(sentence);
+    expect(err.trim().split("\n")).toHaveLength(1);
+  });
+});
