@@ -19,13 +19,12 @@ export interface AgreementObserver {
 }
 
 /** What the model expected of a call. */
-export interface Expected {
-  readonly ret: number;
+export interface Expected extends Outcome {
   /** The clause that was to refuse the call. */
   readonly clause: string | null;
-  readonly bytes?: Uint8Array;
-  readonly text?: string;
 }
+
+type Part = "result" | "bytes" | "pointed" | "text";
 
 export type Verdict =
   | { readonly kind: "agrees"; readonly known: readonly string[]; readonly judged: number }
@@ -35,8 +34,8 @@ export type Verdict =
       readonly at: number;
       readonly expected: Expected;
       readonly observed: Outcome;
-      /** Which part differs: the result, the struct's bytes from an offset on, or the text. */
-      readonly part: "result" | "bytes" | "text";
+      /** Which part differs: the result, the bytes of the struct or of what it points to from an offset on, or the text. */
+      readonly part: Part;
       readonly offset?: number;
       readonly known: readonly string[];
     }
@@ -129,22 +128,31 @@ function compare(
   answer: Answer,
   machine: Machine,
   observed: Outcome,
-): { readonly part: "result" | "bytes" | "text"; readonly offset?: number } | undefined {
+): { readonly part: Part; readonly offset?: number } | undefined {
   if (answer.ret !== observed.ret) return { part: "result" };
-  const { bytes } = observed;
+  const { bytes, pointed } = observed;
   if (bytes && answer.length > 0) {
-    const end = Math.min(answer.length, machine.definedUpTo, bytes.length);
-    const { block } = machine;
-    for (let offset = 0; offset < end; offset++) {
-      if (block[offset] !== bytes[offset]) return { part: "bytes", offset };
-    }
+    const offset = firstDifference(machine.block, bytes, Math.min(answer.length, machine.definedUpTo));
+    if (offset !== undefined) return { part: "bytes", offset };
+  }
+  for (let i = 0; i < answer.pointed.length; i++) {
+    const block = answer.pointed[i];
+    const seen = pointed?.[i];
+    if (!block || !seen) continue;
+    const offset = firstDifference(block.bytes, seen, Math.min(block.length, block.definedUpTo));
+    if (offset !== undefined) return { part: "pointed", offset };
   }
   if (answer.text !== undefined && answer.text !== observed.text) return { part: "text" };
   return undefined;
 }
 
+/** Offset of the first byte that differs, of so many at the most. */
+function firstDifference(expected: Uint8Array, observed: Uint8Array, length: number): number | undefined {
+  const end = Math.min(length, observed.length);
+  for (let offset = 0; offset < end; offset++) if (expected[offset] !== observed[offset]) return offset;
+  return undefined;
+}
+
 function expectedOf(answer: Answer, machine: Machine): Expected {
-  const expected = { ret: answer.ret, clause: answer.refusedBy?.id ?? null };
-  if (answer.length > 0) return { ...expected, bytes: machine.block.slice(0, answer.length) };
-  return answer.text === undefined ? expected : { ...expected, text: answer.text };
+  return { ...machine.outcome(), clause: answer.refusedBy?.id ?? null };
 }

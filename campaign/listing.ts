@@ -4,7 +4,7 @@ import { printOutcome } from "../model/format/outcome.ts";
 import { printCall } from "../model/format/print.ts";
 import { Blocked, Unmodelled } from "../model/kernel/operation.ts";
 import { Machine, type MachineOptions } from "../model/machine.ts";
-import type { Call, Outcome, Program } from "../model/program.ts";
+import type { Call, Program } from "../model/program.ts";
 import type { ProgramRun } from "../targets/target.ts";
 import { type JudgeOptions, judge } from "./judge.ts";
 import type { ListedCall } from "./results.ts";
@@ -38,13 +38,8 @@ export function modelListing(program: Program, options: MachineOptions): ListedC
 
 function onModel(machine: Machine, call: Call): [observed: string, clause: string | null] {
   try {
-    const { ret, length, text, refusedBy } = machine.step(call);
-    const outcome: Outcome = {
-      ret,
-      ...(length > 0 ? { bytes: machine.block.slice(0, length) } : {}),
-      ...(text === undefined ? {} : { text }),
-    };
-    return [printOutcome(call, outcome), refusedBy?.id ?? null];
+    const { refusedBy } = machine.step(call);
+    return [printOutcome(call, machine.outcome()), refusedBy?.id ?? null];
   } catch (thrown) {
     if (thrown instanceof Blocked) return [`? waits for ${thrown.on}`, null];
     if (thrown instanceof Unmodelled) return [`? ${thrown.what} is not modelled`, null];

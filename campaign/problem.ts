@@ -71,7 +71,9 @@ function differs({ program }: ProgramRun, verdict: Verdict): Problem | null {
       ? `answered ${result(observed.ret)} where ${result(expected.ret)} is right`
       : part === "bytes"
         ? `wrote other bytes to its struct than it should, from offset ${verdict.offset} on`
-        : `showed "${observed.text}" where "${expected.text}" is right`;
+        : part === "pointed"
+          ? `wrote other bytes than it should to what its struct points to, from offset ${verdict.offset} on`
+          : `showed "${observed.text}" where "${expected.text}" is right`;
   const signature = `${name} ${part} ${part === "result" ? `${sign(expected.ret)} ${sign(observed.ret)}` : ""} ${expected.clause}`;
   return { kind: "difference", what: `${name} ${detail}.`, rule: expected.clause, at, signature };
 }

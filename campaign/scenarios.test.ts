@@ -76,6 +76,25 @@ describe("every deviation", () => {
     },
   );
 
+  it("that destroys a kernel counts as known when its evidence shows it, not as a finding", async () => {
+    const [deviation] = DEVIATIONS.filter(({ destructive }) => destructive);
+    if (!deviation) throw new Error("no deviation is destructive");
+    const right = kernelWith({ ...deviation, apply: () => {} });
+    const dying: Target = {
+      ...right,
+      async *run(programs) {
+        for (const program of programs) {
+          yield { program, outcomes: [], end: { kind: "died", why: "It panicked.", console: "" }, log: "", leaks: [] };
+        }
+      },
+    };
+    const scenarios = SCENARIOS.filter((scenario) => scenario.breaks === deviation.id);
+    const shown = await runScenarios({ target: dying, scenarios, deviations: [deviation] });
+    expect(shown.properties).toMatchObject([{ findings: [], known: [{ id: deviation.id }], goals: [{ reached: 1 }] }]);
+    const mended = await runScenarios({ target: right, scenarios, deviations: [deviation] });
+    expect(mended.properties).toMatchObject([{ findings: [], known: [], goals: [{ reached: 1 }] }]);
+  });
+
   it("that destroys a kernel has evidence which is only run when it is named", () => {
     const known = deviationsOf(profile("7.2"));
     const guarded = SCENARIOS.filter((scenario) => isDestructive(scenario, known)).map(({ id }) => id);

@@ -1,44 +1,31 @@
 /** `bench`: how fast the suite is on this machine. */
 import type { Command } from "commander";
 import { EXIT_CODE, type ExitCode } from "../campaign/results.ts";
-import { AgentTarget } from "../targets/on-agent.ts";
-import { UsageError } from "./errors.ts";
 import { Interrupt } from "./interrupt.ts";
-import { openProgress } from "./progress.ts";
-import { addTargetOptions, chooseTarget, startTarget, type TargetOptions } from "./target-options.ts";
+import { parseDuration } from "./values.ts";
 
-const EXAMPLES = `
-Examples:
-  $ vfio-conformance bench                 the model
-  $ vfio-conformance bench --kernel 7.2    a kernel in QEMU`;
-
-export function addBench(program: Command, done: (code: ExitCode) => void): void {
-  addTargetOptions(program.command("bench"))
-    .description("measure calls a second on the model, or on a kernel in QEMU")
-    .addHelpText("after", EXAMPLES)
-    .action(async (options: TargetOptions) => {
-      await bench(options);
-      done(EXIT_CODE.conforms);
-    });
+interface BenchOptions {
+  readonly time?: number;
+  readonly kernel?: string;
 }
 
-async function bench(options: TargetOptions): Promise<void> {
-  const choice = chooseTarget(options);
-  if (choice.kind === "host") throw new UsageError("Measurements are of the model, or of a kernel in QEMU.");
-  // Nobody else needs the benchmarks.
-  const { benchModel, benchTarget } = await import("../campaign/bench.ts");
-  if (choice.kind === "model") {
-    for (const line of benchModel()) process.stdout.write(`${line}\n`);
-    return;
-  }
-  using interrupt = new Interrupt((text) => process.stderr.write(text));
-  await using target = await startTarget(choice, {
-    progress: openProgress(process.stderr),
-    signal: interrupt.signal,
-  });
-  if (!(target instanceof AgentTarget)) throw new Error("a kernel in QEMU is not reached through an agent");
-  for await (const line of benchTarget(target)) {
-    process.stdout.write(`${line}\n`);
-    interrupt.signal.throwIfAborted();
-  }
+export function addBench(program: Command, done: (code: ExitCode) => void): void {
+  program
+    .command("bench")
+    .description("measure calls a second on the model, and on a kernel")
+    .option("--time <time>", "for each measurement, such as 5s", parseDuration)
+    .option("--kernel <version>", "measure this release in QEMU as well")
+    .action(async ({ time, kernel }: BenchOptions) => {
+      using interrupt = new Interrupt((text) => process.stderr.write(text));
+      const { signal } = interrupt;
+      // Nobody else needs the benchmarks.
+      const { runBench } = await import("../campaign/bench.ts");
+      const options = { ...(time === undefined ? {} : { seconds: time }), ...(kernel === undefined ? {} : { kernel }) };
+      for await (const line of runBench({ ...options, signal })) {
+        process.stdout.write(`${line}\n`);
+        await new Promise(setImmediate);
+        signal.throwIfAborted();
+      }
+      done(EXIT_CODE.conforms);
+    });
 }

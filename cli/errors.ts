@@ -3,6 +3,7 @@ import { CommanderError } from "commander";
 import { EXIT_CODE, type ExitCode } from "../campaign/results.ts";
 import { ProgramFileError } from "../model/format/program-file.ts";
 import { ResultsFileError } from "../reports/json.ts";
+import { ReportError } from "../reports/write.ts";
 import { AgentCompileError } from "../targets/agent/compile.ts";
 import { TargetLost } from "../targets/agent/connection.ts";
 import { KernelError } from "../targets/kernel/errors.ts";
@@ -34,6 +35,7 @@ const EXPECTED = [
   AgentCompileError,
   ProgramFileError,
   ResultsFileError,
+  ReportError,
 ] as const;
 
 /** Tells an error on stderr, and gives the exit code that it stands for. */

@@ -4,10 +4,11 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { formatProgram } from "../model/format/program-file.ts";
 import { parseResults } from "../reports/json.ts";
 import { findScenario } from "../scenarios/all.ts";
+import { main } from "./main.ts";
 
 const PROGRAM = fileURLToPath(new URL("./vfio-conformance.mjs", import.meta.url));
 
@@ -31,7 +32,28 @@ function start(...args: string[]) {
   return { child, ended };
 }
 
+/** As a process of its own. */
 const cli = (...args: string[]): Promise<Ended> => start(...args).ended;
+
+/** The same without the second that a process takes to start. */
+async function inProcess(...args: string[]): Promise<Ended> {
+  let [out, err] = ["", ""];
+  const stdout = vi.spyOn(process.stdout, "write").mockImplementation((text) => {
+    out += String(text);
+    return true;
+  });
+  const stderr = vi.spyOn(process.stderr, "write").mockImplementation((text) => {
+    err += String(text);
+    return true;
+  });
+  try {
+    const code = await main(args);
+    return { code, out, err };
+  } finally {
+    stdout.mockRestore();
+    stderr.mockRestore();
+  }
+}
 
 let directory = "";
 beforeAll(() => {
@@ -52,7 +74,7 @@ describe("run", () => {
   });
 
   it("conforms, with results as JSON on stdout and nothing else", async () => {
-    const { code, out } = await cli(
+    const { code, out } = await inProcess(
       "run",
       "--only",
       "destroy-in-use,kvm-group",
@@ -70,10 +92,10 @@ describe("run", () => {
     const found = await cli("run", "--fault", "destroy-in-use", ...only);
     expect(found.code).toBe(1);
     const [, file] = /Replay: vfio-conformance replay (\S+)/.exec(found.out) ?? [];
-    const replayed = await cli("replay", file ?? "", "--fault", "destroy-in-use");
+    const replayed = await inProcess("replay", file ?? "", "--fault", "destroy-in-use");
     expect(replayed.code).toBe(1);
     expect(replayed.out).toMatch(/^>> +8 {2}ioctl\(iommufd, IOMMU_DESTROY, .* = 0\n +expected -1 EBUSY/m);
-    const compared = await cli("compare", join(good, "results.json"), join(bad, "results.json"));
+    const compared = await inProcess("compare", join(good, "results.json"), join(bad, "results.json"));
     expect(compared).toMatchObject({ code: 1 });
     expect(compared.out).toContain("1 finding appeared");
   });
@@ -94,14 +116,14 @@ describe("replay", () => {
   it("prints a program file call by call", async () => {
     const file = join(directory, "program.json");
     writeFileSync(file, formatProgram({ machine: "reference", calls: findScenario("group-opens-once")?.calls ?? [] }));
-    const { code, out } = await cli("replay", file);
+    const { code, out } = await inProcess("replay", file);
     expect(code).toBe(0);
     expect(out).toMatch(/group1 = open\(.*\) = -1 EBUSY/);
     expect(out).toContain("Nothing differs from what is expected.");
   });
 
   it("generates the same program again from property, seed and path", async () => {
-    const [first, second] = [await cli("replay", "kvm-vfio:-77:3"), await cli("replay", "kvm-vfio:-77:3")];
+    const [first, second] = [await inProcess("replay", "kvm-vfio:-77:3"), await inProcess("replay", "kvm-vfio:-77:3")];
     expect(first.code).toBe(0);
     expect(first.out).toBe(second.out);
     expect(first.out.split("\n").length).toBeGreaterThan(10);
@@ -110,14 +132,14 @@ describe("replay", () => {
 
 describe("list and explain", () => {
   it("tell what there is", async () => {
-    const { out } = await cli("list", "scenarios");
+    const { out } = await inProcess("list", "scenarios");
     expect(out).toMatch(/^ {2}group-opens-once +a group can be open once/m);
-    const json = await cli("list", "deviations", "--json");
+    const json = await inProcess("list", "deviations", "--json");
     expect(JSON.parse(json.out)).toContainEqual(expect.objectContaining({ id: "bind-drops-vm" }));
   });
 
   it("tell of a clause its errno, kernels, source, file and deviations", async () => {
-    const { code, out } = await cli("explain", "VFIO-CDEV-ATTACH-5");
+    const { code, out } = await inProcess("explain", "VFIO-CDEV-ATTACH-5");
     expect(code).toBe(0);
     for (const part of ["EFAULT", "from 6.6", "device_cdev.c", "model/vfio/device-cdev.ts", "attach-fault-detaches"]) {
       expect(out).toContain(part);
@@ -140,9 +162,13 @@ describe("bad input", () => {
     [["list", "stars"], "There is no list of stars"],
     [["frobnicate"], "Unknown command 'frobnicate'."],
   ])("%j is one sentence and exit code 3", async (args, sentence) => {
-    const { code, out, err } = await cli(...args);
+    const { code, out, err } = await inProcess(...args);
     expect([code, out]).toEqual([3, ""]);
     expect(err).toContain(sentence);
     expect(err.trim().split("\n")).toHaveLength(1);
+  });
+
+  it("ends the process with that code", async () => {
+    expect(await cli("run", "--bogus")).toEqual({ code: 3, out: "", err: "Unknown option '--bogus'.\n" });
   });
 });

@@ -39,7 +39,9 @@ export async function stage<T>(
 
 /** Progress as it fits the stream. */
 export function openProgress(stream: NodeJS.WriteStream): Progress {
-  return stream.isTTY ? new LiveProgress(stream) : new PlainProgress((text) => stream.write(text));
+  // A terminal that does not know its width would show one letter a line.
+  const live = stream.isTTY && stream.columns > 0;
+  return live ? new LiveProgress(stream) : new PlainProgress((text) => stream.write(text));
 }
 
 /** For streams that are no terminal. */

@@ -13,13 +13,14 @@ import { findIoctl, type Ioctl } from "./kernel/ioctl.ts";
 import { type Chooser, Kernel, ownChoice } from "./kernel/kernel.ts";
 import { LockOrder } from "./kernel/lock.ts";
 import { type Operation, runStraight } from "./kernel/operation.ts";
+import type { UserBlock } from "./kernel/user-memory.ts";
 import { rule as vfsRule } from "./kernel/vfs.ts";
 import { openNode } from "./nodes.ts";
 import { EventFile, NullFile } from "./other-files.ts";
 import { PciFunction } from "./pci/function.ts";
 import { runProbe } from "./probes.ts";
 import type { Profile } from "./profile.ts";
-import type { Call, Value } from "./program.ts";
+import type { Call, Outcome, Value } from "./program.ts";
 import { readAttribute, writeAttribute } from "./sysfs.ts";
 import { busName, type Topology } from "./topology.ts";
 
@@ -45,17 +46,20 @@ export interface Answer {
   refusedBy: Clause | null;
   /** Bytes of the struct after the call, from `Machine.block`, that are to be compared; 0 for calls without one. */
   length: number;
+  /** What the struct's pointers lead to, after the call. */
+  pointed: readonly UserBlock[];
   /** Text of a probe or a sysfs read. */
   text: string | undefined;
 }
 
 const PROT_WRITE = 2;
+const NOTHING: readonly UserBlock[] = [];
 
 export class Machine {
   readonly k: Kernel;
   readonly #handles = new Map<string, number | bigint>();
   readonly #blocks = new ArgumentBlocks();
-  readonly answer: Answer = { ret: 0, refusedBy: null, length: 0, text: undefined };
+  readonly answer: Answer = { ret: 0, refusedBy: null, length: 0, pointed: NOTHING, text: undefined };
 
   constructor(options: MachineOptions) {
     const { topology, profile } = options;
@@ -94,6 +98,7 @@ export class Machine {
     const { answer, k } = this;
     answer.refusedBy = null;
     answer.length = 0;
+    answer.pointed = NOTHING;
     answer.text = undefined;
     k.kept.length = 0;
     k.task.doing = call.op === "ioctl" ? call.request : call.op;
@@ -108,6 +113,17 @@ export class Machine {
     }
     if (k.deferred.length > 0) this.#runDeferred();
     return answer;
+  }
+
+  /** The answer to the call just made as a target would give it, as far as it is defined. */
+  outcome(): Outcome {
+    const { ret, length, pointed, text } = this.answer;
+    return {
+      ret,
+      ...(length > 0 ? { bytes: this.block.slice(0, Math.min(length, this.definedUpTo)) } : {}),
+      ...(pointed.length > 0 ? { pointed: pointed.map((block) => block.defined()) } : {}),
+      ...(text === undefined ? {} : { text }),
+    };
   }
 
   #bind(call: Call & { op: "ioctl" }): void {
@@ -195,7 +211,10 @@ export class Machine {
     try {
       return runStraight(file.ioctl(k, ioctl, { block: main, value, at }));
     } finally {
-      if (hasStruct) answer.length = length;
+      if (hasStruct) {
+        answer.length = length;
+        answer.pointed = this.#blocks.pointed;
+      }
     }
   }
 

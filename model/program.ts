@@ -112,6 +112,8 @@ export interface Outcome {
   readonly ret: number;
   /** The struct after the call, as far as it is mapped; only for ioctls with a struct. */
   readonly bytes?: Uint8Array;
+  /** What the struct's pointers lead to after the call, as far as it is mapped: a block for every struct in the argument. */
+  readonly pointed?: readonly Uint8Array[];
   /** What a probe or a sysfs read gave. */
   readonly text?: string;
 }

@@ -28,19 +28,21 @@ export const STATE_INVARIANTS = [
 export const HISTORY_INVARIANTS = [gateBeforeAccess, accessStays, hotResetNeedsOwnership] as const;
 
 const WEIGHTS: Readonly<Record<MoveKind, number>> = {
-  open: 5,
-  ioctl: 16,
-  close: 3,
-  dup: 1,
-  io: 1,
+  open: 10,
+  ioctl: 36,
+  close: 6,
+  dup: 2,
+  io: 2,
   mdev: 1,
   binding: 0,
-  probe: 1,
+  probe: 2,
 };
 
 /** Mediated devices, those that are there already far more often than those to be made. */
 const mdevs = ({ mdevs }: Topology): string[] =>
   mdevs.flatMap(({ name, standing }) => (standing ? Array.from({ length: 6 }, () => name) : [name]));
+/** Mediated devices that are there already. */
+const standing = ({ mdevs }: Topology): string[] => mdevs.flatMap(({ name, standing }) => (standing ? [name] : []));
 const functions = (topology: Topology): string[] => topology.functions.map(({ name }) => name);
 
 function property(
@@ -58,7 +60,7 @@ function property(
     title: given.title,
     goals: given.goals,
     share: given.share,
-    length: given.length ?? 80,
+    length: given.length ?? 100,
     state: STATE_INVARIANTS,
     history: HISTORY_INVARIANTS,
     focus(topology) {
@@ -102,8 +104,8 @@ export const PROPERTIES: readonly Property[] = [
   property({
     id: "iommufd-objects",
     title: "IOAS, mappings and attachments: ids, ranges and lifetimes",
-    devices: mdevs,
-    weights: { mdev: 1, binding: 0, open: 3 },
+    devices: standing,
+    weights: { mdev: 0, open: 6 },
     ioctls: { ...NO_RESETS, IOMMU_IOAS_MAP: 5, IOMMU_IOAS_UNMAP: 3, IOMMU_DESTROY: 1.5, IOMMU_IOAS_ALLOC: 2 },
     share: 3,
     goals: [goal.mapped, goal.unmapped, goal.destroyBusy],
@@ -111,8 +113,8 @@ export const PROPERTIES: readonly Property[] = [
   property({
     id: "kvm-vfio",
     title: "VMs and the VFIO files that they know: who keeps whom alive",
-    devices: mdevs,
-    weights: { close: 5, probe: 3 },
+    devices: standing,
+    weights: { mdev: 0, close: 10, probe: 4 },
     ioctls: { ...NO_RESETS, KVM_CREATE_VM: 2, KVM_CREATE_DEVICE: 3, KVM_SET_DEVICE_ATTR: 8 },
     share: 1,
     goals: [goal.kvmFileAdded, goal.bound],
@@ -138,7 +140,7 @@ export const PROPERTIES: readonly Property[] = [
     id: "driver-binding",
     title: "drivers come and go: override, bind, unbind, and who owns the group meanwhile",
     devices: (topology) => [...functions(topology), ...mdevs(topology).slice(0, 1)],
-    weights: { binding: 6 },
+    weights: { binding: 12 },
     ioctls: NO_RESETS,
     share: 0.5,
     goals: [goal.rebound],

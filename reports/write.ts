@@ -84,7 +84,7 @@ async function earlierFindings(file: string): Promise<Finding[]> {
 async function writeWhole(target: string, text: string): Promise<void> {
   const unfinished = `${target}.${process.pid}.tmp`;
   try {
-    await mkdir(path.dirname(target), { recursive: true });
+    await makeDirectory(path.dirname(target));
     await writeFile(unfinished, text);
     await rename(unfinished, target);
   } catch (cause) {
@@ -108,4 +108,20 @@ function reason(cause: unknown): string {
   if (!(cause instanceof Error)) return String(cause);
   const code = "code" in cause && typeof cause.code === "string" ? cause.code : "";
   return REASONS[code] ?? cause.message;
+}
+
+/**
+ * Makes a directory and those above it, one by one: mkdir's own `recursive` never ends where a parent is there and can't
+ * be given children, such as /proc.
+ */
+async function makeDirectory(directory: string): Promise<void> {
+  try {
+    await mkdir(directory);
+  } catch (cause) {
+    const code = cause instanceof Error && "code" in cause ? cause.code : undefined;
+    if (code === "EEXIST") return;
+    if (code !== "ENOENT" || path.dirname(directory) === directory) throw cause;
+    await makeDirectory(path.dirname(directory));
+    await mkdir(directory);
+  }
 }

@@ -42,12 +42,8 @@ export class ModelTarget implements Target {
     let end: RunEnd = { kind: "done" };
     for (const [at, call] of program.calls.entries()) {
       try {
-        const { ret, length, text } = machine.step(call);
-        outcomes.push({
-          ret,
-          ...(length > 0 ? { bytes: machine.block.slice(0, length) } : {}),
-          ...(text === undefined ? {} : { text }),
-        });
+        machine.step(call);
+        outcomes.push(machine.outcome());
       } catch (thrown) {
         if (thrown instanceof Blocked) end = { kind: "hung", call: at, stack: `waiting for ${thrown.on}` };
         else if (thrown instanceof Unmodelled) end = { kind: "not-run", why: thrown.what };

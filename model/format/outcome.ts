@@ -1,5 +1,6 @@
 /** Outcomes as strace would print them: what a call returned, and the fields of its struct that the kernel wrote. */
 import "../machine.ts";
+import { isStruct } from "../kernel/encode.ts";
 import { findIoctl } from "../kernel/ioctl.ts";
 import type { Call, Outcome, StructArgument } from "../program.ts";
 import { errnoName } from "../uapi/errno.ts";
@@ -7,11 +8,11 @@ import { type Field, type Layout, readNumber } from "../uapi/layout.ts";
 import { printField, printValue, quote } from "./values.ts";
 
 /** `-1 EINVAL`, `0 {flags=VIABLE|CONTAINER_SET}`, `0 "vfio-pci"`: the result, then what came with it. */
-export function printOutcome(call: Call, { ret, bytes, text }: Outcome): string {
+export function printOutcome(call: Call, { ret, bytes, pointed, text }: Outcome): string {
   const result = ret < 0 ? `-1 ${errnoName(-ret)}` : printResult(call, ret);
   const parts = [result];
   if (bytes) {
-    const brought = printBytes(call, bytes, ret >= 0);
+    const brought = printBytes(call, bytes, pointed ?? [], ret >= 0);
     if (brought) parts.push(brought);
   }
   if (text !== undefined) parts.push(printText(call, text));
@@ -29,15 +30,26 @@ function printText(call: Call, text: string): string {
 }
 
 /** The fields that the kernel wrote: where the call succeeded every one that is for output, and any that changed. */
-function printBytes(call: Call, bytes: Uint8Array, succeeded: boolean): string | undefined {
+function printBytes(
+  call: Call,
+  bytes: Uint8Array,
+  pointed: readonly Uint8Array[],
+  succeeded: boolean,
+): string | undefined {
   if (call.op !== "ioctl" || call.arg.kind !== "struct") return undefined;
   const shape = findIoctl(call.request)?.argument;
   if (shape?.kind !== "struct") return undefined;
   const { layout } = shape;
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const view = viewOf(bytes);
+  const blocks = pointed[Symbol.iterator]();
   const parts: string[] = [];
   for (const field of layout.fields) {
     if (field.offset + field.width > bytes.length) break;
+    const given = call.arg.struct.fields[field.name];
+    if (field.meaning.kind === "pointer" && isStruct(given)) {
+      const brought = printPointed(field.meaning.to, given, blocks);
+      if (brought) parts.push(`${field.name}=${brought}`);
+    }
     const value = read(view, field);
     if (!isWritten(field, value, call.arg.struct, call.binds?.[field.name] !== undefined, succeeded)) continue;
     parts.push(`${field.name}=${printField(layout, field.name, field.meaning, value)}`);
@@ -45,6 +57,32 @@ function printBytes(call: Call, bytes: Uint8Array, succeeded: boolean): string |
   const entries = printEntries(layout, view);
   if (entries) parts.push(entries);
   return parts.length > 0 ? `{${parts.join(", ")}}` : undefined;
+}
+
+/** The fields up to the last one that changed; undefined where none did. */
+function printPointed(layout: Layout, argument: StructArgument, blocks: Iterator<Uint8Array>): string | undefined {
+  const bytes = blocks.next().value;
+  if (!bytes) return undefined;
+  const view = viewOf(bytes);
+  const parts: string[] = [];
+  let changed = 0;
+  for (const field of layout.fields) {
+    const given = argument.fields[field.name];
+    if (field.meaning.kind === "pointer" && isStruct(given)) {
+      const brought = printPointed(field.meaning.to, given, blocks);
+      if (!brought) continue;
+      changed = parts.push(`${field.name}=${brought}`);
+    } else if (field.offset + field.width <= bytes.length) {
+      const value = read(view, field);
+      const length = parts.push(`${field.name}=${printField(layout, field.name, field.meaning, value)}`);
+      if (isWritten(field, value, argument, false, false)) changed = length;
+    }
+  }
+  return changed > 0 ? `{${parts.slice(0, changed).join(", ")}}` : undefined;
+}
+
+function viewOf(bytes: Uint8Array): DataView {
+  return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }
 
 function read(view: DataView, { offset, width, signed }: Field): number | bigint {

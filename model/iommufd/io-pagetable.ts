@@ -79,6 +79,18 @@ export class IoPagetable {
     return this.#reserved;
   }
 
+  /** Ranges between the reserved ones, by address: all of the address space while nothing is reserved. */
+  get allowed(): Range[] {
+    const allowed: Range[] = [];
+    let from = 0n;
+    for (const { start, last } of this.#reserved.toSorted((a, b) => (a.start < b.start ? -1 : 1))) {
+      if (start > from) allowed.push({ start: from, last: start - 1n });
+      if (last >= from) from = last + 1n;
+    }
+    if (from <= U64_MAX) allowed.push({ start: from, last: U64_MAX });
+    return allowed;
+  }
+
   /** Index of the first area that ends at or after the address. */
   #indexFrom(address: bigint): number {
     let low = 0;

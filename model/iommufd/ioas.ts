@@ -8,6 +8,7 @@ import { field, fieldOf, layout } from "../uapi/layout.ts";
 import { versionNumber } from "../uapi/version.ts";
 import { IOMMUFD, iommufdSource } from "./availability.ts";
 import { PAGE_SIZE, U64_MAX } from "./io-pagetable.ts";
+import { steps as iovaRanges } from "./iova-ranges.ts";
 import type { IommufdFile } from "./main.ts";
 import { steps as map } from "./map.ts";
 import { type Access, type Hwpt, Ioas, type IommufdContext } from "./objects.ts";
@@ -94,6 +95,7 @@ export const ioasAlloc = ioctl<IommufdFile>({
 });
 
 export const steps = {
+  ...iovaRanges,
   ...map,
   ...unmap,
   ...pages,

@@ -7,6 +7,7 @@ import { type Chooser, Kernel, ownChoice } from "../kernel/kernel.ts";
 import { LockOrder } from "../kernel/lock.ts";
 import { MEMORY } from "../kernel/memory-map.ts";
 import { runStraight } from "../kernel/operation.ts";
+import type { UserBlock } from "../kernel/user-memory.ts";
 import { PciFunction } from "../pci/function.ts";
 import type { Place, StructArgument } from "../program.ts";
 import type { FunctionSpec, Topology } from "../topology.ts";
@@ -94,6 +95,13 @@ class Bench {
       if (!(thrown instanceof Refusal)) throw thrown;
       return errnoName(thrown.clause.code);
     }
+  }
+
+  /** What the struct's pointer leads to. */
+  pointed(): UserBlock {
+    const [block] = this.#blocks.pointed;
+    if (!block) throw new Error("the struct points to nothing");
+    return block;
   }
 
   u32(offset: number): number {
@@ -327,6 +335,59 @@ describe("attached devices", () => {
     expect(replace(hwpt)).toBe(hwpt);
     expect(replace(first)).toBe(hwpt);
     expect(bench.call("IOMMU_DESTROY", { id: second })).toBe("0");
+  });
+});
+
+describe("IOVA ranges", () => {
+  const ask = (bench: Bench, ioas: number, room: number, array: StructArgument = { fields: {} }, place?: Place) =>
+    bench.call("IOMMU_IOAS_IOVA_RANGES", { ioas_id: ioas, num_iovas: room, allowed_iovas: array }, place);
+  const ranges = (bench: Bench, count: number) =>
+    Array.from({ length: count }, (_, i) => [bench.pointed().u64(16 * i), bench.pointed().u64(16 * i + 8)]);
+
+  test("a fresh IOAS allows everything; a device takes its window and what its IOMMU can't reach", () => {
+    const bench = new Bench();
+    const ioas = bench.alloc();
+    expect(ask(bench, ioas, 4)).toBe("0");
+    expect([bench.u32(8), bench.u64(24)]).toEqual([1, 1n]);
+    expect(ranges(bench, 2)).toEqual([
+      [0n, U64_MAX],
+      [0n, 0n],
+    ]);
+    const { device } = bench.attached(ioas);
+    expect(ask(bench, ioas, 4)).toBe("0");
+    expect([bench.u32(8), bench.u64(24)]).toEqual([2, PAGE]);
+    expect(ranges(bench, 2)).toEqual([
+      [0n, MSI_WINDOW.start - 1n],
+      [MSI_WINDOW.last + 1n, (1n << 39n) - 1n],
+    ]);
+    runStraight(bench.k.iommufdDevice.detachDevice(bench.k, device));
+    expect(ask(bench, ioas, 1)).toBe("0");
+    expect(ranges(bench, 1)).toEqual([[0n, U64_MAX]]);
+  });
+
+  test("an array that is too short is filled, and its right length told", () => {
+    const bench = new Bench();
+    const ioas = bench.alloc();
+    bench.attached(ioas);
+    expect(ask(bench, ioas, 1)).toBe("EMSGSIZE");
+    expect(bench.u32(8)).toBe(2);
+    expect(ranges(bench, 2)[1]).toEqual([0n, 0n]);
+    expect(ask(bench, ioas, 0, { fields: {}, place: "null" })).toBe("EMSGSIZE");
+    expect(bench.u32(8)).toBe(2);
+  });
+
+  test("what is refused leaves the struct, but ranges in front of a hole are there", () => {
+    const bench = new Bench();
+    const ioas = bench.alloc();
+    bench.attached(ioas);
+    expect(bench.call("IOMMU_IOAS_IOVA_RANGES", { ioas_id: 77, __reserved: 1 })).toBe("EOPNOTSUPP");
+    expect(ask(bench, 77, 4)).toBe("ENOENT");
+    expect(ask(bench, ioas, 4, { fields: {}, place: 24 })).toBe("EFAULT");
+    expect([bench.u32(8), bench.u64(24)]).toEqual([4, 0n]);
+    expect(bench.pointed().u64(8)).toBe(MSI_WINDOW.start - 1n);
+    expect(bench.pointed().definedUpTo).toBe(16);
+    expect(ask(bench, ioas, 4, { fields: {} }, "readonly")).toBe("EFAULT");
+    expect(ask(bench, ioas, 4, { fields: {}, place: "readonly" })).toBe("EFAULT");
   });
 });
 

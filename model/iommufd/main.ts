@@ -11,6 +11,7 @@ import { type Version, versionNumber } from "../uapi/version.ts";
 import { checkExtension, getApiVersion, setIommu } from "../vfio/container.ts";
 import { IOMMUFD, iommufdSource } from "./availability.ts";
 import { ioasAlloc } from "./ioas.ts";
+import { ioasIovaRanges } from "./iova-ranges.ts";
 import { ioasMap } from "./map.ts";
 import { IommufdContext, type IommufdObject, MAX_ID } from "./objects.ts";
 import { ioasUnmap } from "./unmap.ts";
@@ -154,7 +155,7 @@ const SLOTS: readonly Slot[] = [
   slot("6.2", ioasAlloc),
   slot("6.2", null), // IOAS_ALLOW_IOVAS
   slot("6.2", null), // IOAS_COPY
-  slot("6.2", null), // IOAS_IOVA_RANGES
+  slot("6.2", ioasIovaRanges),
   slot("6.2", ioasMap),
   slot("6.2", ioasUnmap),
   slot("6.2", null), // OPTION

@@ -21,6 +21,8 @@ export function isStruct(value: unknown): value is StructArgument {
   return typeof value === "object" && value !== null && "fields" in value;
 }
 
+const NOTHING: readonly UserBlock[] = [];
+
 /** The structs of the call in flight: the one that the argument points to, and those that it points to in turn. */
 export class ArgumentBlocks {
   readonly main = new UserBlock();
@@ -39,6 +41,11 @@ export class ArgumentBlocks {
     this.#fault.reset("unmapped");
     return this.#fault;
   };
+
+  /** What pointers of the call in flight lead to, in the order of their fields. */
+  get pointed(): readonly UserBlock[] {
+    return this.#used === 0 ? NOTHING : this.#nested.slice(0, this.#used);
+  }
 
   /** Begins a call: the main block is fresh and lies as told. */
   begin(place: Place | undefined): void {

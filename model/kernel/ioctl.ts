@@ -64,6 +64,20 @@ export function findIoctl(name: string): Ioctl | undefined {
   return byName.get(name);
 }
 
+/** Runs the command that a kind of file knows by its number; gives undefined for a command that it does not know. */
+export function* dispatch<F extends File>(
+  known: readonly Ioctl<F>[],
+  k: Kernel,
+  file: F,
+  command: Ioctl,
+  arg: Argument,
+): Operation<number | undefined> {
+  for (const definition of known) {
+    if (definition.request === command.request) return yield* definition.run(k, file, arg);
+  }
+  return undefined;
+}
+
 const VFIO_TYPE = ";".charCodeAt(0);
 const KVM_TYPE = 0xae;
 

@@ -55,6 +55,11 @@ export class UserBlock {
     return this.view.getBigUint64(offset, true);
   }
 
+  /** A copy of what the caller placed, as it is now, as far as that is defined. */
+  defined(): Uint8Array {
+    return this.bytes.slice(0, Math.min(this.length, this.definedUpTo));
+  }
+
   /** A field's value as a number. */
   get(layout: Layout, name: string): number {
     const field = fieldOf(layout, name);

@@ -1,7 +1,7 @@
 /** The VFIO device of a VM: which VFIO files belong to it. Beside virt/kvm/vfio.c. */
 import { clauses, must, refuse } from "../kernel/clause.ts";
 import { File } from "../kernel/file.ts";
-import { type Argument, type Ioctl, ioctl, kvmRequest } from "../kernel/ioctl.ts";
+import { type Argument, dispatch, type Ioctl, ioctl, kvmRequest } from "../kernel/ioctl.ts";
 import type { Kernel } from "../kernel/kernel.ts";
 import { Lock, LockClass } from "../kernel/lock.ts";
 import type { Operation } from "../kernel/operation.ts";
@@ -110,15 +110,7 @@ export class KvmVfioFile extends File {
   }
 
   override *ioctl(k: Kernel, command: Ioctl, arg: Argument): Operation<number> {
-    switch (command.request) {
-      case setDeviceAttr.request:
-        return yield* setDeviceAttr.run(k, this, arg);
-      case getDeviceAttr.request:
-        return yield* getDeviceAttr.run(k, this, arg);
-      case hasDeviceAttr.request:
-        return yield* hasDeviceAttr.run(k, this, arg);
-    }
-    return refuse(vfsRule["VFS-IOCTL-1"]);
+    return (yield* dispatch(COMMANDS, k, this, command, arg)) ?? refuse(vfsRule["VFS-IOCTL-1"]);
   }
 
   override release(k: Kernel): Operation<void> {
@@ -188,6 +180,8 @@ export const hasDeviceAttr = ioctl<KvmVfioFile>({
     return 0;
   },
 });
+
+const COMMANDS: readonly Ioctl<KvmVfioFile>[] = [setDeviceAttr, getDeviceAttr, hasDeviceAttr];
 
 export const steps = {
   /** kvm_vfio_file_add */

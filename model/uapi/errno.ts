@@ -25,6 +25,7 @@ export const ERRNO = {
   EOVERFLOW: 75,
   EBADFD: 77,
   EUSERS: 87,
+  EMSGSIZE: 90,
   EOPNOTSUPP: 95,
   EADDRINUSE: 98,
 } as const;

@@ -89,6 +89,20 @@ export function layout(name: string, specs: Readonly<Record<string, FieldSpec>>,
   return trailing ? { name, size, fields, trailing } : { name, size, fields };
 }
 
+/**
+ * An array of so many equal structs, as a pointer may lead to. Its fields have the number of their element behind their
+ * names: `start_0`, `last_0`, `start_1`, ...
+ */
+export function arrayOf(element: Layout, count: number): Layout {
+  const fields: Field[] = [];
+  for (let i = 0; i < count; i++) {
+    for (const field of element.fields) {
+      fields.push({ ...field, name: `${field.name}_${i}`, offset: i * element.size + field.offset });
+    }
+  }
+  return { name: `${element.name}_x${count}`, size: count * element.size, fields };
+}
+
 /** The offset just past a field: the kernel's offsetofend(). */
 export function offsetOfEnd(of: Layout, fieldName: string): number {
   const field = fieldOf(of, fieldName);

@@ -2,7 +2,7 @@
 import { IommufdFile } from "../iommufd/main.ts";
 import { clauses, must, refuse } from "../kernel/clause.ts";
 import { File } from "../kernel/file.ts";
-import { type Argument, type Ioctl, ioctl, vfioRequest } from "../kernel/ioctl.ts";
+import { type Argument, dispatch, type Ioctl, ioctl, vfioRequest } from "../kernel/ioctl.ts";
 import type { Kernel } from "../kernel/kernel.ts";
 import { Lock, LockClass } from "../kernel/lock.ts";
 import { type Operation, Unmodelled } from "../kernel/operation.ts";
@@ -77,14 +77,8 @@ export class ContainerFile extends File {
   readonly container = new Container();
 
   override *ioctl(k: Kernel, command: Ioctl, arg: Argument): Operation<number> {
-    switch (command.request) {
-      case getApiVersion.request:
-        return yield* getApiVersion.run(k, this, arg);
-      case checkExtension.request:
-        return yield* checkExtension.run(k, this, arg);
-      case setIommu.request:
-        return yield* setIommu.run(k, this, arg);
-    }
+    const answered = yield* dispatch(COMMANDS, k, this, command, arg);
+    if (answered !== undefined) return answered;
     if (!this.container.iommu) refuse(rule["VFIO-CONT-IOCTL-1"]);
     return k.type1.ioctl(k, command);
   }
@@ -136,6 +130,8 @@ export const setIommu = ioctl<ContainerLike>({
     return 0;
   },
 });
+
+const COMMANDS: readonly Ioctl<ContainerLike>[] = [getApiVersion, checkExtension, setIommu];
 
 export const steps = {
   /** vfio_container_ioctl_check_extension. VFIO_NOIOMMU is off unless its module parameter says otherwise. */

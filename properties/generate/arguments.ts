@@ -183,7 +183,7 @@ function badValue(
     case "pointer":
       if (typeof value === "object" && "fields" in value) {
         return oneIn(dice, 2)
-          ? { ...value, place: pick(dice, ["null", "unmapped", "readonly"] as const) }
+          ? { ...value, place: badPlace(dice, meaning.to) }
           : badField(dice, meaning.to, { fields: value.fields }, handles);
       }
       return 0;

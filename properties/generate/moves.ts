@@ -267,9 +267,14 @@ function io({ dice, handles }: Situation): Call | undefined {
   }
 }
 
+/** The large displays are seldom made: the kernel clears a framebuffer for each. */
 const MDEV_TYPES: readonly (readonly [parent: string, type: string])[] = [
   ["mtty", "mtty-1"],
+  ["mtty", "mtty-1"],
   ["mtty", "mtty-2"],
+  ["mtty", "mtty-2"],
+  ["mtty", "mtty-1"],
+  ["mdpy", "mdpy-vga"],
   ["mdpy", "mdpy-vga"],
   ["mdpy", "mdpy-xga"],
   ["mdpy", "mdpy-hd"],

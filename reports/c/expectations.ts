@@ -3,19 +3,13 @@
 import { type ChoiceSite, type Chooser, ownChoice } from "../../model/kernel/kernel.ts";
 import { Blocked, Unmodelled } from "../../model/kernel/operation.ts";
 import { Machine, type MachineOptions } from "../../model/machine.ts";
-import type { Program } from "../../model/program.ts";
+import type { Outcome, Program } from "../../model/program.ts";
 
 /**
  * What is right for one call. Numbers in it are those of one possible run: where they are a handle's, a program on its own
  * compares with what the handle holds there and then.
  */
-export interface Expectation {
-  /** Return value, or a negative errno. */
-  readonly ret: number;
-  /** The struct after the call, as far as its content is defined. */
-  readonly bytes?: Uint8Array;
-  /** What a probe or a sysfs read gives. */
-  readonly text?: string;
+export interface Expectation extends Outcome {
   /** The clause that refuses the call. */
   readonly clause?: string | null;
   /** Where the kernel may choose, besides handles that the call makes: any value is right there. */
@@ -37,14 +31,8 @@ export function modelExpectations(program: Program, options: MachineOptions): (E
   for (const call of program.calls) {
     chosen = [];
     try {
-      const { ret, length, text, refusedBy } = machine.step(call);
-      expectations.push({
-        ret,
-        clause: refusedBy?.id ?? null,
-        chosen,
-        ...(length > 0 ? { bytes: machine.block.slice(0, Math.min(length, machine.definedUpTo)) } : {}),
-        ...(text === undefined ? {} : { text }),
-      });
+      const { refusedBy } = machine.step(call);
+      expectations.push({ ...machine.outcome(), clause: refusedBy?.id ?? null, chosen });
     } catch (thrown) {
       if (!(thrown instanceof Blocked || thrown instanceof Unmodelled)) throw thrown;
       break;

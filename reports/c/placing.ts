@@ -17,7 +17,12 @@ export function placed(place: Place | undefined, index: number, from: string, le
   return `put_short(${place}, ${from}, ${length})`;
 }
 
+/** The address where a program can look at a block's content after the call. */
+export function readableAt(place: number | "readonly" | undefined, index: number): string {
+  return typeof place === "number" ? `SCRATCH + SCRATCH_SIZE - ${place}` : `BLOCK(${index})`;
+}
+
 /** Whether there is no memory at all at a place. */
-export function isNowhere(place: Place | undefined): boolean {
+export function isNowhere(place: Place | undefined): place is "null" | "unmapped" {
   return place === "null" || place === "unmapped";
 }

@@ -5,10 +5,26 @@ import type { Call, Place, StructArgument, Value } from "../../model/program.ts"
 import { type Field, type Layout, readNumber, type Trailing } from "../../model/uapi/layout.ts";
 import { structName } from "./declarations.ts";
 import type { Expectation } from "./expectations.ts";
-import { isChosen, isNowhere, placed } from "./placing.ts";
+import { isChosen, isNowhere, placed, readableAt } from "./placing.ts";
 import type { Style } from "./style.ts";
 import { cType, indent, type Names } from "./syntax.ts";
 import type { Values } from "./values.ts";
+
+/** A struct that a field points to, and the variable that it was made from. */
+interface PointedBlock {
+  readonly layout: Layout;
+  readonly argument: StructArgument;
+  readonly index: number;
+  readonly variable: string;
+}
+
+interface Pointed {
+  /** Declarations of the variables. */
+  readonly lines: readonly string[];
+  /** Addresses by the fields that have them. */
+  readonly addresses: ReadonlyMap<string, string>;
+  readonly blocks: readonly PointedBlock[];
+}
 
 export class StructWriter {
   readonly #call: Call & { op: "ioctl" };
@@ -55,6 +71,7 @@ export class StructWriter {
       ...this.#bound(mapped),
       ...result,
       ...(compared > 0 ? [...changes, ...this.#style.struct(this.#layout, this.#path, compared)] : []),
+      ...pointed.blocks.flatMap((block, i) => this.#comparison(block, expectation?.pointed?.[i])),
     ];
     this.#hold(expectation);
     return ["{", ...indent(body), "}"];
@@ -89,8 +106,9 @@ export class StructWriter {
   }
 
   /** Structs that fields point to, as variables before the main one. */
-  #pointed(layout: Layout, { fields }: StructArgument): { lines: string[]; addresses: Map<string, string> } {
+  #pointed(layout: Layout, { fields }: StructArgument): Pointed {
     const lines: string[] = [];
+    const blocks: PointedBlock[] = [];
     const addresses = new Map<string, string>();
     for (const field of layout.fields) {
       const value = fields[field.name];
@@ -100,8 +118,36 @@ export class StructWriter {
       const inner = this.#initializer(field.meaning.to, value, new Map());
       if (!isNowhere(value.place)) lines.push(...assignment(`${structName(field.meaning.to)} ${variable}`, inner));
       addresses.set(field.name, placed(value.place, at, `&${variable}`, `${field.meaning.to.size}`));
+      blocks.push({ layout: field.meaning.to, argument: value, index: at, variable });
     }
-    return { lines, addresses };
+    return { lines, addresses, blocks };
+  }
+
+  /** What a pointer leads to, as it should be and as it is after the call. */
+  #comparison({ layout, argument, index, variable }: PointedBlock, bytes: Uint8Array | undefined): string[] {
+    const { place, fields } = argument;
+    if (!bytes || bytes.length === 0 || isNowhere(place)) return [];
+    const changes: string[] = [];
+    for (const field of layout.fields) {
+      const given = fields[field.name] ?? 0;
+      if (field.offset + field.width > bytes.length || isStruct(given) || isList(given)) continue;
+      const after = read(bytes, field);
+      if (BigInt.asUintN(8 * field.width, this.#values.worth(given)) === BigInt.asUintN(8 * field.width, after))
+        continue;
+      changes.push(`expected.${field.name} = ${this.#values.expected(after, field)};`);
+    }
+    const type = structName(layout);
+    return [
+      "{",
+      ...indent([
+        `${type} expected = ${variable}, arg = expected;`,
+        "",
+        `get(&arg, ${readableAt(place, index)}, ${bytes.length});`,
+        ...changes,
+        ...this.#style.struct(layout, "", bytes.length),
+      ]),
+      "}",
+    ];
   }
 
   #initializer(layout: Layout, { fields }: StructArgument, addresses: ReadonlyMap<string, string>): string[] {

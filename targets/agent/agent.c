@@ -242,6 +242,43 @@ static void free_names(struct dirent **names, int n)
 	free(names);
 }
 
+struct dirent64_head {
+	u64 ino;
+	i64 offset;
+	u16 reclen;
+	u8 type;
+	char name[];
+};
+
+/*
+ * Replaces `after` by the first name, in the order of bytes, that comes behind it and matches. Reads the directory into a
+ * buffer on the stack: what opendir() and scandir() allocate would cost every program page faults.
+ */
+static int next_name(int fd, const char *component, char after[256])
+{
+	char buffer[2048] __attribute__((aligned(8)));
+	char best[256] = "";
+	long n;
+
+	lseek(fd, 0, SEEK_SET);
+	while ((n = syscall(SYS_getdents64, fd, buffer, sizeof buffer)) > 0) {
+		for (long at = 0; at < n;) {
+			struct dirent64_head *entry = (void *)(buffer + at);
+			at += entry->reclen;
+			if (entry->name[0] == '.' || strlen(entry->name) >= sizeof best)
+				continue;
+			if (strcmp(entry->name, after) <= 0 || (*best && strcmp(entry->name, best) >= 0))
+				continue;
+			if (!fnmatch(component, entry->name, 0))
+				strcpy(best, entry->name);
+		}
+	}
+	if (!*best)
+		return 0;
+	strcpy(after, best);
+	return 1;
+}
+
 /* The first path under `path` that matches `pattern`, depth first, names sorted. */
 static int first_match(char *path, size_t length, const char *pattern)
 {
@@ -261,17 +298,19 @@ static int first_match(char *path, size_t length, const char *pattern)
 		return first_match(path, length + part, pattern + part);
 	}
 	path[length] = 0;
-	struct dirent **names;
-	int n = scandir(path, &names, not_dots, by_bytes), found = 0;
-	for (int i = 0; i < n && !found; i++) {
-		size_t name = strlen(names[i]->d_name);
-		if (fnmatch(component, names[i]->d_name, 0) || length + name + 1 > 4096)
-			continue;
-		memcpy(path + length, names[i]->d_name, name + 1);
+	int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		return 0;
+	char tried[256] = "";
+	int found = 0;
+	while (!found && next_name(fd, component, tried)) {
+		size_t name = strlen(tried);
+		if (length + name + 1 > 4096)
+			break;
+		memcpy(path + length, tried, name + 1);
 		found = first_match(path, length + name, pattern + part);
 	}
-	if (n >= 0)
-		free_names(names, n);
+	close(fd);
 	return found;
 }
 

@@ -28,8 +28,15 @@ export class OutputReader {
       }
       case "struct": {
         const ret = this.#result();
-        const bytes = ret === undefined ? undefined : this.#take(shape.length);
-        return ret === undefined || bytes === undefined ? undefined : { ret, bytes };
+        const bytes = this.#take(shape.length);
+        const pointed = shape.pointed.map((length) => this.#take(length));
+        if (ret === undefined || bytes === undefined || !pointed.every((block) => block !== undefined))
+          return undefined;
+        return {
+          ret,
+          ...(shape.length > 0 ? { bytes } : {}),
+          ...(pointed.length > 0 ? { pointed } : {}),
+        };
       }
       case "sysfs-write": {
         const opened = this.#result();

@@ -24,8 +24,8 @@ export class TooLarge extends Error {
 /** What the output of one call consists of, so that it can be read back. */
 export type Shape =
   | { readonly kind: "plain" }
-  /** a struct of so many bytes follows the result */
-  | { readonly kind: "struct"; readonly length: number }
+  /** a struct of so many bytes follows the result, then what it points to */
+  | { readonly kind: "struct"; readonly length: number; readonly pointed: readonly number[] }
   /** opened, then written: the open's errno or the write's result */
   | { readonly kind: "sysfs-write" }
   /** opened, then read into a buffer that follows */
@@ -36,6 +36,14 @@ export type Shape =
   | { readonly kind: "pinned" }
   /** a path was completed with a number first: results of that come before */
   | { readonly kind: "found-group" };
+
+/** A block in the program's memory, as far as it is mapped. */
+interface Placed {
+  readonly address: number;
+  readonly length: number;
+}
+
+const NOWHERE: Placed = { address: 0, length: 0 };
 
 const HARNESS = Number(MEMORY.scratch) + MEMORY.scratchSize / 2;
 /** The harness's own memory, used anew by every call: one page for all but the longest text, since a page costs a fault. */
@@ -233,7 +241,7 @@ export class Lowering {
     const { arg } = call;
     const index = this.#blocks++;
     let value: SyscallArgument;
-    let length = 0;
+    let blocks: Placed[] = [];
     switch (arg.kind) {
       case "value":
         value = this.#value(arg.value);
@@ -247,23 +255,22 @@ export class Lowering {
       case "struct":
         if (ioctl.argument.kind !== "struct") throw new TooLarge(`${ioctl.name} takes no struct.`);
         value = blockAddress(index, arg.struct.place);
-        length = this.#struct(index, ioctl.argument.layout, arg.struct);
+        blocks = this.#struct(index, ioctl.argument.layout, arg.struct);
         break;
     }
     code.syscall(SYS.ioctl, this.#value(call.fd), ioctl.request, value);
     if (call.as !== undefined) code.keep(this.#slot(call.as));
     if (arg.kind !== "struct") return { kind: "plain" };
-    const address = writableAddress(index, arg.struct.place);
-    if (call.binds && ioctl.argument.kind === "struct" && address !== null) {
+    const [{ address, length } = NOWHERE, ...pointed] = blocks;
+    if (call.binds && ioctl.argument.kind === "struct") {
       for (const field of ioctl.argument.layout.fields) {
         const handle = call.binds[field.name];
         if (handle === undefined) continue;
         if (field.offset + field.width <= length) code.load(this.#slot(handle), address + field.offset, field.width);
       }
     }
-    if (length === 0 || address === null) return { kind: "plain" };
-    code.peek(address, length);
-    return { kind: "struct", length };
+    for (const block of blocks) if (block.length > 0) code.peek(block.address, block.length);
+    return { kind: "struct", length, pointed: pointed.map(({ length }) => length) };
   }
 
   #pokeText(index: number, text: string, place: Place | undefined): void {
@@ -275,8 +282,8 @@ export class Lowering {
     this.#code.poke(address, bytes);
   }
 
-  /** Pokes a struct and what it points to, in the order in which the model lays blocks out; gives the bytes placed. */
-  #struct(index: number, layout: Layout, argument: StructArgument): number {
+  /** Pokes a struct and what it points to, in the order in which the model lays blocks out; gives where they are. */
+  #struct(index: number, layout: Layout, argument: StructArgument): Placed[] {
     const slots: { offset: number; width: 1 | 2 | 4 | 8; handle: string }[] = [];
     const nested: { layout: Layout; argument: StructArgument; index: number }[] = [];
     const bytes = this.#scratch;
@@ -309,15 +316,15 @@ export class Lowering {
     const { place } = argument;
     if (typeof place === "number") length = Math.min(length, place);
     const address = writableAddress(index, place);
-    if (address === null) length = 0;
-    else {
+    let here = NOWHERE;
+    if (address !== null) {
+      here = { address, length };
       if (length > 0) this.#code.poke(address, bytes.subarray(0, length));
       for (const { offset, width, handle } of slots) {
         if (offset + width <= length) this.#code.pokeSlot(address + offset, width, this.#slot(handle));
       }
     }
-    for (const inner of nested) this.#struct(inner.index, inner.layout, inner.argument);
-    return length;
+    return [here, ...nested.flatMap((inner) => this.#struct(inner.index, inner.layout, inner.argument))];
   }
 
   #value(value: Value): SyscallArgument {

@@ -1,0 +1,84 @@
+import { expect, test } from "vitest";
+import { printOutcome } from "../model/format/print.ts";
+import { PROFILES } from "../model/profile.ts";
+import type { Call, Outcome, Program } from "../model/program.ts";
+import { REFERENCE_TOPOLOGY } from "../model/reference-topology.ts";
+import { Assembler } from "../targets/agent/assembler.ts";
+import { OutputReader } from "../targets/lower/decode.ts";
+import { Lowering } from "../targets/lower/lower.ts";
+import { ModelTarget } from "../targets/model.ts";
+import { judge } from "./judge.ts";
+
+const profile = PROFILES["7.2"];
+if (!profile) throw new Error("there is no profile 7.2");
+
+const ranges: Call = {
+  op: "ioctl",
+  fd: "@iommufd0",
+  request: "IOMMU_IOAS_IOVA_RANGES",
+  arg: {
+    kind: "struct",
+    struct: { fields: { size: 32, ioas_id: "@ioas1", num_iovas: 4, allowed_iovas: { fields: { last_1: 7 } } } },
+  },
+};
+const program: Program = {
+  machine: "reference",
+  calls: [
+    { op: "open", node: { kind: "iommufd" }, as: "@iommufd0" },
+    {
+      op: "ioctl",
+      fd: "@iommufd0",
+      request: "IOMMU_IOAS_ALLOC",
+      arg: { kind: "struct", struct: { fields: { size: 12 } } },
+      binds: { out_ioas_id: "@ioas1" },
+    },
+    ranges,
+  ],
+};
+const options = { topology: REFERENCE_TOPOLOGY, profile, deviations: [] };
+const { outcomes } = new ModelTarget(REFERENCE_TOPOLOGY, profile).runNow(program);
+const [opened, allocated, asked] = outcomes;
+if (!opened || !allocated || !asked?.pointed?.[0]) throw new Error("the model did not answer");
+
+test("what a struct points to is compared like the struct", () => {
+  expect(judge(program, outcomes, options)).toMatchObject({ kind: "agrees", judged: 3 });
+  for (const offset of [8, 63]) {
+    const scribbled = Uint8Array.from(asked.pointed?.[0] ?? []);
+    scribbled[offset] = 1;
+    const seen: Outcome = { ...asked, pointed: [scribbled] };
+    expect(judge(program, [opened, allocated, seen], options)).toMatchObject({
+      kind: "differs",
+      at: 2,
+      part: "pointed",
+      offset,
+      expected: { pointed: asked.pointed },
+    });
+  }
+});
+
+test("a listing shows what was written behind a pointer, and no more", () => {
+  expect(printOutcome(ranges, asked)).toBe(
+    "0 {num_iovas=1, allowed_iovas={start_0=0, last_0=0xffffffffffffffff}, out_iova_alignment=1}",
+  );
+});
+
+test("a target brings back every block that is mapped", () => {
+  const place = (call: Call & { op: "ioctl" }, array: "null" | "readonly" | 24): Call => ({
+    ...call,
+    arg: { kind: "struct", struct: { fields: { allowed_iovas: { fields: {}, place: array } } } },
+  });
+  const lowering = new Lowering(new Assembler(), REFERENCE_TOPOLOGY);
+  expect(lowering.call(ranges)).toEqual({ kind: "struct", length: 32, pointed: [64] });
+  expect(lowering.call(place(ranges, "null"))).toEqual({ kind: "struct", length: 32, pointed: [0] });
+  expect(lowering.call(place(ranges, "readonly"))).toEqual({ kind: "struct", length: 32, pointed: [64] });
+  expect(lowering.call(place(ranges, 24))).toEqual({ kind: "struct", length: 32, pointed: [24] });
+
+  const output = Uint8Array.of(0, 0, 0, 0, 0, 0, 0, 0, 1, 2, 3, 4, 5);
+  const reader = new OutputReader(output);
+  expect(reader.next({ kind: "struct", length: 2, pointed: [0, 3] })).toEqual({
+    ret: 0,
+    bytes: Uint8Array.of(1, 2),
+    pointed: [Uint8Array.of(), Uint8Array.of(3, 4, 5)],
+  });
+  expect(new OutputReader(output).next({ kind: "struct", length: 2, pointed: [4] })).toBeUndefined();
+});
