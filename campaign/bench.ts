@@ -52,7 +52,12 @@ async function* benchTarget(target: AgentTarget, each: number): AsyncGenerator<s
   for (const id of ["iommufd-objects", "emulated-devices", "kvm-vfio", "pci-functions"]) {
     const property = findProperty(id);
     if (!property) continue;
-    const { properties } = await runCampaign({ target, properties: [property], seed: 1, budget: { seconds: 2.5 * each } });
+    const { properties } = await runCampaign({
+      target,
+      properties: [property],
+      seed: 1,
+      budget: { seconds: 2.5 * each },
+    });
     const [{ calls, seconds } = { calls: 0, seconds: 1 }] = properties;
     yield `${id}, end to end: ${perSecond(calls / seconds)} calls/s, 1 / ${ratio(raw, calls / seconds)} of that`;
   }

@@ -80,8 +80,9 @@ export async function runCampaign(options: CampaignOptions): Promise<CampaignOut
     try {
       await run.go();
     } catch (cause) {
-      if (!(cause instanceof TargetError)) throw cause;
-      interrupted = cause.message;
+      // An interrupted boot or request is no fault of anybody's; what was gathered so far is kept.
+      if (!options.signal?.aborted && !(cause instanceof TargetError)) throw cause;
+      interrupted = cause instanceof TargetError ? cause.message : "The campaign was interrupted.";
     }
     properties.push(run.result());
     coverage.add(run.coverage);

@@ -23,9 +23,12 @@ import { readText } from "./files.ts";
 import { Interrupt } from "./interrupt.ts";
 import { dim, printListing, red, type Style, styleOf } from "./listing.ts";
 import { openProgress } from "./progress.ts";
+import { ofLength } from "./run.ts";
 import { addTargetOptions, chooseTarget, startTarget, type TargetOptions } from "./target-options.ts";
+import { parseCount } from "./values.ts";
 
 interface ReplayOptions extends TargetOptions {
+  readonly calls?: number;
   readonly ignoreDeviations?: boolean;
   readonly force?: boolean;
 }
@@ -43,6 +46,7 @@ export function addReplay(program: Command, done: (code: ExitCode) => void): voi
   addTargetOptions(program.command("replay"))
     .description("run one program and print it call by call; the first difference stands out")
     .argument("<program>", "a program file, a scenario, or PROPERTY:SEED:PATH of a generated program")
+    .option("--calls <n>", "the --calls of the run that PROPERTY:SEED:PATH is from", parseCount)
     .option("--ignore-deviations", "judge as if no deviation of the kernel were known")
     .option("--force", "go on where a known deviation would destroy the kernel under test")
     .addHelpText("after", EXAMPLES)
@@ -52,7 +56,7 @@ export function addReplay(program: Command, done: (code: ExitCode) => void): voi
 async function replay(name: string, options: ReplayOptions): Promise<ExitCode> {
   const choice = chooseTarget(options);
   // What can't be read is told before a kernel is booted for it.
-  const source = await openSource(name);
+  const source = await openSource(name, options.calls);
   const progress = openProgress(process.stderr);
   using interrupt = new Interrupt((text) => process.stderr.write(text));
   const { signal } = interrupt;
@@ -85,22 +89,22 @@ interface Source {
   program(target: Target, known: readonly Deviation[]): Program;
 }
 
-async function openSource(name: string): Promise<Source> {
+async function openSource(name: string, calls: number | undefined): Promise<Source> {
   const generated = /^([a-z][a-z0-9-]*):(-?\d+):([\d:]+)$/.exec(name);
-  if (generated) return generatedSource(generated[1] ?? "", Number(generated[2]), generated[3] ?? "");
+  if (generated) return generatedSource(generated[1] ?? "", Number(generated[2]), generated[3] ?? "", calls);
   const scenario = findScenario(name);
   if (scenario) return { program: ({ topology }) => ({ machine: topology.name, calls: scenario.calls }) };
   const program = parseProgram(await readText(name), name);
   return { program: () => program };
 }
 
-function generatedSource(id: string, seed: number, path: string): Source {
+function generatedSource(id: string, seed: number, path: string, calls: number | undefined): Source {
   const property = findProperty(id);
   if (!property) throw new UsageError(`There is no property ${id}: \`list properties\` tells which there are.`);
   return {
     program({ topology, profile }, known) {
       const options: MachineOptions = { topology, profile, order: new LockOrder(), overrides: guardsOf(known) };
-      return sampleOne(property, options, seed, path, () => new Watch([], [])).program;
+      return sampleOne(ofLength(property, calls), options, seed, path, () => new Watch([], [])).program;
     },
   };
 }

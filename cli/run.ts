@@ -26,6 +26,7 @@ import { parseCount, parseDuration, parseList, parseSeed } from "./values.ts";
 interface RunOptions extends TargetOptions {
   readonly runs?: number;
   readonly time?: number;
+  readonly calls?: number;
   readonly seed?: number;
   readonly only?: readonly string[];
   readonly json?: boolean;
@@ -55,6 +56,7 @@ export function addRun(program: Command, done: (code: ExitCode) => void): void {
       `such as 30s or 5m (default: ${SECONDS.model}s for the model, ${SECONDS.kernel}s for kernels)`,
       parseDuration,
     )
+    .option("--calls <n>", "calls of a program at the most (default: what its property says, 100)", parseCount)
     .option("--seed <n>", "the seed of a run that is to be had again (default: a new one)", parseSeed)
     .option("--only <ids>", "only these properties and scenarios, separated by commas", parseList)
     .option("--json", "results as JSON on stdout instead of the summary")
@@ -84,6 +86,11 @@ export function select(only: readonly string[] | undefined): Selection {
   };
 }
 
+/** The property with programs of another length, where one is asked for. */
+export function ofLength(property: Property, calls: number | undefined): Property {
+  return calls === undefined ? property : { ...property, length: calls };
+}
+
 /** What may be spent on a target. */
 export function budgetOf({ runs, time }: Pick<RunOptions, "runs" | "time">, onModel: boolean): Budget {
   if (runs === undefined) return { seconds: time ?? (onModel ? SECONDS.model : SECONDS.kernel) };
@@ -92,7 +99,8 @@ export function budgetOf({ runs, time }: Pick<RunOptions, "runs" | "time">, onMo
 
 async function run(options: RunOptions): Promise<ExitCode> {
   const choice = chooseTarget(options);
-  const selection = select(options.only);
+  const selected = select(options.only);
+  const selection = { ...selected, properties: selected.properties.map((each) => ofLength(each, options.calls)) };
   const seed = options.seed ?? randomInt(2 ** 31);
   const progress = openProgress(process.stderr);
   using interrupt = new Interrupt((text) => process.stderr.write(text));

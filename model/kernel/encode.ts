@@ -2,6 +2,7 @@
 import type { Place, StructArgument, Value } from "../program.ts";
 import { type Layout, writeValue } from "../uapi/layout.ts";
 import { BLOCK_SIZE, MEMORY } from "./memory-map.ts";
+import { Unmodelled } from "./operation.ts";
 import { UserBlock } from "./user-memory.ts";
 
 /** What a handle or a number is worth on this machine; unbound handles are -1. */
@@ -23,6 +24,9 @@ export function isStruct(value: unknown): value is StructArgument {
 
 const NOTHING: readonly UserBlock[] = [];
 
+/** Below it nothing is ever mapped. */
+const LOWEST_MAPPABLE = 0x10000n;
+
 /** The structs of the call in flight: the one that the argument points to, and those that it points to in turn. */
 export class ArgumentBlocks {
   readonly main = new UserBlock();
@@ -38,6 +42,8 @@ export class ArgumentBlocks {
       const block = this.#nested[i];
       if (block?.address === address) return block;
     }
+    // A number that was not made from a struct: what lies there, if anything does, is none of the call's.
+    if (address >= LOWEST_MAPPABLE && address < MEMORY.hole) throw new Unmodelled("a pointer given as a number");
     this.#fault.reset("unmapped");
     return this.#fault;
   };
