@@ -50,6 +50,7 @@ function property(
     readonly devices: (topology: Topology) => readonly string[];
     readonly weights?: Partial<Record<MoveKind, number>>;
     readonly ioctls?: Focus["ioctls"];
+    readonly kvm?: boolean;
     readonly wrongOneIn?: number;
     readonly length?: number;
   },
@@ -69,6 +70,7 @@ function property(
         focus = {
           devices: given.devices(topology),
           weights: { ...WEIGHTS, ...given.weights },
+          kvm: given.kvm ?? true,
           wrongOneIn: given.wrongOneIn ?? 6,
           ...(given.ioctls ? { ioctls: given.ioctls } : {}),
         };
@@ -105,6 +107,7 @@ export const PROPERTIES: readonly Property[] = [
     id: "iommufd-objects",
     title: "IOAS, mappings and attachments: ids, ranges and lifetimes",
     devices: standing,
+    kvm: false,
     weights: { mdev: 0, open: 6 },
     ioctls: { ...NO_RESETS, IOMMU_IOAS_MAP: 5, IOMMU_IOAS_UNMAP: 3, IOMMU_DESTROY: 1.5, IOMMU_IOAS_ALLOC: 2 },
     share: 3,

@@ -49,9 +49,10 @@ export class Watch implements Observer {
       const broken = this.#checkers[i]?.after(call, answer);
       if (broken) this.#report(this.#history[i]?.id ?? "", broken);
     }
+    // What held before still holds where nothing has changed.
+    if (!this.#effects?.changed()) return;
     this.#checkState(machine);
-    const trace = this.#effects?.after(answer.refusedBy !== null, machine.k.task.doing);
-    if (trace) this.#report(NO_TRACE.id, trace);
+    if (answer.refusedBy) this.#report(NO_TRACE.id, `${machine.k.task.doing} was refused and left something behind`);
   }
 
   ended(machine: Machine): void {

@@ -95,6 +95,7 @@ const cdev: Motif = (on, make) => {
 
 /** A VM with its VFIO device, told of a file before or after that is put to use. */
 const kvm: Motif = (on, make) => {
+  if (!on.focus.kvm || !on.machine.k.topology.kvm) return cdev(on, make);
   const node = open(on, make, { kind: "kvm" });
   const vm = on.handles.fresh("vm");
   make({ op: "ioctl", fd: node, request: "KVM_CREATE_VM", arg: { kind: "value", value: 0 }, as: vm });

@@ -18,6 +18,8 @@ export interface Focus {
   readonly weights: Readonly<Record<MoveKind, number>>;
   /** Ioctls to leave out or to take more often than their own weight says. */
   readonly ioctls?: Readonly<Record<string, number>>;
+  /** Whether VMs are made; making one is slow. */
+  readonly kvm: boolean;
   /** One call in so many is wrong on purpose. */
   readonly wrongOneIn: number;
 }
@@ -63,7 +65,7 @@ function open({ dice, focus, handles, machine }: Situation): Call {
   return oneIn(dice, 16) ? { ...call, flags: dice.roll(2) } : call;
 }
 
-function pickNode(dice: Dice, { devices }: Focus, { k }: Machine): Node {
+function pickNode(dice: Dice, { devices, kvm }: Focus, { k }: Machine): Node {
   const device = pick(dice, devices);
   switch (dice.roll(8)) {
     case 0:
@@ -71,7 +73,7 @@ function pickNode(dice: Dice, { devices }: Focus, { k }: Machine): Node {
     case 1:
       return { kind: k.has("IOMMUFD") ? "iommufd" : "container" };
     case 2:
-      return { kind: k.topology.kvm ? "kvm" : "container" };
+      return { kind: kvm && k.topology.kvm ? "kvm" : "container" };
     case 3:
     case 4:
       return { kind: "group", device };

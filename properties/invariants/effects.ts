@@ -23,12 +23,12 @@ export class EffectWatch {
     this.#before = fingerprint(machine);
   }
 
-  /** What is wrong after a call that was refused (or not), or undefined. */
-  after(refused: boolean, doing: string): string | undefined {
+  /** Whether the last call changed anything. */
+  changed(): boolean {
     const now = fingerprint(this.#machine);
     const changed = now !== this.#before;
     this.#before = now;
-    return refused && changed ? `${doing} was refused and left something behind` : undefined;
+    return changed;
   }
 
   /** What is left after the process has ended, or undefined. */

@@ -58,6 +58,7 @@ export function fingerprint({ k }: Machine): number {
   mix(k.pinnedPages);
   mix(k.deferred.length);
   mix(k.task.held.length);
+  mix(k.order.cycles.length);
   return hash;
 }
 
