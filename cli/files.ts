@@ -1,5 +1,5 @@
 /** Files that are named on the command line. */
-import { readFile } from "node:fs/promises";
+import { readFile, writeFile } from "node:fs/promises";
 import type { Results } from "../campaign/results.ts";
 import { parseResults } from "../reports/json.ts";
 import { UsageError } from "./errors.ts";
@@ -13,6 +13,16 @@ export async function readText(path: string): Promise<string> {
     throw new UsageError(code === "ENOENT" ? `There is no file ${path}.` : `${path} can't be read (${code}).`, {
       cause,
     });
+  }
+}
+
+/** Writes text to a file that was named; UsageError where that can't be done. */
+export async function writeText(path: string, text: string): Promise<void> {
+  try {
+    await writeFile(path, text);
+  } catch (cause) {
+    const code = cause instanceof Error && "code" in cause ? cause.code : undefined;
+    throw new UsageError(`${path} can't be written (${code}); name another file.`, { cause });
   }
 }
 

@@ -14,12 +14,14 @@ import { findProperty, HISTORY_INVARIANTS, STATE_INVARIANTS } from "../propertie
 import { rerun } from "../properties/generate/walk.ts";
 import { sampleOne } from "../properties/sample.ts";
 import { Watch } from "../properties/watch.ts";
+import { modelExpectations } from "../reports/c/expectations.ts";
+import { toC } from "../reports/c-program.ts";
 import { counted, ruleText } from "../reports/verdict.ts";
 import { findScenario } from "../scenarios/all.ts";
 import { ModelTarget } from "../targets/model.ts";
 import { type ProgramRun, type Target, TargetError } from "../targets/target.ts";
 import { UsageError } from "./errors.ts";
-import { readText } from "./files.ts";
+import { readText, writeText } from "./files.ts";
 import { Interrupt } from "./interrupt.ts";
 import { dim, printListing, red, type Style, styleOf } from "./listing.ts";
 import { openProgress } from "./progress.ts";
@@ -29,6 +31,7 @@ import { parseCount } from "./values.ts";
 
 interface ReplayOptions extends TargetOptions {
   readonly calls?: number;
+  readonly c?: string;
   readonly ignoreDeviations?: boolean;
   readonly force?: boolean;
 }
@@ -39,6 +42,7 @@ Examples:
   $ vfio-conformance replay kvm-vfio:-1203946:17                      a generated program, by property, seed and path
   $ vfio-conformance replay bind-drops-vm --kernel 6.12 --ignore-deviations   a scenario
   $ vfio-conformance replay group-changes-backend --kernel 7.2 --force
+  $ vfio-conformance replay bind-drops-vm --c bind-drops-vm.c          as C, to be compiled and run anywhere
 
 Exit code: 0 nothing differs, 1 something does, 3 the suite or the target broke.`;
 
@@ -47,6 +51,7 @@ export function addReplay(program: Command, done: (code: ExitCode) => void): voi
     .description("run one program and print it call by call; the first difference stands out")
     .argument("<program>", "a program file, a scenario, or PROPERTY:SEED:PATH of a generated program")
     .option("--calls <n>", "the --calls of the run that PROPERTY:SEED:PATH is from", parseCount)
+    .option("--c <file>", "also write the program as C, with what is right by the model for each call")
     .option("--ignore-deviations", "judge as if no deviation of the kernel were known")
     .option("--force", "go on where a known deviation would destroy the kernel under test")
     .addHelpText("after", EXAMPLES)
@@ -64,6 +69,7 @@ async function replay(name: string, options: ReplayOptions): Promise<ExitCode> {
   const known = target instanceof ModelTarget ? [] : deviationsOf(target.profile);
   const guarded = options.force ? [] : known.filter(({ destructive }) => destructive);
   const whole = source.program(target, known);
+  if (options.c !== undefined) await writeText(options.c, asC(name, whole, target));
   const program = options.force ? whole : upToGuards(whole, target, guarded);
   const run = await runOnce(target, program);
   signal.throwIfAborted();
@@ -115,6 +121,12 @@ function upToGuards(program: Program, { topology, profile }: Target, guarded: re
   const made = rerun(program.calls, { topology, profile, overrides: guardsOf(guarded) }, new Watch([], []));
   const free = rerun(program.calls, { topology, profile }, new Watch([], []));
   return made < free ? { ...program, calls: program.calls.slice(0, made) } : program;
+}
+
+/** The program as C that compiles alone. */
+function asC(name: string, program: Program, { topology, profile }: Target): string {
+  const what = findScenario(name)?.title ?? `The program ${name}.`;
+  return toC(program, topology, modelExpectations(program, { topology, profile }), { what });
 }
 
 async function runOnce(target: Target, program: Program): Promise<ProgramRun> {
