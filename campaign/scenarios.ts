@@ -2,13 +2,11 @@
  * Scenarios on a target: each is run once as it stands and judged like any other program. Those that do not apply to
  * the target are listed with the reason.
  */
+
 import { createHash } from "node:crypto";
-import { LockOrder } from "../model/kernel/lock.ts";
 import type { Program } from "../model/program.ts";
-import { HISTORY_INVARIANTS, STATE_INVARIANTS } from "../properties/all.ts";
+import { HISTORY_INVARIANTS } from "../properties/all.ts";
 import { Coverage } from "../properties/coverage.ts";
-import { rerun } from "../properties/generate/walk.ts";
-import { Watch } from "../properties/watch.ts";
 import { type Scenario, whyNot } from "../scenarios/scenario.ts";
 import { ModelTarget } from "../targets/model.ts";
 import { type ProgramRun, type Target, TargetError } from "../targets/target.ts";
@@ -17,6 +15,7 @@ import { deviationsOf } from "./deviations/all.ts";
 import type { Deviation } from "./deviations/deviation.ts";
 import type { JudgeOptions } from "./judge.ts";
 import { listing, modelListing } from "./listing.ts";
+import { runOne, violationOn } from "./one-run.ts";
 import { type Examined, examine, type Problem } from "./problem.ts";
 import type { Finding, ListedCall, PropertyResult } from "./results.ts";
 
@@ -90,24 +89,6 @@ async function runScenario(
       ? modelListing(program, { topology, profile, overrides: target.overrides })
       : listing(run, judging);
   return resultOf(scenario, { run, examined, began, finding: findingOf(scenario, problem, run, lines) });
-}
-
-async function runOne(target: Target, program: Program): Promise<ProgramRun> {
-  let first: ProgramRun | undefined;
-  for await (const run of target.run([program])) first ??= run;
-  if (!first) throw new TargetError("The target gave no run of a scenario.");
-  return first;
-}
-
-/** On the model its own state is looked at as well. */
-function violationOn(target: Target, program: Program): Problem | null {
-  if (!(target instanceof ModelTarget)) return null;
-  const { topology, profile, overrides } = target;
-  const watch = new Watch(STATE_INVARIANTS, HISTORY_INVARIANTS);
-  rerun(program.calls, { topology, profile, overrides, order: new LockOrder() }, watch);
-  if (!watch.violation) return null;
-  const { invariant, what, at } = watch.violation;
-  return { kind: "invariant", what: `${what}.`, rule: invariant, at, signature: `invariant ${invariant}` };
 }
 
 function findingOf({ id }: Scenario, problem: Problem, run: ProgramRun, lines: readonly ListedCall[]): Finding {

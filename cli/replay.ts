@@ -1,16 +1,18 @@
 /** `replay`: one program on a target, call by call as strace would print it. */
+
 import type { Command } from "commander";
 import { deviationsOf, guardsOf } from "../campaign/deviations/all.ts";
 import type { Deviation } from "../campaign/deviations/deviation.ts";
 import type { JudgeOptions } from "../campaign/judge.ts";
 import { listing, modelListing } from "../campaign/listing.ts";
+import { runOne, violationOn } from "../campaign/one-run.ts";
 import { type Examined, examine, type Problem } from "../campaign/problem.ts";
 import { EXIT_CODE, type ExitCode, type ListedCall } from "../campaign/results.ts";
 import { parseProgram } from "../model/format/program-file.ts";
 import { LockOrder } from "../model/kernel/lock.ts";
 import type { MachineOptions } from "../model/machine.ts";
 import type { Program } from "../model/program.ts";
-import { findProperty, HISTORY_INVARIANTS, STATE_INVARIANTS } from "../properties/all.ts";
+import { findProperty, HISTORY_INVARIANTS } from "../properties/all.ts";
 import { rerun } from "../properties/generate/walk.ts";
 import { sampleOne } from "../properties/sample.ts";
 import { Watch } from "../properties/watch.ts";
@@ -19,7 +21,7 @@ import { toC } from "../reports/c-program.ts";
 import { counted, ruleText } from "../reports/verdict.ts";
 import { findScenario } from "../scenarios/all.ts";
 import { ModelTarget } from "../targets/model.ts";
-import { type ProgramRun, type Target, TargetError } from "../targets/target.ts";
+import type { ProgramRun, Target } from "../targets/target.ts";
 import { UsageError } from "./errors.ts";
 import { readText, writeText } from "./files.ts";
 import { Interrupt } from "./interrupt.ts";
@@ -71,7 +73,7 @@ async function replay(name: string, options: ReplayOptions): Promise<ExitCode> {
   const whole = source.program(target, known);
   if (options.c !== undefined) await writeText(options.c, asC(name, whole, target));
   const program = options.force ? whole : upToGuards(whole, target, guarded);
-  const run = await runOnce(target, program);
+  const run = await runOne(target, program);
   signal.throwIfAborted();
   const judging: JudgeOptions = {
     topology: target.topology,
@@ -127,24 +129,6 @@ function upToGuards(program: Program, { topology, profile }: Target, guarded: re
 function asC(name: string, program: Program, { topology, profile }: Target): string {
   const what = findScenario(name)?.title ?? `The program ${name}.`;
   return toC(program, topology, modelExpectations(program, { topology, profile }), { what });
-}
-
-async function runOnce(target: Target, program: Program): Promise<ProgramRun> {
-  let first: ProgramRun | undefined;
-  for await (const run of target.run([program])) first ??= run;
-  if (!first) throw new TargetError("The target gave no run of the program.");
-  return first;
-}
-
-/** On the model its own state is looked at as well. */
-function violationOn(target: Target, program: Program): Problem | null {
-  if (!(target instanceof ModelTarget)) return null;
-  const { topology, profile, overrides } = target;
-  const watch = new Watch(STATE_INVARIANTS, HISTORY_INVARIANTS);
-  rerun(program.calls, { topology, profile, overrides, order: new LockOrder() }, watch);
-  if (!watch.violation) return null;
-  const { invariant, what, at } = watch.violation;
-  return { kind: "invariant", what: `${what}.`, rule: invariant, at, signature: invariant };
 }
 
 function modelLines(target: Target, program: Program): ListedCall[] {

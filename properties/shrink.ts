@@ -5,6 +5,7 @@
  * of the same kind where an earlier call still makes one, and dropped where none does.
  */
 
+import { handleKind, madeBy } from "../model/handles.ts";
 import { isStruct } from "../model/kernel/encode.ts";
 import type { Call, FieldValue, Program, StructArgument } from "../model/program.ts";
 
@@ -51,20 +52,6 @@ export function dropCalls(calls: readonly Call[], start: number, end: number): C
     }
   }
   return kept;
-}
-
-/** Handles that a call brings. */
-export function madeBy(call: Call): readonly string[] {
-  if (call.op === "ioctl") {
-    const bound = call.binds ? Object.values(call.binds) : [];
-    return call.as === undefined ? bound : [call.as, ...bound];
-  }
-  return "as" in call ? [call.as] : [];
-}
-
-/** The kind of thing that a handle names: `ioas` for `@ioas3`. */
-export function handleKind(handle: string): string {
-  return handle.slice(1).replace(/\d+$/, "");
 }
 
 /** The call with lost handles replaced by the latest of the same kind; null when there is none. */

@@ -1,11 +1,11 @@
 /** What a program's shape does not tell: that ioctls, fields and handles are there, and that structs fit their memory. */
 import "../machine.ts";
+import { madeBy, usedBy } from "../handles.ts";
 import { isStruct } from "../kernel/encode.ts";
 import { findIoctl } from "../kernel/ioctl.ts";
 import { BLOCK_SIZE, MAX_BLOCKS } from "../kernel/memory-map.ts";
 import type { Call, FieldValue, Program, StructArgument } from "../program.ts";
 import type { Layout } from "../uapi/layout.ts";
-import { madeBy, usedBy } from "./handles.ts";
 
 /** What is wrong with a program first, naming the call by its index from 0; undefined where it can be run. */
 export function checkProgram({ calls }: Program): string | undefined {

@@ -1,6 +1,7 @@
 /** Calls as C: a block each, in which structs are filled by field names and what comes back is compared. */
-import { madeBy } from "../../model/format/handles.ts";
+
 import { printCall } from "../../model/format/print.ts";
+import { madeBy } from "../../model/handles.ts";
 import { blockAddress } from "../../model/kernel/encode.ts";
 import type { Attribute, Call, IoctlArgument, Node, Place, Probe, Program, Value } from "../../model/program.ts";
 import type { Topology } from "../../model/topology.ts";

@@ -1,6 +1,7 @@
 /** Values of a program as C expressions: handles as the variables that hold them, numbers by name where they have one. */
-import { handleKind } from "../../model/format/handles.ts";
+
 import { named, namesOfArgument, namesOfField } from "../../model/format/names.ts";
+import { handleKind } from "../../model/handles.ts";
 import { MEMORY } from "../../model/kernel/memory-map.ts";
 import type { Value } from "../../model/program.ts";
 import type { Field, Layout, Trailing } from "../../model/uapi/layout.ts";

@@ -1,6 +1,6 @@
 /** Which handles a call makes, and which it uses. */
-import { isStruct } from "../kernel/encode.ts";
-import type { Call, StructArgument, Value } from "../program.ts";
+import { isStruct } from "./kernel/encode.ts";
+import type { Call, StructArgument, Value } from "./program.ts";
 
 /** Handles that a call brings. */
 export function madeBy(call: Call): readonly string[] {
