@@ -1,6 +1,6 @@
 /** ATTACH of an attached device moves it; when the answer can't be written, it ends up attached to nothing. */
 import { refuse } from "../../model/kernel/clause.ts";
-import { rule } from "../../model/vfio/device-cdev.ts";
+import { rule } from "../../model/vfio/device-cdev-attach.ts";
 import type { Deviation } from "./deviation.ts";
 
 export const attachFaultDetaches: Deviation = {

@@ -1,12 +1,13 @@
 /** Devices through their own node: /dev/vfio/devices/vfioX. Beside drivers/vfio/device_cdev.c. */
 import { IommufdFile } from "../iommufd/main.ts";
-import { type Clause, clauses, must, refuse } from "../kernel/clause.ts";
+import { clauses, must, refuse } from "../kernel/clause.ts";
 import { ioctl, vfioRequest } from "../kernel/ioctl.ts";
 import type { Kernel } from "../kernel/kernel.ts";
-import { type Operation, Unmodelled } from "../kernel/operation.ts";
+import type { Operation } from "../kernel/operation.ts";
 import { checkZeroTail, type UserBlock } from "../kernel/user-memory.ts";
 import { field, fieldOf, layout, offsetOfEnd } from "../uapi/layout.ts";
 import { DeviceFile, type VfioDevice } from "./device.ts";
+import { attachSteps } from "./device-cdev-attach.ts";
 
 const source = (name: string) => `drivers/vfio/device_cdev.c:${name}`;
 const cdev = { since: "6.6", kconfig: ["VFIO_DEVICE_CDEV"] } as const;
@@ -99,78 +100,9 @@ export const rule = clauses({
     errno: "EINVAL",
     source: "drivers/vfio/pci/vfio_pci_core.c:vfio_pci_validate_vf_token",
   },
-  "VFIO-CDEV-ATTACH-1": {
-    ...cdev,
-    rule: "the struct must be readable",
-    errno: "EFAULT",
-    source: source("vfio_df_ioctl_attach_pt"),
-  },
-  "VFIO-CDEV-ATTACH-2": {
-    ...cdev,
-    rule: "argsz must cover the fields that the flags ask for",
-    errno: "EINVAL",
-    source: source("vfio_df_ioctl_attach_pt"),
-  },
-  "VFIO-CDEV-ATTACH-3": {
-    ...cdev,
-    rule: "unknown flags are refused",
-    errno: "EINVAL",
-    source: source("vfio_df_ioctl_attach_pt"),
-  },
-  "VFIO-CDEV-ATTACH-4": {
-    ...cdev,
-    since: "6.15",
-    rule: "a PASID needs a device whose driver takes one",
-    errno: "EOPNOTSUPP",
-    source: source("vfio_df_ioctl_attach_pt"),
-  },
-  "VFIO-CDEV-ATTACH-5": {
-    ...cdev,
-    rule: "pt_id must be writable; otherwise the device stays attached to what it was",
-    errno: "EFAULT",
-    source: source("vfio_df_ioctl_attach_pt"),
-  },
-  "VFIO-CDEV-ATTACH-6": {
-    ...cdev,
-    rule: "pt_id brings the page table that the device really uses; attached again it is moved",
-    source: "include/uapi/linux/vfio.h:VFIO_DEVICE_ATTACH_IOMMUFD_PT",
-    observable: "output",
-  },
-  "VFIO-CDEV-DETACH-1": {
-    ...cdev,
-    rule: "the struct must be readable",
-    errno: "EFAULT",
-    source: source("vfio_df_ioctl_detach_pt"),
-  },
-  "VFIO-CDEV-DETACH-2": {
-    ...cdev,
-    rule: "argsz must cover the fields that the flags ask for",
-    errno: "EINVAL",
-    source: source("vfio_df_ioctl_detach_pt"),
-  },
-  "VFIO-CDEV-DETACH-3": {
-    ...cdev,
-    rule: "unknown flags are refused",
-    errno: "EINVAL",
-    source: source("vfio_df_ioctl_detach_pt"),
-  },
-  "VFIO-CDEV-DETACH-4": {
-    ...cdev,
-    since: "6.15",
-    rule: "a PASID needs a device whose driver takes one",
-    errno: "EOPNOTSUPP",
-    source: source("vfio_df_ioctl_detach_pt"),
-  },
-  "VFIO-CDEV-DETACH-5": {
-    ...cdev,
-    rule: "a device that is not attached is left as it is",
-    source: "include/uapi/linux/vfio.h:VFIO_DEVICE_DETACH_IOMMUFD_PT",
-    observable: "later-call",
-  },
 });
 
 const FLAG_TOKEN = 1;
-const FLAG_PASID = 1;
 
 const Uuid = layout("uuid", {
   low: field.value64(0x1122_3344_5566_7788n, 0),
@@ -246,84 +178,9 @@ export const bindIommufd = ioctl<DeviceFile>({
   },
 });
 
-const AttachPt = layout("vfio_device_attach_iommufd_pt", {
-  argsz: field.argsz(),
-  flags: field.flags({ VFIO_DEVICE_ATTACH_PASID: FLAG_PASID }),
-  pt_id: field.id("ioas", "hwpt"),
-  pasid: field.later(field.value32(1, 0)),
-});
-
-export const attachIommufdPt = ioctl<DeviceFile>({
-  name: "VFIO_DEVICE_ATTACH_IOMMUFD_PT",
-  request: vfioRequest(119),
-  argument: { kind: "struct", layout: AttachPt },
-  on: ["device"],
-  since: "6.6",
-  weight: 2,
-  useful: (_k, file) => file.group === null && file.accessGranted,
-  *run(k, file, { block }): Operation<number> {
-    const minsz = offsetOfEnd(AttachPt, "pt_id");
-    block.copyFrom(minsz, rule["VFIO-CDEV-ATTACH-1"]);
-    k.deviceCdev.checkPasid(k, block, AttachPt.size, {
-      fault: rule["VFIO-CDEV-ATTACH-1"],
-      size: rule["VFIO-CDEV-ATTACH-2"],
-      flags: rule["VFIO-CDEV-ATTACH-3"],
-      unsupported: rule["VFIO-CDEV-ATTACH-4"],
-      minsz,
-      emulated: file.device.emulated,
-    });
-    using _ = yield* k.lock(file.device.devSet.lock);
-    const before = k.vfioIommufd.attachedTo(file.device);
-    const id = yield* k.vfioIommufd.attach(k, file.device, block.u32(8), { at: "field", offset: 8, width: 4 });
-    if (!block.canWrite(minsz)) yield* k.deviceCdev.undoAttach(k, file.device, before);
-    block.put(8, 4, id, rule["VFIO-CDEV-ATTACH-5"]);
-    k.keeps(rule["VFIO-CDEV-ATTACH-6"]);
-    return 0;
-  },
-});
-
-const DetachPt = layout("vfio_device_detach_iommufd_pt", {
-  argsz: field.argsz(),
-  flags: field.flags({ VFIO_DEVICE_DETACH_PASID: FLAG_PASID }),
-  pasid: field.later(field.value32(1, 0)),
-});
-
-export const detachIommufdPt = ioctl<DeviceFile>({
-  name: "VFIO_DEVICE_DETACH_IOMMUFD_PT",
-  request: vfioRequest(120),
-  argument: { kind: "struct", layout: DetachPt },
-  on: ["device"],
-  since: "6.6",
-  useful: (_k, file) => file.group === null && file.accessGranted,
-  *run(k, file, { block }): Operation<number> {
-    const minsz = offsetOfEnd(DetachPt, "flags");
-    block.copyFrom(minsz, rule["VFIO-CDEV-DETACH-1"]);
-    k.deviceCdev.checkPasid(k, block, DetachPt.size, {
-      fault: rule["VFIO-CDEV-DETACH-1"],
-      size: rule["VFIO-CDEV-DETACH-2"],
-      flags: rule["VFIO-CDEV-DETACH-3"],
-      unsupported: rule["VFIO-CDEV-DETACH-4"],
-      minsz,
-      emulated: file.device.emulated,
-    });
-    using _ = yield* k.lock(file.device.devSet.lock);
-    yield* k.vfioIommufd.detach(k, file.device);
-    k.keeps(rule["VFIO-CDEV-DETACH-5"]);
-    return 0;
-  },
-});
-
-interface PasidChecks {
-  readonly fault: Clause;
-  readonly size: Clause;
-  readonly flags: Clause;
-  readonly unsupported: Clause;
-  /** Bytes up to and without pasid. */
-  readonly minsz: number;
-  readonly emulated: boolean;
-}
-
 export const steps = {
+  ...attachSteps,
+
   /** vfio_device_fops_cdev_open */
   open(k: Kernel, device: VfioDevice, mode: number): DeviceFile {
     device.registrations++;
@@ -383,24 +240,5 @@ export const steps = {
       device.cdevOpened = false;
     }
     yield* k.group.unblock(k, device.group);
-  },
-
-  /** What ATTACH and DETACH share: argsz, flags, and the PASID that came with 6.15. */
-  checkPasid(k: Kernel, block: UserBlock, size: number, check: PasidChecks): void {
-    must(block.u32(0) >= check.minsz, check.size);
-    const flags = block.u32(4);
-    must((flags & ~(k.since("6.15") ? FLAG_PASID : 0)) === 0, check.flags);
-    if (!(flags & FLAG_PASID)) return;
-    must(!check.emulated, check.unsupported);
-    must(block.u32(0) >= size, check.size);
-    block.copyFrom(size, check.fault);
-    throw new Unmodelled("attaching a PASID");
-  },
-
-  /** ATTACH could not tell the caller what it did: the device goes back to what it was attached to. */
-  *undoAttach(k: Kernel, device: VfioDevice, before: number | null): Operation<never> {
-    if (before === null) yield* k.vfioIommufd.detach(k, device);
-    else yield* k.vfioIommufd.attach(k, device, before, null);
-    return refuse(rule["VFIO-CDEV-ATTACH-5"]);
   },
 };

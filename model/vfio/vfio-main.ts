@@ -7,7 +7,8 @@ import type { Kernel } from "../kernel/kernel.ts";
 import { Blocked, type Operation, Unmodelled } from "../kernel/operation.ts";
 import type { Vm } from "../kvm/kvm.ts";
 import { type Backing, type DeviceFile, DeviceSet, VfioDevice, type VfioDeviceOps } from "./device.ts";
-import { attachIommufdPt, bindIommufd, detachIommufdPt } from "./device-cdev.ts";
+import { bindIommufd } from "./device-cdev.ts";
+import { attachIommufdPt, detachIommufdPt } from "./device-cdev-attach.ts";
 import { type GroupType, rule as groupRule, VfioGroup } from "./group.ts";
 
 const source = (name: string) => `drivers/vfio/vfio_main.c:${name}`;

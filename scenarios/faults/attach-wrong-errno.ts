@@ -1,6 +1,6 @@
 /** A wrong errno: attaching to an id that is no IOAS. */
 import { refuse } from "../../model/kernel/clause.ts";
-import { rule } from "../../model/vfio/device-cdev.ts";
+import { rule } from "../../model/vfio/device-cdev-attach.ts";
 import type { Fault } from "./fault.ts";
 
 export const attachWrongErrno: Fault = {
