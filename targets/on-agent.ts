@@ -8,9 +8,12 @@ import { interpret, type Prepared, prepare } from "./agent-programs.ts";
 import { splats } from "./kernel-log.ts";
 import { type ProgramRun, type Target, type TargetAbout, TargetError } from "./target.ts";
 
+/** What a target needs of the connection to its agent. */
+export type Agent = Pick<AgentConnection, "run" | "runOne">;
+
 /** A system that is up. */
 export interface Session extends AsyncDisposable {
-  readonly agent: AgentConnection;
+  readonly agent: Agent;
   readonly topology: Topology;
   /** The console's last words. */
   readonly console: string;
@@ -57,7 +60,7 @@ export class AgentTarget implements Target {
   }
 
   /** The agent of the system that is up now, for those who need no more than it. */
-  get agent(): AgentConnection {
+  get agent(): Agent {
     return this.#session.agent;
   }
 
