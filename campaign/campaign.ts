@@ -17,34 +17,9 @@ import { deviationsOf, guardsOf } from "./deviations/all.ts";
 import type { Deviation } from "./deviations/deviation.ts";
 import { Findings } from "./findings.ts";
 import type { JudgeOptions } from "./judge.ts";
+import type { Budget, CampaignOptions } from "./options.ts";
 import { type Examined, examine } from "./problem.ts";
 import type { PropertyResult } from "./results.ts";
-
-/** How much a campaign may spend; the first that is used up ends it. */
-export interface Budget {
-  /** Programs in all. */
-  readonly runs?: number;
-  readonly seconds?: number;
-}
-
-/** Told how a campaign gets on. */
-export interface CampaignProgress {
-  /** A property has begun, got on, or ended. */
-  property(id: string, state: { readonly programs: number; readonly calls: number; readonly findings: number }): void;
-  /** A problem was found and is being shrunk. */
-  found(id: string, what: string): void;
-}
-
-export interface CampaignOptions {
-  readonly target: Target;
-  readonly properties: readonly Property[];
-  readonly seed: number;
-  readonly budget: Budget;
-  readonly progress?: CampaignProgress;
-  readonly signal?: AbortSignal;
-  /** Known deviations to reckon with; those of the target's kernel unless given. */
-  readonly deviations?: readonly Deviation[];
-}
 
 export interface CampaignOutcome {
   readonly properties: readonly PropertyResult[];

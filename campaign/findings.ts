@@ -8,10 +8,10 @@ import type { Violation } from "../properties/invariants/invariant.ts";
 import { type Property, watchFor } from "../properties/property.ts";
 import { shrinkProgram } from "../properties/shrink.ts";
 import type { ProgramRun, Target } from "../targets/target.ts";
-import type { CampaignOptions, CampaignProgress } from "./campaign.ts";
 import type { JudgeOptions } from "./judge.ts";
 import { listing, modelListing } from "./listing.ts";
 import { minimise } from "./minimise.ts";
+import type { CampaignOptions, CampaignProgress } from "./options.ts";
 import { examine, type Problem } from "./problem.ts";
 import type { Finding } from "./results.ts";
 

@@ -10,12 +10,13 @@ import { Coverage } from "../properties/coverage.ts";
 import { type Scenario, whyNot } from "../scenarios/scenario.ts";
 import { ModelTarget } from "../targets/model.ts";
 import { type ProgramRun, type Target, TargetError } from "../targets/target.ts";
-import type { CampaignOutcome, CampaignProgress } from "./campaign.ts";
+import type { CampaignOutcome } from "./campaign.ts";
 import { deviationsOf } from "./deviations/all.ts";
 import type { Deviation } from "./deviations/deviation.ts";
 import type { JudgeOptions } from "./judge.ts";
 import { listing, modelListing } from "./listing.ts";
 import { runOne, violationOn } from "./one-run.ts";
+import type { CampaignProgress } from "./options.ts";
 import { type Examined, examine, type Problem } from "./problem.ts";
 import type { Finding, ListedCall, PropertyResult } from "./results.ts";
 

@@ -1,5 +1,5 @@
 /** A campaign's progress as lines: for each property the programs, calls a second and findings. */
-import type { CampaignProgress } from "../campaign/campaign.ts";
+import type { CampaignProgress } from "../campaign/options.ts";
 import { counted } from "../reports/verdict.ts";
 import type { Board, Progress } from "./progress.ts";
 

@@ -2,8 +2,9 @@
 import { randomInt } from "node:crypto";
 import type { Command } from "commander";
 import { assemble } from "../campaign/assemble.ts";
-import { type Budget, type CampaignOutcome, type CampaignProgress, runCampaign } from "../campaign/campaign.ts";
+import { type CampaignOutcome, runCampaign } from "../campaign/campaign.ts";
 import { deviationsOf } from "../campaign/deviations/all.ts";
+import type { Budget, CampaignProgress } from "../campaign/options.ts";
 import { EXIT_CODE, type ExitCode, exitCodeOf, type Results } from "../campaign/results.ts";
 import { isDestructive, runScenarios } from "../campaign/scenarios.ts";
 import { PROPERTIES } from "../properties/all.ts";
