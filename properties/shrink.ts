@@ -123,7 +123,8 @@ function* simplerStructs(struct: StructArgument): Generator<StructArgument> {
       for (let at = 0; at < value.length; at++) {
         yield { ...struct, fields: { ...struct.fields, [name]: value.toSpliced(at, 1) } };
       }
-    } else if (typeof value !== "string" && value !== 0 && value !== 0n) {
+    } else if (value !== 0 && value !== 0n) {
+      // Zero is the simplest number, also in place of a handle: what made the handle may then go.
       const { [name]: _, ...rest } = struct.fields;
       yield { ...struct, fields: rest };
     }
