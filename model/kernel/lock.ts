@@ -24,6 +24,8 @@ export class Task {
   readonly id: number;
   readonly held: Lock[] = [];
   doing = "";
+  /** Whether a scheduler lets other tasks run in between. Alone, a task need not stop to ask. */
+  preemptible = false;
   constructor(id: number) {
     this.id = id;
   }
@@ -111,7 +113,7 @@ export class LockOrder {
 
 /** Takes a lock, waiting for it where a scheduler lets others run. Drop it with `using`. */
 export function* acquire(task: Task, order: LockOrder, lock: Lock): Operation<Lock> {
-  yield lock;
+  if (task.preemptible) yield lock;
   if (lock.holder !== null) {
     throw new Deadlock(`${task.doing} takes ${lock.class.name}, which task ${lock.holder.id} holds`);
   }
