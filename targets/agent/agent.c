@@ -260,7 +260,8 @@ static int next_name(int fd, const char *component, char after[256])
 	char best[256] = "";
 	long n;
 
-	lseek(fd, 0, SEEK_SET);
+	if (*after)
+		lseek(fd, 0, SEEK_SET);
 	while ((n = syscall(SYS_getdents64, fd, buffer, sizeof buffer)) > 0) {
 		for (long at = 0; at < n;) {
 			struct dirent64_head *entry = (void *)(buffer + at);
@@ -308,7 +309,8 @@ static int first_match(char *path, size_t length, const char *pattern)
 		if (length + name + 1 > 4096)
 			break;
 		memcpy(path + length, tried, name + 1);
-		found = first_match(path, length + name, pattern + part);
+		/* What the directory has just shown need not be looked up. */
+		found = !pattern[part] || first_match(path, length + name, pattern + part);
 	}
 	close(fd);
 	return found;
