@@ -13,7 +13,7 @@ export class EventFile extends File {
     super(2);
   }
 
-  override *ioctl(): Operation<number> {
+  override ioctl(): Operation<number> {
     return refuse(vfsRule["VFS-IOCTL-1"]);
   }
 
@@ -34,7 +34,7 @@ export class NullFile extends File {
     super(2);
   }
 
-  override *ioctl(): Operation<number> {
+  override ioctl(): Operation<number> {
     return refuse(vfsRule["VFS-IOCTL-1"]);
   }
 

@@ -188,9 +188,9 @@ export const steps = {
   ...vfioCompat,
 
   /** iommufd_fops_ioctl */
-  *ioctl(k: Kernel, file: IommufdFile, command: Ioctl, arg: Argument): Operation<number> {
+  ioctl(k: Kernel, file: IommufdFile, command: Ioctl, arg: Argument): Operation<number> {
     const nr = command.request & 0xff;
-    if (!inTable(k, nr)) return yield* k.iommufd.vfioIoctl(k, file, command, arg);
+    if (!inTable(k, nr)) return k.iommufd.vfioIoctl(k, file, command, arg);
     const { block } = arg;
     block.copyFrom(4, rule["IOMMUFD-IOCTL-1"]);
     const found = SLOTS[nr - FIRST_NUMBER];
@@ -203,18 +203,18 @@ export const steps = {
       checkZeroTail(block, found.size, userSize, rule["IOMMUFD-IOCTL-5"], rule["IOMMUFD-IOCTL-4"]);
     }
     block.copyFrom(found.size, rule["IOMMUFD-IOCTL-5"]);
-    return yield* found.definition.run(k, file, arg);
+    return found.definition.run(k, file, arg);
   },
 
   /** iommufd_vfio_ioctl: numbers outside of the table may be a container's. */
-  *vfioIoctl(k: Kernel, file: IommufdFile, command: Ioctl, arg: Argument): Operation<number> {
+  vfioIoctl(k: Kernel, file: IommufdFile, command: Ioctl, arg: Argument): Operation<number> {
     switch (command.request) {
       case getApiVersion.request:
-        return yield* getApiVersion.run(k, file, arg);
+        return getApiVersion.run(k, file, arg);
       case checkExtension.request:
-        return yield* checkExtension.run(k, file, arg);
+        return checkExtension.run(k, file, arg);
       case setIommu.request:
-        return yield* setIommu.run(k, file, arg);
+        return setIommu.run(k, file, arg);
     }
     if (UNMODELLED_COMPAT.has(command.request)) throw new Unmodelled(`${command.name} on an iommufd`);
     return refuse(vfsRule["VFS-IOCTL-1"]);

@@ -64,16 +64,19 @@ export function findIoctl(name: string): Ioctl | undefined {
   return byName.get(name);
 }
 
-/** Runs the command that a kind of file knows by its number; gives undefined for a command that it does not know. */
-export function* dispatch<F extends File>(
+/**
+ * The operation of the command that a kind of file knows by its number; undefined for one that it does not know. No
+ * operation itself: what need not wait costs no generator.
+ */
+export function dispatch<F extends File>(
   known: readonly Ioctl<F>[],
   k: Kernel,
   file: F,
   command: Ioctl,
   arg: Argument,
-): Operation<number | undefined> {
+): Operation<number> | undefined {
   for (const definition of known) {
-    if (definition.request === command.request) return yield* definition.run(k, file, arg);
+    if (definition.request === command.request) return definition.run(k, file, arg);
   }
   return undefined;
 }

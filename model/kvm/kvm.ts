@@ -84,8 +84,8 @@ export class Vm {
 export class KvmFile extends File {
   readonly kind = "kvm";
 
-  override *ioctl(k: Kernel, command: Ioctl, arg: Argument): Operation<number> {
-    if (command.request === createVm.request) return yield* createVm.run(k, this, arg);
+  override ioctl(k: Kernel, command: Ioctl, arg: Argument): Operation<number> {
+    if (command.request === createVm.request) return createVm.run(k, this, arg);
     if (DEVICE_ATTRIBUTES.has(command.name)) throw new Unmodelled("attributes of the processor");
     return refuse(rule["KVM-DEV-UNKNOWN-1"]);
   }
@@ -101,8 +101,8 @@ export class VmFile extends File {
     this.vm = vm;
   }
 
-  override *ioctl(k: Kernel, command: Ioctl, arg: Argument): Operation<number> {
-    if (command.request === createDevice.request) return yield* createDevice.run(k, this, arg);
+  override ioctl(k: Kernel, command: Ioctl, arg: Argument): Operation<number> {
+    if (command.request === createDevice.request) return createDevice.run(k, this, arg);
     if (command.request >>> 8 === 0x3b) return refuse(vfsRule["VFS-IOCTL-1"]);
     throw new Unmodelled(`${command.name} on a VM`);
   }

@@ -109,8 +109,8 @@ export class KvmVfioFile extends File {
     this.kv = kv;
   }
 
-  override *ioctl(k: Kernel, command: Ioctl, arg: Argument): Operation<number> {
-    return (yield* dispatch(COMMANDS, k, this, command, arg)) ?? refuse(vfsRule["VFS-IOCTL-1"]);
+  override ioctl(k: Kernel, command: Ioctl, arg: Argument): Operation<number> {
+    return dispatch(COMMANDS, k, this, command, arg) ?? refuse(vfsRule["VFS-IOCTL-1"]);
   }
 
   override release(k: Kernel): Operation<void> {

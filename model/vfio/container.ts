@@ -76,9 +76,9 @@ export class ContainerFile extends File {
   readonly kind = "container";
   readonly container = new Container();
 
-  override *ioctl(k: Kernel, command: Ioctl, arg: Argument): Operation<number> {
-    const answered = yield* dispatch(COMMANDS, k, this, command, arg);
-    if (answered !== undefined) return answered;
+  override ioctl(k: Kernel, command: Ioctl, arg: Argument): Operation<number> {
+    const known = dispatch(COMMANDS, k, this, command, arg);
+    if (known) return known;
     if (!this.container.iommu) refuse(rule["VFIO-CONT-IOCTL-1"]);
     return k.type1.ioctl(k, command);
   }

@@ -123,8 +123,8 @@ export class GroupFile extends File {
     this.group = group;
   }
 
-  override *ioctl(k: Kernel, command: Ioctl, arg: Argument): Operation<number> {
-    return (yield* dispatch(groupCommands, k, this, command, arg)) ?? refuse(vfsRule["VFS-IOCTL-1"]);
+  override ioctl(k: Kernel, command: Ioctl, arg: Argument): Operation<number> {
+    return dispatch(groupCommands, k, this, command, arg) ?? refuse(vfsRule["VFS-IOCTL-1"]);
   }
 
   override release(k: Kernel): Operation<void> {

@@ -149,16 +149,16 @@ export const steps = {
   },
 
   /** vfio_device_fops_unl_ioctl */
-  *deviceIoctl(k: Kernel, file: DeviceFile, command: Ioctl, arg: Argument): Operation<number> {
+  deviceIoctl(k: Kernel, file: DeviceFile, command: Ioctl, arg: Argument): Operation<number> {
     if (k.since("6.6")) {
-      if (command.request === bindIommufd.request) return yield* bindIommufd.run(k, file, arg);
+      if (command.request === bindIommufd.request) return bindIommufd.run(k, file, arg);
       k.vfio.gate(k, file, rule["VFIO-DEV-GATE-1"]);
       if (!file.group) {
-        if (command.request === attachIommufdPt.request) return yield* attachIommufdPt.run(k, file, arg);
-        if (command.request === detachIommufdPt.request) return yield* detachIommufdPt.run(k, file, arg);
+        if (command.request === attachIommufdPt.request) return attachIommufdPt.run(k, file, arg);
+        if (command.request === detachIommufdPt.request) return detachIommufdPt.run(k, file, arg);
       }
     }
-    return yield* file.device.ops.ioctl(k, file, command, arg);
+    return file.device.ops.ioctl(k, file, command, arg);
   },
 
   /** Nothing but BIND passes before the device is opened for this file. */
