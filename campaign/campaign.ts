@@ -95,7 +95,13 @@ class PropertyRun {
 
   #judging(observer: Coverage | null): JudgeOptions {
     const { topology, profile } = this.#options.target;
-    const judging: JudgeOptions = { topology, profile, deviations: this.#deviations };
+    const { recorded } = this.#options;
+    const judging: JudgeOptions = {
+      topology,
+      profile,
+      deviations: this.#deviations,
+      ...(recorded ? { recorded } : {}),
+    };
     if (!observer) return judging;
     return { ...judging, observer: { agreed: (_call, answer, kept) => observer.note(answer, kept) } };
   }

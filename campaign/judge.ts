@@ -11,6 +11,7 @@ import { type Answer, Machine } from "../model/machine.ts";
 import type { Profile } from "../model/profile.ts";
 import type { Call, Outcome, Program } from "../model/program.ts";
 import type { Topology } from "../model/topology.ts";
+import type { RecordedDeviation } from "./deviation-file.ts";
 import type { Deviation } from "./deviations/deviation.ts";
 
 /** Told of every call that agreed, with what the model said of it. */
@@ -67,6 +68,8 @@ export interface JudgeOptions {
   /** Ways in which this kernel is known to differ from what is right. */
   readonly deviations: readonly Deviation[];
   readonly observer?: AgreementObserver;
+  /** Differences that the user has on record. */
+  readonly recorded?: readonly RecordedDeviation[];
 }
 
 /**

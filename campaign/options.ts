@@ -1,6 +1,7 @@
 /** What a campaign is asked for, and how it tells of itself. */
 import type { Property } from "../properties/property.ts";
 import type { Target } from "../targets/target.ts";
+import type { RecordedDeviation } from "./deviation-file.ts";
 import type { Deviation } from "./deviations/deviation.ts";
 
 /** How much a campaign may spend; the first that is used up ends it. */
@@ -27,4 +28,6 @@ export interface CampaignOptions {
   readonly signal?: AbortSignal;
   /** Known deviations to reckon with; those of the target's kernel unless given. */
   readonly deviations?: readonly Deviation[];
+  /** Differences that the user has on record. */
+  readonly recorded?: readonly RecordedDeviation[];
 }

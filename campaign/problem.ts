@@ -5,6 +5,7 @@ import { errnoName } from "../model/uapi/errno.ts";
 import type { HistoryInvariant } from "../properties/invariants/invariant.ts";
 import { splats } from "../targets/kernel-log.ts";
 import type { ProgramRun } from "../targets/target.ts";
+import { onRecord } from "./deviation-file.ts";
 import { type JudgeOptions, judge, type Verdict } from "./judge.ts";
 import type { FindingKind } from "./results.ts";
 
@@ -28,9 +29,16 @@ export interface Examined {
 /** Looks at a run from every side. The first of these counts: lost, hung, differs, log, invariant, leak. */
 export function examine(run: ProgramRun, options: JudgeOptions, history: readonly HistoryInvariant[]): Examined {
   const verdict = judge(run.program, run.outcomes, options);
-  const { known } = verdict;
+  const { profile, recorded = [] } = options;
+  const at = verdict.kind === "differs" ? verdict.at : 0;
+  const record = onRecord(recorded, verdict, run.program.calls[at], callName, profile.version);
+  const known = record ? [...verdict.known, record.id] : verdict.known;
   const problem =
-    lost(run) ?? differs(run, verdict) ?? logged(run, options, known) ?? broken(run, history) ?? leaked(run);
+    lost(run) ??
+    (record ? null : differs(run, verdict)) ??
+    logged(run, options, known) ??
+    broken(run, history) ??
+    leaked(run);
   return { problem, verdict, known };
 }
 

@@ -1,5 +1,6 @@
 /** How the command line ends: every error becomes one sentence on stderr and an exit code, here and nowhere else. */
 import { CommanderError } from "commander";
+import { DeviationFileError } from "../campaign/deviation-file.ts";
 import { EXIT_CODE, type ExitCode } from "../campaign/results.ts";
 import { ProgramFileError } from "../model/format/program-file.ts";
 import { ResultsFileError } from "../reports/json.ts";
@@ -33,6 +34,7 @@ const EXPECTED = [
   SurveyError,
   InitramfsError,
   AgentCompileError,
+  DeviationFileError,
   ProgramFileError,
   ResultsFileError,
   ReportError,

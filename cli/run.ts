@@ -3,6 +3,7 @@ import { randomInt } from "node:crypto";
 import type { Command } from "commander";
 import { assemble } from "../campaign/assemble.ts";
 import { type CampaignOutcome, runCampaign } from "../campaign/campaign.ts";
+import { parseDeviations, type RecordedDeviation } from "../campaign/deviation-file.ts";
 import { deviationsOf } from "../campaign/deviations/all.ts";
 import type { Budget, CampaignProgress } from "../campaign/options.ts";
 import { EXIT_CODE, type ExitCode, exitCodeOf, type Results } from "../campaign/results.ts";
@@ -17,6 +18,7 @@ import { ModelTarget } from "../targets/model.ts";
 import type { Target } from "../targets/target.ts";
 import { CampaignLines } from "./campaign-lines.ts";
 import { UsageError } from "./errors.ts";
+import { readText } from "./files.ts";
 import { Interrupt } from "./interrupt.ts";
 import { styleOf } from "./listing.ts";
 import { openProgress, type Progress, stage } from "./progress.ts";
@@ -30,6 +32,7 @@ interface RunOptions extends TargetOptions {
   readonly calls?: number;
   readonly seed?: number;
   readonly only?: readonly string[];
+  readonly deviations?: string;
   readonly json?: boolean;
   readonly out: string;
 }
@@ -60,6 +63,7 @@ export function addRun(program: Command, done: (code: ExitCode) => void): void {
     .option("--calls <n>", "calls of a program at the most (default: what its property says, 100)", parseCount)
     .option("--seed <n>", "the seed of a run that is to be had again (default: a new one)", parseSeed)
     .option("--only <ids>", "only these properties and scenarios, separated by commas", parseList)
+    .option("--deviations <file>", "differences of this kernel that are on record, see docs/deviations.md")
     .option("--json", "results as JSON on stdout instead of the summary")
     .option("--out <directory>", "where reports are written", DEFAULT_DIRECTORY)
     .addHelpText("after", EXAMPLES)
@@ -102,6 +106,8 @@ async function run(options: RunOptions): Promise<ExitCode> {
   const choice = chooseTarget(options);
   const selected = select(options.only);
   const selection = { ...selected, properties: selected.properties.map((each) => ofLength(each, options.calls)) };
+  const recorded =
+    options.deviations === undefined ? [] : parseDeviations(await readText(options.deviations), options.deviations);
   const seed = options.seed ?? randomInt(2 ** 31);
   const progress = openProgress(process.stderr);
   using interrupt = new Interrupt((text) => process.stderr.write(text));
@@ -114,7 +120,7 @@ async function run(options: RunOptions): Promise<ExitCode> {
     const budget = budgetOf(options, choice.kind === "model");
     const outcomes = [
       await playScenarios(target, selection, progress, signal),
-      await checkProperties(target, selection, { seed, budget, progress, signal }),
+      await checkProperties(target, selection, { seed, budget, recorded, progress, signal }),
     ];
     results = assemble({ target, seed, began, outcomes });
   }
@@ -151,6 +157,7 @@ async function playScenarios(
 interface Checking {
   readonly seed: number;
   readonly budget: Budget;
+  readonly recorded: readonly RecordedDeviation[];
   readonly progress: Progress;
   readonly signal: AbortSignal;
 }

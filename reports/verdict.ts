@@ -1,4 +1,5 @@
 /** What results say in a sentence, and the rules that findings are about. */
+import "../model/machine.ts";
 import { EXIT_CODE, exitCodeOf, type Finding, type PropertyResult, type Results } from "../campaign/results.ts";
 import { findClause } from "../model/kernel/clause.ts";
 import { HISTORY_INVARIANTS, STATE_INVARIANTS } from "../properties/all.ts";
