@@ -5,7 +5,7 @@
 import { LockOrder } from "../model/kernel/lock.ts";
 import type { MachineOptions } from "../model/machine.ts";
 import type { Program } from "../model/program.ts";
-import { versionNumber } from "../model/uapi/version.ts";
+import { inRange, versionNumber } from "../model/uapi/version.ts";
 import { Coverage, type Goal } from "../properties/coverage.ts";
 import { rerun } from "../properties/generate/walk.ts";
 import { type Property, watchFor } from "../properties/property.ts";
@@ -235,8 +235,8 @@ class PropertyRun {
 
   #attainable({ needs }: Goal): boolean {
     const { version, kconfig } = this.#options.target.profile;
-    if (needs?.since && versionNumber(version) < versionNumber(needs.since)) return false;
-    return needs?.kconfig?.every((option) => kconfig.has(option)) ?? true;
+    if (!needs) return true;
+    return inRange(versionNumber(version), needs) && (needs.kconfig?.every((option) => kconfig.has(option)) ?? true);
   }
 }
 

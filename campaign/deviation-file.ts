@@ -6,7 +6,7 @@
 import { z } from "zod";
 import type { Call } from "../model/program.ts";
 import { ERRNO, errnoName } from "../model/uapi/errno.ts";
-import { type Version, versionNumber } from "../model/uapi/version.ts";
+import { inRange, type Version, versionNumber } from "../model/uapi/version.ts";
 import type { Verdict } from "./judge.ts";
 
 export const DEVIATIONS_FORMAT = "vfio-conformance/deviations";
@@ -86,8 +86,7 @@ export function onRecord(
       record.expected === endingOf(verdict.expected.ret) &&
       record.observed === endingOf(verdict.observed.ret) &&
       (record.clause === undefined || record.clause === verdict.expected.clause) &&
-      own >= versionNumber(record.since) &&
-      (record.until === undefined || own <= versionNumber(record.until)),
+      inRange(own, record),
   );
 }
 

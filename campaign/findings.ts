@@ -1,5 +1,4 @@
 /** Findings of one property: each problem once, shrunk on the target that showed it. */
-import { createHash } from "node:crypto";
 import { LockOrder } from "../model/kernel/lock.ts";
 import type { MachineOptions } from "../model/machine.ts";
 import type { Program } from "../model/program.ts";
@@ -12,7 +11,7 @@ import type { JudgeOptions } from "./judge.ts";
 import { listing, modelListing } from "./listing.ts";
 import { minimise } from "./minimise.ts";
 import type { CampaignOptions, CampaignProgress } from "./options.ts";
-import { examine, type Problem } from "./problem.ts";
+import { brokenInvariant, examine, findingId, type Problem } from "./problem.ts";
 import type { Finding } from "./results.ts";
 
 /** Where a program came from. */
@@ -68,10 +67,8 @@ export class Findings {
   /** Shrinks a problem on the target and keeps it. Call only when the target is idle. */
   async add(origin: Origin, run: ProgramRun, problem: Problem): Promise<void> {
     this.#progress?.found(this.#property.id, problem.what);
-    const show = (candidate: ProgramRun) => ({
-      run: candidate,
-      signature: examine(candidate, this.#judging, this.#property.history).problem?.signature ?? null,
-    });
+    const show = (candidate: ProgramRun) =>
+      examine(candidate, this.#judging, this.#property.history).problem?.signature ?? null;
     // Who asked the campaign to end does not wait for the smallest program.
     const seconds = this.#signal?.aborted ? 0 : SECONDS;
     const smallest = await minimise(this.#target, run, problem.signature, show, TRIES, seconds);
@@ -86,13 +83,7 @@ export class Findings {
 
   /** Shrinks a broken invariant of the model and keeps it. */
   async addViolation(origin: Origin, violation: Violation, machine: MachineOptions): Promise<void> {
-    const problem = {
-      kind: "invariant",
-      what: `${violation.what}.`,
-      rule: violation.invariant,
-      at: violation.at,
-      signature: `invariant ${violation.invariant}`,
-    } as const;
+    const problem = brokenInvariant(violation);
     if (!this.isNew(problem)) return;
     this.#progress?.found(this.#property.id, problem.what);
     const broken = (program: Program): Violation | null => {
@@ -114,8 +105,7 @@ export class Findings {
         break;
       }
     }
-    const final = shown ?? violation;
-    this.#keep(origin, { ...problem, what: `${final.what}.`, at: final.at }, smallest, {
+    this.#keep(origin, shown ? brokenInvariant(shown) : problem, smallest, {
       listing: modelListing(smallest, machine),
       log: "",
       reproduced,
@@ -129,9 +119,8 @@ export class Findings {
     shown: Pick<Finding, "listing" | "log" | "reproduced">,
   ): void {
     const { id } = this.#property;
-    const digest = createHash("sha256").update(`${id} ${problem.signature}`).digest("hex").slice(0, 8);
     this.#found.set(problem.signature, {
-      id: `${id}-${digest}`,
+      id: findingId(id, problem),
       kind: problem.kind,
       what: problem.what,
       rule: problem.rule,

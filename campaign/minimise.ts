@@ -3,12 +3,8 @@ import type { Program } from "../model/program.ts";
 import { shrinkProgram } from "../properties/shrink.ts";
 import type { ProgramRun, Target } from "../targets/target.ts";
 
-/** A run, and what was wrong with it. */
-export interface Shown {
-  readonly run: ProgramRun;
-  /** What tells problems apart; null when nothing is wrong. */
-  readonly signature: string | null;
-}
+/** What tells problems apart, for the one that a run shows; null when nothing is wrong. */
+export type SignatureOf = (run: ProgramRun) => string | null;
 
 /** Candidates that are tried at once: enough to keep the target busy, few enough not to waste it. */
 const AT_ONCE = 16;
@@ -27,7 +23,7 @@ export async function minimise(
   target: Target,
   first: ProgramRun,
   signature: string,
-  show: (run: ProgramRun) => Shown,
+  show: SignatureOf,
   tries: number,
   seconds: number,
 ): Promise<Minimised> {
@@ -63,12 +59,12 @@ async function firstShowing(
   target: Target,
   programs: readonly Program[],
   signature: string,
-  show: (run: ProgramRun) => Shown,
+  show: SignatureOf,
 ): Promise<ProgramRun | undefined> {
   let found: ProgramRun | undefined;
   // The whole batch is run, so that the target is idle when the next begins.
   for await (const run of target.run(programs)) {
-    if (!found && show(run).signature === signature) found = run;
+    if (!found && show(run) === signature) found = run;
   }
   return found;
 }

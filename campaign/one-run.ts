@@ -6,7 +6,7 @@ import { rerun } from "../properties/generate/walk.ts";
 import { Watch } from "../properties/watch.ts";
 import { ModelTarget } from "../targets/model.ts";
 import { type ProgramRun, type Target, TargetError } from "../targets/target.ts";
-import type { Problem } from "./problem.ts";
+import { brokenInvariant, type Problem } from "./problem.ts";
 
 /** Runs one program. TargetError where the target gives nothing back. */
 export async function runOne(target: Target, program: Program): Promise<ProgramRun> {
@@ -22,7 +22,5 @@ export function violationOn(target: Target, program: Program): Problem | null {
   const { topology, profile, overrides } = target;
   const watch = new Watch(STATE_INVARIANTS, HISTORY_INVARIANTS);
   rerun(program.calls, { topology, profile, overrides, order: new LockOrder() }, watch);
-  if (!watch.violation) return null;
-  const { invariant, what, at } = watch.violation;
-  return { kind: "invariant", what: `${what}.`, rule: invariant, at, signature: `invariant ${invariant}` };
+  return watch.violation && brokenInvariant(watch.violation);
 }

@@ -1,8 +1,9 @@
 /** What is wrong with one run of a program, if anything: the judge, the log, the leaks and the history together. */
 
+import { createHash } from "node:crypto";
 import type { Call } from "../model/program.ts";
 import { errnoName } from "../model/uapi/errno.ts";
-import type { HistoryInvariant } from "../properties/invariants/invariant.ts";
+import type { HistoryInvariant, Violation } from "../properties/invariants/invariant.ts";
 import { splats } from "../targets/kernel-log.ts";
 import type { ProgramRun } from "../targets/target.ts";
 import { onRecord } from "./deviation-file.ts";
@@ -107,8 +108,7 @@ function broken({ program, outcomes }: ProgramRun, history: readonly HistoryInva
     for (const [at, outcome] of outcomes.entries()) {
       const call = program.calls[at];
       const what = call && checker.after(call, outcome);
-      if (what)
-        return { kind: "invariant", what: `${what}.`, rule: invariant.id, at, signature: `invariant ${invariant.id}` };
+      if (what) return brokenInvariant({ invariant: invariant.id, what, at });
     }
   }
   return null;
@@ -119,6 +119,16 @@ function leaked({ leaks, program }: ProgramRun): Problem | null {
   if (what === undefined) return null;
   const signature = `leak ${what.replace(/[0-9a-f-]{36}|\d+/g, "N")}`;
   return { kind: "leak", what, rule: "references-balance", at: program.calls.length - 1, signature };
+}
+
+/** An invariant that did not hold, as a problem. */
+export function brokenInvariant({ invariant, what, at }: Violation): Problem {
+  return { kind: "invariant", what: `${what}.`, rule: invariant, at, signature: `invariant ${invariant}` };
+}
+
+/** The id of a finding: the same over runs that find the same. */
+export function findingId(by: string, { signature }: Problem): string {
+  return `${by}-${createHash("sha256").update(`${by} ${signature}`).digest("hex").slice(0, 8)}`;
 }
 
 /** What a call is called in sentences. */

@@ -3,7 +3,6 @@
  * the target are listed with the reason.
  */
 
-import { createHash } from "node:crypto";
 import type { Program } from "../model/program.ts";
 import { HISTORY_INVARIANTS } from "../properties/all.ts";
 import { Coverage } from "../properties/coverage.ts";
@@ -17,7 +16,7 @@ import type { JudgeOptions } from "./judge.ts";
 import { listing, modelListing } from "./listing.ts";
 import { runOne, violationOn } from "./one-run.ts";
 import type { CampaignProgress } from "./options.ts";
-import { type Examined, examine, type Problem } from "./problem.ts";
+import { type Examined, examine, findingId, type Problem } from "./problem.ts";
 import type { Finding, ListedCall, PropertyResult } from "./results.ts";
 
 export interface ScenarioOptions {
@@ -93,9 +92,8 @@ async function runScenario(
 }
 
 function findingOf({ id }: Scenario, problem: Problem, run: ProgramRun, lines: readonly ListedCall[]): Finding {
-  const digest = createHash("sha256").update(`${id} ${problem.signature}`).digest("hex").slice(0, 8);
   return {
-    id: `${id}-${digest}`,
+    id: findingId(id, problem),
     kind: problem.kind,
     what: problem.what,
     rule: problem.rule,

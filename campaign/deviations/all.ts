@@ -1,7 +1,7 @@
 /** The deviations that are known, and which of them a kernel has. */
 import type { Override } from "../../model/machine.ts";
 import type { Profile } from "../../model/profile.ts";
-import { versionNumber } from "../../model/uapi/version.ts";
+import { inRange, versionNumber } from "../../model/uapi/version.ts";
 import { attachFaultDetaches } from "./attach-fault-detaches.ts";
 import { bindDropsVm, bindLeaksVm } from "./bind-drops-vm.ts";
 import type { Deviation } from "./deviation.ts";
@@ -27,9 +27,7 @@ export const DEVIATIONS: readonly Deviation[] = [
 /** Deviations that a kernel of this profile is known to have. */
 export function deviationsOf({ version }: Profile): Deviation[] {
   const own = versionNumber(version);
-  return DEVIATIONS.filter(
-    ({ since, until }) => own >= versionNumber(since) && (until === undefined || own <= versionNumber(until)),
-  );
+  return DEVIATIONS.filter((deviation) => inRange(own, deviation));
 }
 
 /** What keeps generated programs away from deviations that would destroy the kernel under test. */

@@ -5,7 +5,7 @@
  * `must(!file.group, rule["VFIO-CDEV-BIND-4"])`.
  */
 import { ERRNO, type Errno } from "../uapi/errno.ts";
-import { type Version, versionNumber } from "../uapi/version.ts";
+import { inRange, type Version } from "../uapi/version.ts";
 
 /** How a clause can be seen from user space. */
 export type Observable = "return" | "output" | "later-call" | "sysfs" | "internal";
@@ -94,7 +94,5 @@ export function refuse(clause: Clause): never {
 
 /** Whether a clause holds for a kernel of this version number and Kconfig. */
 export function clauseApplies({ text }: Clause, version: number, kconfig: ReadonlySet<string>): boolean {
-  if (text.since && version < versionNumber(text.since)) return false;
-  if (text.until && version > versionNumber(text.until)) return false;
-  return !text.kconfig || text.kconfig.every((option) => kconfig.has(option));
+  return inRange(version, text) && (text.kconfig?.every((option) => kconfig.has(option)) ?? true);
 }

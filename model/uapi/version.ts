@@ -21,3 +21,12 @@ export function versionOfRelease(release: string): Version | undefined {
   const match = /^(\d+)\.(\d+)/.exec(release);
   return match ? `${Number(match[1])}.${Number(match[2])}` : undefined;
 }
+
+/** Whether a kernel of this version number lies between the first and the last version that something holds for. */
+export function inRange(
+  kernel: number,
+  { since, until }: { readonly since?: Version | undefined; readonly until?: Version | undefined },
+): boolean {
+  if (since !== undefined && kernel < versionNumber(since)) return false;
+  return until === undefined || kernel <= versionNumber(until);
+}
