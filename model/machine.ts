@@ -181,6 +181,12 @@ export class Machine {
       }
       case "probe":
         return runProbe(k, call.probe, this.answer);
+      case "capset":
+        k.credentials.setCapabilities(k, call.without);
+        return 0;
+      case "prlimit":
+        k.credentials.setMemlock(k, BigInt(call.soft), BigInt(call.hard));
+        return 0;
     }
   }
 

@@ -35,7 +35,9 @@ export function runProbe(k: Kernel, probe: Probe, answer: { text: string | undef
     case "vms":
       return countInDebugfs(k);
     case "pinned":
-      return k.pinnedPages * PAGE_KIB;
+      return k.mm.pinnedPages * PAGE_KIB;
+    case "locked":
+      return k.mm.lockedPages * PAGE_KIB;
   }
 }
 

@@ -67,8 +67,13 @@ export type Probe =
   | { readonly kind: "group-members"; readonly device: string }
   /** VMs alive, counted in debugfs */
   | { readonly kind: "vms" }
-  /** pages that the process has locked (VmLck) and pinned (VmPin), in KiB */
-  | { readonly kind: "pinned" };
+  /** pages that the process has pinned through iommufd (VmPin), in KiB */
+  | { readonly kind: "pinned" }
+  /** pages that count as locked by the process (VmLck), in KiB */
+  | { readonly kind: "locked" };
+
+/** A capability that programs give up, and take again. */
+export type Capability = "CAP_IPC_LOCK" | "CAP_SYS_RAWIO" | "CAP_SYS_ADMIN" | "CAP_SYS_RESOURCE";
 
 /** One system call. */
 export type Call =
@@ -97,7 +102,16 @@ export type Call =
   | { readonly op: "mmap"; readonly fd: Value; readonly length: number; readonly prot: number; readonly offset: Value }
   | { readonly op: "sysfs-write"; readonly attribute: Attribute; readonly text: Text }
   | { readonly op: "sysfs-read"; readonly attribute: Attribute }
-  | { readonly op: "probe"; readonly probe: Probe };
+  | { readonly op: "probe"; readonly probe: Probe }
+  /** Makes every capability effective that the caller is permitted, but these. */
+  | { readonly op: "capset"; readonly without: readonly Capability[] }
+  /** Sets both limits on a resource, in bytes. */
+  | {
+      readonly op: "prlimit";
+      readonly resource: "RLIMIT_MEMLOCK";
+      readonly soft: number | bigint;
+      readonly hard: number | bigint;
+    };
 
 /** Calls, and the kind of machine they are meant for. */
 export interface Program {

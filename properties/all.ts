@@ -36,6 +36,7 @@ const WEIGHTS: Readonly<Record<MoveKind, number>> = {
   mdev: 1,
   binding: 0,
   probe: 2,
+  credentials: 0,
 };
 
 /** Mediated devices, those that are there already far more often than those to be made. */
@@ -126,6 +127,7 @@ export const PROPERTIES: readonly Property[] = [
     id: "pci-functions",
     title: "PCI functions bound to vfio-pci: opening, sharing groups, attaching",
     devices: functions,
+    weights: { credentials: 1 },
     ioctls: { VFIO_DEVICE_RESET: 0.2, VFIO_DEVICE_PCI_HOT_RESET: 0.5 },
     share: 1,
     goals: [goal.deviceThroughGroup, goal.bound, goal.attached],

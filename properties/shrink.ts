@@ -103,6 +103,9 @@ function* simplerCalls(call: Call): Generator<Call> {
     const { flags: _, ...plain } = call;
     yield plain;
   }
+  if (call.op === "capset") {
+    for (let at = 0; at < call.without.length; at++) yield { ...call, without: call.without.toSpliced(at, 1) };
+  }
   if (call.op !== "ioctl" || call.arg.kind !== "struct") return;
   for (const struct of simplerStructs(call.arg.struct)) yield { ...call, arg: { kind: "struct", struct } };
 }

@@ -77,6 +77,10 @@ const EVERY_SHAPE = program(
   { op: "probe", probe: { kind: "group-members", device: "nic0.0" } },
   { op: "probe", probe: { kind: "vms" } },
   { op: "probe", probe: { kind: "pinned" } },
+  { op: "probe", probe: { kind: "locked" } },
+  { op: "capset", without: ["CAP_IPC_LOCK", "CAP_SYS_RESOURCE"] },
+  { op: "capset", without: [] },
+  { op: "prlimit", resource: "RLIMIT_MEMLOCK", soft: 4096, hard: (1n << 64n) - 1n },
 );
 
 describe("a C program", () => {

@@ -21,7 +21,9 @@ export function printOutcome(call: Call, { ret, bytes, pointed, text }: Outcome)
 
 function printResult(call: Call, ret: number): string {
   if (call.op === "mmap") return `0x${ret.toString(16)}`;
-  return call.op === "probe" && call.probe.kind === "pinned" ? `${ret} kB` : String(ret);
+  return call.op === "probe" && (call.probe.kind === "pinned" || call.probe.kind === "locked")
+    ? `${ret} kB`
+    : String(ret);
 }
 
 function printText(call: Call, text: string): string {

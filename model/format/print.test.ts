@@ -159,5 +159,18 @@ describe("an outcome reads as strace has it", () => {
     );
     expect(printOutcome({ op: "probe", probe: { kind: "mdevs" } }, { ret: 2, text: "a\nb" })).toBe("2 [a, b]");
     expect(printOutcome({ op: "probe", probe: { kind: "pinned" } }, { ret: 64 })).toBe("64 kB");
+    expect(printOutcome({ op: "probe", probe: { kind: "locked" } }, { ret: 0 })).toBe("0 kB");
+  });
+});
+
+describe("what the caller may do", () => {
+  it("goes by the names of capabilities and limits", () => {
+    expect(printCall({ op: "capset", without: [] })).toBe("capset({effective=<permitted>})");
+    expect(printCall({ op: "capset", without: ["CAP_IPC_LOCK", "CAP_SYS_ADMIN"] })).toBe(
+      "capset({effective=<permitted>&~(1<<CAP_IPC_LOCK|1<<CAP_SYS_ADMIN)})",
+    );
+    expect(printCall({ op: "prlimit", resource: "RLIMIT_MEMLOCK", soft: 8192, hard: (1n << 64n) - 1n })).toBe(
+      "prlimit64(0, RLIMIT_MEMLOCK, {rlim_cur=8*1024, rlim_max=RLIM64_INFINITY}, NULL)",
+    );
   });
 });

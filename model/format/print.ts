@@ -45,7 +45,22 @@ export function printCall(call: Call, topology?: Topology): string {
       return `read(${quote(attributePath(call.attribute, topology))})`;
     case "probe":
       return printProbe(call.probe, topology);
+    case "capset":
+      return `capset({effective=${printEffective(call.without)}})`;
+    case "prlimit":
+      return `prlimit64(0, ${call.resource}, {rlim_cur=${printLimit(call.soft)}, rlim_max=${printLimit(call.hard)}}, NULL)`;
   }
+}
+
+function printEffective(without: readonly string[]): string {
+  return without.length === 0 ? "<permitted>" : `<permitted>&~(${without.map((name) => `1<<${name}`).join("|")})`;
+}
+
+const RLIM64_INFINITY = (1n << 64n) - 1n;
+
+function printLimit(bytes: number | bigint): string {
+  if (bytes === RLIM64_INFINITY) return "RLIM64_INFINITY";
+  return bytes !== 0 && BigInt(bytes) % 1024n === 0n ? `${BigInt(bytes) / 1024n}*1024` : `${bytes}`;
 }
 
 function printIoctl(call: Call & { op: "ioctl" }, topology: Topology | undefined): string {
@@ -190,5 +205,7 @@ function printProbe(probe: Probe, topology: Topology | undefined): string {
       return `count_vms("/sys/kernel/debug/kvm")`;
     case "pinned":
       return `read("/proc/self/status", VmPin)`;
+    case "locked":
+      return `read("/proc/self/status", VmLck)`;
   }
 }

@@ -80,7 +80,13 @@ const probe = z.discriminatedUnion("kind", [
   ofDevice("group-members"),
   alone("vms"),
   alone("pinned"),
+  alone("locked"),
 ]);
+
+const capability = z.enum(["CAP_IPC_LOCK", "CAP_SYS_RAWIO", "CAP_SYS_ADMIN", "CAP_SYS_RESOURCE"]);
+const limit = z.union([z.int().min(0), wideNumber.refine((bytes) => bytes >= 0n && bytes < 1n << 64n)], {
+  error: 'expected a number of bytes, or a wide one such as "0xffffffffffffffff"',
+});
 
 const count = z.int().min(0).max(BLOCK_SIZE);
 const plainTransfer = <K extends "read" | "write">(op: K) =>
@@ -109,6 +115,8 @@ export const callSchema: z.ZodType<Call> = z.discriminatedUnion("op", [
   z.strictObject({ op: z.literal("sysfs-write"), attribute, text }),
   z.strictObject({ op: z.literal("sysfs-read"), attribute }),
   z.strictObject({ op: z.literal("probe"), probe }),
+  z.strictObject({ op: z.literal("capset"), without: z.array(capability) }),
+  z.strictObject({ op: z.literal("prlimit"), resource: z.literal("RLIMIT_MEMLOCK"), soft: limit, hard: limit }),
 ]);
 
 /** A program without the lines that say what kind of file it is in. */

@@ -22,15 +22,18 @@ export class Area {
   readonly length: bigint;
   /** Whether DMA may write to it. */
   readonly writable: boolean;
+  /** Whether its pages count against the user's limit: it was mapped without CAP_IPC_LOCK. */
+  readonly counted: boolean;
   /** False while it is being made or removed: its range is taken, but nothing is there. */
   ready = false;
   pinned = false;
   readonly pagesMutex = new Lock(pagesMutex);
 
-  constructor(userAddress: bigint, length: bigint, writable: boolean) {
+  constructor(userAddress: bigint, length: bigint, writable: boolean, counted = false) {
     this.userAddress = userAddress;
     this.length = length;
     this.writable = writable;
+    this.counted = counted;
   }
 
   place(start: bigint): void {

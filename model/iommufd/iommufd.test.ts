@@ -232,15 +232,32 @@ describe("attached devices", () => {
     const bench = new Bench();
     const ioas = bench.alloc();
     expect(bench.map(ioas, 0n, 3n)).toBe("0");
-    expect(bench.k.pinnedPages).toBe(0);
+    expect(bench.k.mm.pinnedPages).toBe(0);
     const { device } = bench.attached(ioas);
-    expect(bench.k.pinnedPages).toBe(3);
+    expect(bench.k.mm.pinnedPages).toBe(3);
     expect(bench.map(ioas, 0x10_0000n, 2n)).toBe("0");
-    expect(bench.k.pinnedPages).toBe(5);
+    expect(bench.k.mm.pinnedPages).toBe(5);
     expect(bench.unmap(ioas, 0n, 3n * PAGE)).toBe("0");
-    expect(bench.k.pinnedPages).toBe(2);
+    expect(bench.k.mm.pinnedPages).toBe(2);
     runStraight(bench.k.iommufdDevice.detachDevice(bench.k, device));
-    expect(bench.k.pinnedPages).toBe(0);
+    expect(bench.k.mm.pinnedPages).toBe(0);
+  });
+
+  test("count what they pin against the user's limit, for a caller without CAP_IPC_LOCK", () => {
+    const bench = new Bench();
+    const ioas = bench.alloc();
+    const { k } = bench;
+    bench.attached(ioas);
+    k.credentials.setMemlock(k, 4n * PAGE, U64_MAX);
+    expect(bench.map(ioas, 0n, 9n)).toBe("0");
+    k.credentials.setCapabilities(k, ["CAP_IPC_LOCK"]);
+    expect(bench.map(ioas, 0x10_0000n, 3n)).toBe("0");
+    expect(bench.map(ioas, 0x20_0000n, 2n)).toBe("ENOMEM");
+    expect(bench.map(ioas, 0x20_0000n, 2n, { user_va: MEMORY.hole - PAGE })).toBe("EFAULT");
+    expect(bench.map(ioas, 0x20_0000n, 1n)).toBe("0");
+    expect(k.mm.pinnedPages).toBe(13);
+    expect(bench.unmap(ioas, 0x10_0000n, 3n * PAGE)).toBe("0");
+    expect(k.mm.userLockedPages).toBe(1);
   });
 
   test("need memory that is there; what fails leaves nothing", () => {
@@ -250,7 +267,7 @@ describe("attached devices", () => {
     expect(bench.map(ioas, 0n, 1n, { user_va: MEMORY.hole })).toBe("EFAULT");
     expect(bench.map(ioas, 0n, 1n, { user_va: MEMORY.userReadonly })).toBe("EFAULT");
     expect(bench.map(ioas, 0n, 1n, {}, "readonly")).toBe("EFAULT");
-    expect(bench.k.pinnedPages).toBe(0);
+    expect(bench.k.mm.pinnedPages).toBe(0);
     expect(bench.map(ioas, 0n, 1n, { user_va: MEMORY.userReadonly, flags: FIXED | READABLE })).toBe("0");
     expect(bench.map(ioas, 1n << 20n, 4097n)).toBe("EFAULT");
     expect(bench.map(ioas, 1n << 20n, 1n, { user_va: MEMORY.user + 1n })).toBe("EINVAL");
@@ -276,7 +293,7 @@ describe("attached devices", () => {
     expect(bench.map(ioas, 0n)).toBe("0");
     expect(bench.map(ioas, PAGE, 1n, { user_va: MEMORY.hole })).toBe("0");
     expect(bench.outcome(() => bench.attached(ioas).hwpt)).toBe("EFAULT");
-    expect(bench.k.pinnedPages).toBe(0);
+    expect(bench.k.mm.pinnedPages).toBe(0);
   });
 
   test("share an hwpt, move together with their group, and take an hwpt of the kernel's making along", () => {
@@ -405,7 +422,7 @@ describe("emulated devices", () => {
     expect(bench.map(ioas, 1n)).toBe("EINVAL");
     expect(bench.map(ioas, PAGE)).toBe("0");
     expect(bench.call("IOMMU_DESTROY", { id: ioas })).toBe("EBUSY");
-    expect(k.pinnedPages).toBe(0);
+    expect(k.mm.pinnedPages).toBe(0);
     runStraight(k.iommufdDevice.destroyAccess(k, access));
     expect(bench.call("IOMMU_DESTROY", { id: ioas })).toBe("0");
     expect(file.refs).toBe(1);
@@ -439,7 +456,7 @@ test("closing the file gives everything back, in an order of locks without a cyc
   runStraight(bench.k.iommufdDevice.unbindDevice(bench.k, device));
   runStraight(bench.file.release(bench.k));
   expect(bench.file.context.objects.size).toBe(0);
-  expect(bench.k.pinnedPages).toBe(0);
+  expect(bench.k.mm.pinnedPages).toBe(0);
   expect(bench.order.cycles).toEqual([]);
   expect(bench.k.task.held).toEqual([]);
 });

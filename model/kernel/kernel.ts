@@ -25,8 +25,10 @@ import { steps as vfio } from "../vfio/vfio-main.ts";
 import { steps as hotReset } from "../vfio-pci/hot-reset.ts";
 import { steps as vfioPci } from "../vfio-pci/vfio-pci-core.ts";
 import type { Clause } from "./clause.ts";
+import { steps as credentials } from "./credentials.ts";
 import { FdTable, type File } from "./file.ts";
 import { acquire, type Lock, type LockOrder, Task } from "./lock.ts";
+import { Mm } from "./mm.ts";
 import type { Operation } from "./operation.ts";
 import { steps as vfs } from "./vfs.ts";
 
@@ -63,13 +65,13 @@ export class Kernel {
   readonly vms = new Set<Vm>();
   /** Clauses about effects that the call in flight was seen to have. */
   readonly kept: Clause[] = [];
-  /** Pages that the task has pinned through iommufd. */
-  pinnedPages = 0;
+  readonly mm = new Mm();
   /** Files whose last reference went while locks were held; released when the call is over (fs/file_table.c:fput). */
   readonly deferred: File[] = [];
 
   // The steps. Faults and deviations put others in their place.
   vfs = vfs;
+  credentials = credentials;
   driverCore = driverCore;
   iommu = iommu;
   container = container;

@@ -4,6 +4,7 @@
  * Every lock belongs to a class. Each acquisition adds edges to an order graph from every class held to the class taken;
  * an edge that closes a cycle is an inverted order, reported with both chains even when nothing deadlocked.
  */
+import { Credentials } from "./credentials.ts";
 import type { Operation } from "./operation.ts";
 
 const classes: LockClass[] = [];
@@ -23,6 +24,7 @@ export class LockClass {
 export class Task {
   readonly id: number;
   readonly held: Lock[] = [];
+  readonly credentials = new Credentials();
   doing = "";
   /** Whether a scheduler lets other tasks run in between. Alone, a task need not stop to ask. */
   preemptible = false;

@@ -3,7 +3,7 @@ import { IommufdFile } from "../../model/iommufd/main.ts";
 import type { File } from "../../model/kernel/file.ts";
 import { allIoctls, type Ioctl } from "../../model/kernel/ioctl.ts";
 import type { Machine } from "../../model/machine.ts";
-import type { Attribute, Call, IoctlArgument, Node, Probe } from "../../model/program.ts";
+import type { Attribute, Call, Capability, IoctlArgument, Node, Probe } from "../../model/program.ts";
 import { versionNumber } from "../../model/uapi/version.ts";
 import { DeviceFile } from "../../model/vfio/device.ts";
 import { rightStruct, spoil } from "./arguments.ts";
@@ -24,7 +24,9 @@ export interface Focus {
   readonly wrongOneIn: number;
 }
 
-export type MoveKind = "open" | "ioctl" | "close" | "dup" | "io" | "mdev" | "binding" | "probe";
+export type MoveKind = "open" | "ioctl" | "close" | "dup" | "io" | "mdev" | "binding" | "probe" | "credentials";
+
+const PAGE = 4096;
 
 const IOCTLS = [...allIoctls()];
 
@@ -55,6 +57,8 @@ export function makeCall(kind: MoveKind, on: Situation): Call | undefined {
       return binding(on);
     case "probe":
       return { op: "probe", probe: probe(on) };
+    case "credentials":
+      return credentials(on.dice);
   }
 }
 
@@ -341,5 +345,29 @@ function probe({ dice, focus }: Situation): Probe {
     { kind: "mdevs" },
     { kind: "vms" },
     { kind: "pinned" },
+    { kind: "locked" },
   ]);
 }
+
+/** What the caller may do: mostly about memory that it locks. */
+export function credentials(dice: Dice): Call {
+  switch (dice.roll(5)) {
+    case 0:
+    case 1:
+      return { op: "capset", without: ["CAP_IPC_LOCK"] };
+    case 2: {
+      const without = CAPABILITY_NAMES.filter(() => oneIn(dice, 2));
+      return { op: "capset", without };
+    }
+    default: {
+      const soft = pick(dice, MEMLOCK_BYTES);
+      const hard = oneIn(dice, 4) ? pick(dice, MEMLOCK_BYTES) : INFINITE;
+      return { op: "prlimit", resource: "RLIMIT_MEMLOCK", soft, hard };
+    }
+  }
+}
+
+const CAPABILITY_NAMES: readonly Capability[] = ["CAP_IPC_LOCK", "CAP_SYS_RAWIO", "CAP_SYS_ADMIN", "CAP_SYS_RESOURCE"];
+const INFINITE = (1n << 64n) - 1n;
+/** Limits around what programs map: some pages, one byte short of a page, none, any number. */
+const MEMLOCK_BYTES = [4 * PAGE, PAGE, 2 * PAGE, 16 * PAGE, 17 * PAGE - 1, 40 * PAGE, 8 << 20, 0, INFINITE] as const;

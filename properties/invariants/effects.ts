@@ -52,7 +52,9 @@ export class EffectWatch {
       if (group.ownerCount !== native) return `IOMMU group ${group.id} still has ${group.ownerCount - native} owners`;
     }
     if (k.vms.size > 0) return `${k.vms.size} VMs are still alive`;
-    if (k.pinnedPages !== 0) return `${k.pinnedPages} pages are still pinned`;
+    if (k.mm.pinnedPages !== 0) return `${k.mm.pinnedPages} pages are still pinned`;
+    const locked = k.mm.lockedPages + k.mm.userLockedPages;
+    if (locked !== 0) return `${locked} pages are still counted as locked`;
     return undefined;
   }
 }

@@ -55,7 +55,13 @@ export function fingerprint({ k }: Machine): number {
     if (vfio) vfioDevice(vfio);
   }
   for (const entry of k.vms) vm(entry);
-  mix(k.pinnedPages);
+  mix(k.mm.pinnedPages);
+  mix(k.mm.lockedPages);
+  mix(k.mm.userLockedPages);
+  const { withoutMask, memlockPages, hardMemlock } = k.task.credentials;
+  mix(withoutMask);
+  mix(memlockPages);
+  mix(Number(hardMemlock % 0xffff_fffbn));
   mix(k.deferred.length);
   mix(k.task.held.length);
   mix(k.order.cycles.length);

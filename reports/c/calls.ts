@@ -2,8 +2,19 @@
 
 import { printCall } from "../../model/format/print.ts";
 import { madeBy } from "../../model/handles.ts";
+import { CAPABILITIES } from "../../model/kernel/credentials.ts";
 import { blockAddress } from "../../model/kernel/encode.ts";
-import type { Attribute, Call, IoctlArgument, Node, Place, Probe, Program, Value } from "../../model/program.ts";
+import type {
+  Attribute,
+  Call,
+  Capability,
+  IoctlArgument,
+  Node,
+  Place,
+  Probe,
+  Program,
+  Value,
+} from "../../model/program.ts";
 import type { Topology } from "../../model/topology.ts";
 import { deviceVariable } from "./devices.ts";
 import type { Expectation } from "./expectations.ts";
@@ -100,6 +111,10 @@ export class CallWriter {
         return `read_file(${this.#attributePath(call.attribute)})`;
       case "probe":
         return this.#probe(call.probe);
+      case "capset":
+        return `set_capabilities(${capabilityBits(call.without)})`;
+      case "prlimit":
+        return `set_limit(${call.resource}, ${cNumber(call.soft, 8, false)}, ${cNumber(call.hard, 8, false)})`;
     }
   }
 
@@ -185,9 +200,15 @@ export class CallWriter {
       case "vms":
         return "count_vms()";
       case "pinned":
-        return "pinned_kib()";
+        return `status_kib("VmPin")`;
+      case "locked":
+        return `status_kib("VmLck")`;
     }
   }
+}
+
+function capabilityBits(of: readonly Capability[]): string {
+  return of.length === 0 ? "0" : of.map((name) => `1U << ${CAPABILITIES[name]} /* ${name} */`).join(" | ");
 }
 
 function buffer(place: Place | undefined): string {

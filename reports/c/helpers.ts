@@ -2,6 +2,7 @@
  * What C programs are made with: small C functions, of which a program gets those that it calls. Memory is laid out as
  * everywhere in the suite, so that addresses in structs are the same numbers.
  */
+import { MEMLOCK_AT_START } from "../../model/kernel/credentials.ts";
 import { MEMORY } from "../../model/kernel/memory-map.ts";
 import { ERRNO } from "../../model/uapi/errno.ts";
 import { KVM_DEBUGFS } from "../../targets/lower/paths.ts";
@@ -38,9 +39,11 @@ static bool map_at(unsigned long at, unsigned long size, int prot, int flags)
 	       (void *)at;
 }
 
-/* Returns whether the addresses were free. */
+/* Returns whether the addresses were free. The limit on locked memory is the same everywhere, too. */
 static bool lay_out_memory(void)
 {
+	struct rlimit memlock = { ${cNumber(MEMLOCK_AT_START, 4, false)}, ${cNumber(MEMLOCK_AT_START, 4, false)} };
+
 	return map_at(SCRATCH, SCRATCH_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED) &&
 	       mremap((void *)SCRATCH, 0, SCRATCH_SIZE, MREMAP_MAYMOVE | MREMAP_FIXED, (void *)SCRATCH_READONLY) ==
 		       (void *)SCRATCH_READONLY &&
@@ -48,7 +51,8 @@ static bool lay_out_memory(void)
 	       map_at(MEMORY, MEMORY_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE) &&
 	       map_at(MEMORY_READONLY, MEMORY_READONLY_SIZE, PROT_READ, MAP_PRIVATE) &&
 	       !madvise((void *)MEMORY, MEMORY_SIZE, MADV_NOHUGEPAGE) &&
-	       !madvise((void *)MEMORY_READONLY, MEMORY_READONLY_SIZE, MADV_NOHUGEPAGE);
+	       !madvise((void *)MEMORY_READONLY, MEMORY_READONLY_SIZE, MADV_NOHUGEPAGE) &&
+	       !setrlimit(RLIMIT_MEMLOCK, &memlock);
 }
 `,
 };
@@ -223,6 +227,37 @@ static void get(void *into, unsigned long at, size_t length)
 `,
   },
   {
+    defines: ["set_limit"],
+    text: C`static long set_limit(int resource, unsigned long long soft, unsigned long long hard)
+{
+	unsigned long long limits[2] = { soft, hard };
+
+	return result(syscall(SYS_prlimit64, 0, resource, limits, NULL));
+}
+`,
+  },
+  {
+    defines: ["set_capabilities"],
+    text: C`/* Makes all permitted capabilities effective but some of the first 32. */
+static long set_capabilities(unsigned int without)
+{
+	struct {
+		unsigned int version;
+		int pid;
+	} header = { 0x20080522, 0 };
+	struct {
+		unsigned int effective, permitted, inheritable;
+	} sets[2];
+
+	if (syscall(SYS_capget, &header, sets))
+		return -errno;
+	sets[0].effective = sets[0].permitted & ~without;
+	sets[1].effective = sets[1].permitted;
+	return result(syscall(SYS_capset, &header, sets));
+}
+`,
+  },
+  {
     defines: ["do_ioctl"],
     text: C`static long do_ioctl(long fd, unsigned long request, unsigned long argument)
 {
@@ -375,14 +410,14 @@ static long count_vms(void)
 `,
   },
   {
-    defines: ["pinned_kib"],
-    text: C`static long pinned_kib(void)
+    defines: ["status_kib"],
+    text: C`static long status_kib(const char *name)
 {
 	long kib = -1, ret = read_file("/proc/self/status");
-	const char *line = ret < 0 ? NULL : strstr(seen, "\nVmPin:");
+	const char *line = ret < 0 ? NULL : strstr(seen, name);
 
 	if (line)
-		sscanf(line, "\nVmPin: %ld", &kib);
+		sscanf(line + strlen(name), ": %ld", &kib);
 	return ret < 0 ? ret : kib;
 }
 `,

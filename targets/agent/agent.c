@@ -1015,6 +1015,9 @@ int main(int argc, char **argv)
 
 	struct rlimit no_core = { 0, 0 };
 	setrlimit(RLIMIT_CORE, &no_core);
+	/* The same on every system, since programs count on it (credentials.ts has the same number). */
+	struct rlimit memlock = { 8 * MIB, 8 * MIB };
+	setrlimit(RLIMIT_MEMLOCK, &memlock);
 	signal(SIGPIPE, SIG_IGN);
 	struct sigaction fault = { .sa_handler = on_fault, .sa_flags = SA_NODEFER };
 	sigaction(SIGSEGV, &fault, NULL);

@@ -48,11 +48,11 @@ export class OutputReader {
       }
       case "sysfs-read":
         return this.#read(READ_SIZE);
-      case "pinned": {
+      case "status": {
         const read = this.#read(STATUS_SIZE);
         if (!read?.text) return read;
-        const pinned = /^VmPin:\s*(\d+) kB/m.exec(read.text)?.[1];
-        return { ret: pinned === undefined ? -1 : Number(pinned) };
+        const value = shape.line.exec(read.text)?.[1];
+        return { ret: value === undefined ? -1 : Number(value) };
       }
       case "readlink": {
         const ret = this.#result();

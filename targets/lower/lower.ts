@@ -5,10 +5,11 @@
  * slots, structs become bytes at addresses that are the same on every target, device names become paths that the agent
  * completes with the numbers that it finds when it gets there.
  */
+import { capabilityMask } from "../../model/kernel/credentials.ts";
 import { blockAddress, isStruct } from "../../model/kernel/encode.ts";
 import { findIoctl } from "../../model/kernel/ioctl.ts";
 import { BLOCK_SIZE, MAX_BLOCKS, MEMORY } from "../../model/kernel/memory-map.ts";
-import type { Call, Node, Place, Probe, Program, StructArgument, Value } from "../../model/program.ts";
+import type { Call, Capability, Node, Place, Probe, Program, StructArgument, Value } from "../../model/program.ts";
 import { busName, type Topology } from "../../model/topology.ts";
 import { type Layout, writeValue } from "../../model/uapi/layout.ts";
 import type { Assembler, SyscallArgument } from "../agent/assembler.ts";
@@ -33,7 +34,8 @@ export type Shape =
   | { readonly kind: "readlink" }
   | { readonly kind: "list" }
   | { readonly kind: "vms" }
-  | { readonly kind: "pinned" }
+  /** a number in /proc/self/status, in KiB */
+  | { readonly kind: "status"; readonly line: RegExp }
   /** a path was completed with a number first: results of that come before */
   | { readonly kind: "found-group" };
 
@@ -51,6 +53,9 @@ const PATH = HARNESS;
 const TEXT = HARNESS + 1024;
 /** Bytes read of a sysfs attribute or link. */
 export const READ_SIZE = 512;
+const VM_PIN = /^VmPin:\s*(\d+) kB/m;
+const VM_LCK = /^VmLck:\s*(\d+) kB/m;
+
 /** Bytes read of /proc/self/status. */
 export const STATUS_SIZE = 2048;
 
@@ -125,9 +130,16 @@ export class Lowering {
         return this.sysfsWrite(attributePath(this.#topology, call.attribute), text);
       }
       case "sysfs-read":
-        return this.#readFile(attributePath(this.#topology, call.attribute), READ_SIZE, "sysfs-read");
+        this.#readFile(attributePath(this.#topology, call.attribute), READ_SIZE);
+        return { kind: "sysfs-read" };
       case "probe":
         return this.#probe(call.probe);
+      case "capset":
+        code.poke(TEXT, capabilitySets(call.without)).syscall(SYS.capset, TEXT, TEXT + CAPABILITY_HEADER);
+        return { kind: "plain" };
+      case "prlimit":
+        code.poke(TEXT, limits(call.soft, call.hard)).syscall(SYS.prlimit64, 0, RLIMIT_MEMLOCK, TEXT, 0);
+        return { kind: "plain" };
     }
   }
 
@@ -160,7 +172,7 @@ export class Lowering {
     return shape;
   }
 
-  #readFile(path: string, size: number, kind: "sysfs-read" | "pinned"): Shape {
+  #readFile(path: string, size: number): void {
     this.#code
       .pokeText(PATH, path)
       .syscall(SYS.openat, AT_FDCWD, PATH, O_RDONLY)
@@ -168,7 +180,6 @@ export class Lowering {
       .unlessFailed((code) =>
         code.syscall(SYS.read, { slot: FD_SLOT }, TEXT, size).peek(TEXT, size).syscall(SYS.close, { slot: FD_SLOT }),
       );
-    return { kind };
   }
 
   #probe(probe: Probe): Shape {
@@ -194,7 +205,9 @@ export class Lowering {
         this.list(KVM_DEBUGFS);
         return { kind: "vms" };
       case "pinned":
-        return this.#readFile("/proc/self/status", STATUS_SIZE, "pinned");
+      case "locked":
+        this.#readFile("/proc/self/status", STATUS_SIZE);
+        return { kind: "status", line: probe.kind === "pinned" ? VM_PIN : VM_LCK };
     }
   }
 
@@ -344,6 +357,27 @@ export class Lowering {
 
 /** Zeros to read a link into, so that what is left of an earlier one does not count. */
 const NO_TEXT = new Uint8Array(256);
+
+const RLIMIT_MEMLOCK = 8;
+
+/** struct rlimit64 */
+function limits(soft: number | bigint, hard: number | bigint): Uint8Array {
+  const bytes = new Uint8Array(16);
+  const view = new DataView(bytes.buffer);
+  writeValue(view, 0, 8, soft);
+  writeValue(view, 8, 8, hard);
+  return bytes;
+}
+
+const CAPABILITY_VERSION_3 = 0x20080522;
+const CAPABILITY_HEADER = 8;
+const ALL = 0xffff_ffff;
+
+/** struct __user_cap_header_struct for the caller, and two of struct __user_cap_data_struct: effective, permitted, inheritable. */
+function capabilitySets(without: readonly Capability[]): Uint8Array {
+  const words = [CAPABILITY_VERSION_3, 0, ALL & ~capabilityMask(without), ALL, 0, ALL, ALL, 0];
+  return new Uint8Array(new Uint32Array(words).buffer);
+}
 
 /** Where the harness writes the block of that index; null where there is no memory. */
 function writableAddress(index: number, place: Place | undefined): number | null {

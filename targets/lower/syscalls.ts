@@ -10,8 +10,10 @@ export const SYS = {
   access: 21,
   dup: 32,
   readlink: 89,
+  capset: 126,
   openat: 257,
   eventfd2: 290,
+  prlimit64: 302,
 } as const;
 
 export const AT_FDCWD = -100;
