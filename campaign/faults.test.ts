@@ -5,7 +5,7 @@ import { PROFILES } from "../model/profile.ts";
 import { REFERENCE_TOPOLOGY } from "../model/reference-topology.ts";
 import { findProperty, HISTORY_INVARIANTS, STATE_INVARIANTS } from "../properties/all.ts";
 import { BALANCE, NO_TRACE } from "../properties/invariants/effects.ts";
-import { accessStays } from "../properties/invariants/history.ts";
+import { accessStays, History } from "../properties/invariants/history.ts";
 import { chunkSeed, sampleChunk } from "../properties/sample.ts";
 import { FAULTS } from "../scenarios/faults/all.ts";
 import { detachRevokesAccess } from "../scenarios/faults/detach-revokes-access.ts";
@@ -45,10 +45,10 @@ test("access that is taken back shows in what the calls return, too", () => {
     .flatMap((seed) => sampleChunk(property, machine, seed, () => null))
     .map(({ program }) => target.runNow(program))
     .filter(({ program, outcomes }) => {
-      const checker = accessStays.begin(program);
+      const history = new History([accessStays]);
       return outcomes.some((outcome, at) => {
         const call = program.calls[at];
-        return call !== undefined && checker.after(call, outcome) !== undefined;
+        return call !== undefined && history.after(call, outcome, at) !== undefined;
       });
     });
   expect(broken.length).toBeGreaterThan(0);

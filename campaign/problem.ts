@@ -3,6 +3,7 @@
 import { createHash } from "node:crypto";
 import type { Call } from "../model/program.ts";
 import { errnoName } from "../model/uapi/errno.ts";
+import { History } from "../properties/invariants/history.ts";
 import type { HistoryInvariant, Violation } from "../properties/invariants/invariant.ts";
 import { splats } from "../targets/kernel-log.ts";
 import type { ProgramRun } from "../targets/target.ts";
@@ -102,14 +103,12 @@ function logged({ log, program }: ProgramRun, { deviations }: JudgeOptions, know
   return null;
 }
 
-function broken({ program, outcomes }: ProgramRun, history: readonly HistoryInvariant[]): Problem | null {
-  for (const invariant of history) {
-    const checker = invariant.begin(program);
-    for (const [at, outcome] of outcomes.entries()) {
-      const call = program.calls[at];
-      const what = call && checker.after(call, outcome);
-      if (what) return brokenInvariant({ invariant: invariant.id, what, at });
-    }
+function broken({ program, outcomes }: ProgramRun, invariants: readonly HistoryInvariant[]): Problem | null {
+  const history = new History(invariants);
+  for (const [at, outcome] of outcomes.entries()) {
+    const call = program.calls[at];
+    const violation = call && history.after(call, outcome, at);
+    if (violation) return brokenInvariant(violation);
   }
   return null;
 }

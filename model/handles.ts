@@ -31,5 +31,9 @@ export function usedBy(call: Call): readonly string[] {
 
 /** The kind of thing that a handle names: `ioas` for `@ioas3`. */
 export function handleKind(handle: string): string {
-  return handle.slice(1).replace(/\d+$/, "");
+  let end = handle.length;
+  while (end > 0 && handle.charCodeAt(end - 1) <= NINE) end--;
+  return handle.slice(1, end);
 }
+
+const NINE = "9".charCodeAt(0);

@@ -100,7 +100,7 @@ export class Machine {
     answer.length = 0;
     answer.pointed = NOTHING;
     answer.text = undefined;
-    k.kept.length = 0;
+    if (k.kept.length > 0) k.kept.length = 0;
     k.task.doing = call.op === "ioctl" ? call.request : call.op;
     try {
       answer.ret = this.#make(call);
@@ -211,17 +211,12 @@ export class Machine {
     const value = this.#prepare(ioctl, call);
     const file = this.#file(call.fd);
     const { main, at } = this.#blocks;
-    const length = main.length;
-    const { answer, k } = this;
-    const hasStruct = call.arg.kind === "struct";
-    try {
-      return runStraight(file.ioctl(k, ioctl, { block: main, value, at }));
-    } finally {
-      if (hasStruct) {
-        answer.length = length;
-        answer.pointed = this.#blocks.pointed;
-      }
+    if (call.arg.kind === "struct") {
+      // The blocks themselves are compared, with what the call leaves in them, refused or not.
+      this.answer.length = main.length;
+      this.answer.pointed = this.#blocks.pointed;
     }
+    return runStraight(file.ioctl(this.k, ioctl, { block: main, value, at }));
   }
 
   /** Lays out the argument and gives its value: an address, or the number itself. */
@@ -231,10 +226,10 @@ export class Machine {
       case "struct":
         if (ioctl.argument.kind !== "struct") throw new Error(`${ioctl.name} takes no struct`);
         this.#blocks.struct(ioctl.argument.layout, arg.struct, this.resolve);
-        return Number(this.#blocks.main.address);
+        return this.#blocks.main.address;
       case "name":
         this.#blocks.text(arg.device === undefined ? (arg.text ?? "") : this.nameOf(arg.device), arg.place);
-        return Number(this.#blocks.main.address);
+        return this.#blocks.main.address;
       case "value":
         this.#blocks.begin("unmapped");
         return Number(this.resolve(arg.value));

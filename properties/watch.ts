@@ -5,7 +5,8 @@ import { DeviceFile, type VfioDevice } from "../model/vfio/device.ts";
 import type { Coverage, Goal } from "./coverage.ts";
 import type { Observer } from "./generate/walk.ts";
 import { BALANCE, EffectWatch, NO_TRACE } from "./invariants/effects.ts";
-import type { HistoryChecker, HistoryInvariant, StateInvariant, StateView, Violation } from "./invariants/invariant.ts";
+import { History } from "./invariants/history.ts";
+import type { HistoryInvariant, StateInvariant, StateView, Violation } from "./invariants/invariant.ts";
 
 export class Watch implements Observer {
   /** The first invariant that did not hold. */
@@ -13,10 +14,9 @@ export class Watch implements Observer {
   /** Calls made so far. */
   made = 0;
   readonly #state: readonly StateInvariant[];
-  readonly #history: readonly HistoryInvariant[];
+  readonly #history: History;
   readonly #coverage: Coverage | null;
   readonly #goals: readonly Goal[];
-  #checkers: HistoryChecker[] = [];
   #effects: EffectWatch | null = null;
   readonly #devices: VfioDevice[] = [];
   readonly #deviceFiles: DeviceFile[] = [];
@@ -28,14 +28,13 @@ export class Watch implements Observer {
     goals: readonly Goal[] = [],
   ) {
     this.#state = state;
-    this.#history = history;
+    this.#history = new History(history);
     this.#coverage = coverage;
     this.#goals = goals;
   }
 
   began(machine: Machine): void {
     this.#effects = new EffectWatch(machine);
-    this.#checkers = this.#history.map((invariant) => invariant.begin({ machine: machine.k.topology.name }));
   }
 
   called(machine: Machine, call: Call, answer: Answer): void {
@@ -45,10 +44,7 @@ export class Watch implements Observer {
       for (const goal of this.#goals) if (goal.reached(call, answer)) this.#coverage.goal(goal.id);
     }
     if (this.violation) return;
-    for (let i = 0; i < this.#checkers.length; i++) {
-      const broken = this.#checkers[i]?.after(call, answer);
-      if (broken) this.#report(this.#history[i]?.id ?? "", broken);
-    }
+    this.violation ??= this.#history.after(call, answer, this.made - 1) ?? null;
     // What held before still holds where nothing has changed.
     if (!this.#effects?.changed()) return;
     this.#checkState(machine);

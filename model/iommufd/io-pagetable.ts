@@ -28,6 +28,8 @@ export class Area {
   ready = false;
   pinned = false;
   readonly pagesMutex = new Lock(pagesMutex);
+  /** A number that tells what lies where from others; made once, because it is asked for after every call. */
+  trace = 0;
 
   constructor(userAddress: bigint, length: bigint, writable: boolean, counted = false) {
     this.userAddress = userAddress;
@@ -39,6 +41,7 @@ export class Area {
   place(start: bigint): void {
     this.start = start;
     this.last = start + this.length - 1n;
+    this.trace = Number(BigInt.asUintN(48, start * 31n + this.length * 7n + this.userAddress) % 0xffff_fffbn);
   }
 
   get pageOffset(): bigint {
@@ -160,10 +163,7 @@ export class IoPagetable {
   /** A number that tells these ranges from others. */
   trace(): number {
     let trace = Number(this.alignment) + this.#reserved.length;
-    for (const { start, length, userAddress, pinned } of this.#areas) {
-      const place = BigInt.asUintN(48, start * 31n + length * 7n + userAddress);
-      trace = (trace * 31 + Number(place % 0xffff_fffbn) + (pinned ? 1 : 0)) >>> 0;
-    }
+    for (const area of this.#areas) trace = (trace * 31 + area.trace + (area.pinned ? 1 : 0)) >>> 0;
     return trace;
   }
 

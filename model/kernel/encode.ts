@@ -9,13 +9,18 @@ import { UserBlock } from "./user-memory.ts";
 export type Resolve = (value: Value) => number | bigint;
 
 /** The address of the program's block `index` for a struct of `length` bytes that lies as told. */
-export function blockAddress(index: number, place: Place | undefined): bigint {
-  if (place === undefined) return MEMORY.scratch + BigInt(index * BLOCK_SIZE);
-  if (place === "readonly") return MEMORY.scratchReadonly + BigInt(index * BLOCK_SIZE);
-  if (place === "null") return 0n;
-  if (place === "unmapped") return MEMORY.hole;
-  return MEMORY.scratch + BigInt(MEMORY.scratchSize - place);
+export function blockAddress(index: number, place: Place | undefined): number {
+  if (place === undefined) return SCRATCH + index * BLOCK_SIZE;
+  if (place === "readonly") return SCRATCH_READONLY + index * BLOCK_SIZE;
+  if (place === "null") return 0;
+  if (place === "unmapped") return HOLE;
+  return SCRATCH + MEMORY.scratchSize - place;
 }
+
+// As plain numbers, which cost nothing: all of a task's memory lies far below 2^53.
+const SCRATCH = Number(MEMORY.scratch);
+const SCRATCH_READONLY = Number(MEMORY.scratchReadonly);
+const HOLE = Number(MEMORY.hole);
 
 /** Whether a value is a struct of its own rather than a number, a handle or a list. */
 export function isStruct(value: unknown): value is StructArgument {
@@ -25,7 +30,7 @@ export function isStruct(value: unknown): value is StructArgument {
 const NOTHING: readonly UserBlock[] = [];
 
 /** Below it nothing is ever mapped. */
-const LOWEST_MAPPABLE = 0x10000n;
+const LOWEST_MAPPABLE = 0x10000;
 
 /** The structs of the call in flight: the one that the argument points to, and those that it points to in turn. */
 export class ArgumentBlocks {
@@ -37,13 +42,14 @@ export class ArgumentBlocks {
   count = 0;
 
   /** What a pointer of the argument points to. */
-  readonly at = (address: bigint): UserBlock => {
+  readonly at = (pointer: bigint): UserBlock => {
+    const address = Number(pointer);
     for (let i = 0; i < this.#used; i++) {
       const block = this.#nested[i];
       if (block?.address === address) return block;
     }
     // A number that was not made from a struct: what lies there, if anything does, is none of the call's.
-    if (address >= LOWEST_MAPPABLE && address < MEMORY.hole) throw new Unmodelled("a pointer given as a number");
+    if (address >= LOWEST_MAPPABLE && address < HOLE) throw new Unmodelled("a pointer given as a number");
     this.#fault.reset("unmapped");
     return this.#fault;
   };
@@ -115,7 +121,7 @@ export class ArgumentBlocks {
     }
   }
 
-  #point(layout: Layout, argument: StructArgument, resolve: Resolve): bigint {
+  #point(layout: Layout, argument: StructArgument, resolve: Resolve): number {
     let block = this.#nested[this.#used];
     if (!block) {
       block = new UserBlock();

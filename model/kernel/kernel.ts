@@ -131,6 +131,7 @@ export class Kernel {
   /** The descriptor that the next file gets; nothing has it yet. */
   chooseFd(site: ChoiceSite): number {
     const own = this.fds.lowestFree();
+    if (this.chooser === ownChoice) return own;
     const free = (value: bigint): boolean => value >= 0n && value < 65536n && !this.fds.get(Number(value));
     return Number(this.choose(site, BigInt(own), free));
   }

@@ -12,7 +12,7 @@ import { BLOCK_SIZE } from "./memory-map.ts";
 
 export class UserBlock {
   /** Where the caller's pointer points. */
-  address = 0n;
+  address = 0;
   readonly bytes = new Uint8Array(BLOCK_SIZE);
   readonly view = new DataView(this.bytes.buffer);
   /** Bytes that the caller placed. */

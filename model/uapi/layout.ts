@@ -143,9 +143,10 @@ export function writeValue(view: DataView, offset: number, width: Width, value: 
       view.setUint32(offset, Number(value), true);
       break;
     case 8:
-      if (typeof value === "number" && value >= 0 && value <= 0xffff_ffff) {
-        view.setUint32(offset, value, true);
-        view.setUint32(offset + 4, 0, true);
+      if (typeof value === "number" && value >= 0 && value <= Number.MAX_SAFE_INTEGER) {
+        // In two halves, so that no bigint is made.
+        view.setUint32(offset, value >>> 0, true);
+        view.setUint32(offset + 4, Math.floor(value / 2 ** 32), true);
       } else {
         view.setBigUint64(offset, BigInt.asUintN(64, BigInt(value)), true);
       }

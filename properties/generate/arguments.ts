@@ -6,7 +6,7 @@ import { MEMORY } from "../../model/kernel/memory-map.ts";
 import type { FieldValue, Place, StructArgument } from "../../model/program.ts";
 import type { Layout, Meaning } from "../../model/uapi/layout.ts";
 import { type Dice, oneIn, pick } from "./dice.ts";
-import type { Handles } from "./handles.ts";
+import { type Handles, kindBits } from "./handles.ts";
 
 const PAGE = 4096;
 
@@ -38,6 +38,18 @@ export function rightStruct(dice: Dice, layout: Layout, handles: Handles, owner:
   return { fields };
 }
 
+const bits = new WeakMap<readonly string[], number>();
+
+/** The kinds of file that a field takes, as bits. */
+function bitsOf(kinds: readonly string[]): number {
+  let known = bits.get(kinds);
+  if (known === undefined) {
+    known = kindBits(kinds);
+    bits.set(kinds, known);
+  }
+  return known;
+}
+
 function rightValue(
   dice: Dice,
   meaning: Meaning,
@@ -59,7 +71,7 @@ function rightValue(
       // The plain one half of the time.
       return oneIn(dice, 2) ? (meaning.values[0] ?? 0) : pick(dice, meaning.values);
     case "fd":
-      return handles.ofKind(dice, meaning.of)?.handle ?? -1;
+      return handles.ofKind(dice, bitsOf(meaning.of))?.handle ?? -1;
     case "id":
       return handles.id(dice, meaning.of, owner) ?? 1;
     case "iova": {

@@ -1,7 +1,7 @@
 /** Handles that a program has made so far, by kind, as the generator knows them. */
 import type { File, FileKind } from "../../model/kernel/file.ts";
 import type { Machine } from "../../model/machine.ts";
-import { type Dice, pick } from "./dice.ts";
+import type { Dice } from "./dice.ts";
 
 /** An object of an iommufd that has an id, or an address that the kernel chose. */
 export interface Named {
@@ -23,15 +23,29 @@ const KINDS: readonly FileKind[] = [
   "null",
 ];
 
-/** One bit per kind of file. */
-export function kindBit(kind: FileKind): number {
-  return 1 << KINDS.indexOf(kind);
+/** One bit per kind of file; what is no kind of file has none. */
+export function kindBits(kinds: readonly string[]): number {
+  let bits = 0;
+  for (const [at, kind] of KINDS.entries()) if (kinds.includes(kind)) bits |= 1 << at;
+  return bits;
+}
+
+const bitOf = new Map<FileKind, number>(KINDS.map((kind) => [kind, kindBits([kind])]));
+
+/** An open descriptor. */
+export interface Open {
+  readonly handle: string;
+  readonly file: File;
+  /** The bit of the file's kind. */
+  readonly bit: number;
 }
 
 export class Handles {
   readonly #machine: Machine;
   /** Descriptors that are open. */
-  readonly files: { readonly handle: string; readonly file: File }[] = [];
+  readonly files: Open[] = [];
+  /** The kinds of file that are open, as bits. */
+  kinds = 0;
   /** Descriptors that were closed; their handles still name a number. */
   readonly closed: string[] = [];
   readonly named: Named[] = [];
@@ -49,7 +63,10 @@ export class Handles {
   /** Notes a descriptor that the last call opened. */
   opened(handle: string): void {
     const file = this.#machine.fileOf(handle);
-    if (file) this.files.push({ handle, file });
+    if (!file) return;
+    const bit = bitOf.get(file.kind) ?? 0;
+    this.files.push({ handle, file, bit });
+    this.kinds |= bit;
   }
 
   /** Notes that a descriptor was closed. */
@@ -58,32 +75,36 @@ export class Handles {
     if (at < 0) return;
     this.files.splice(at, 1);
     this.closed.push(handle);
+    this.kinds = 0;
+    for (const { bit } of this.files) this.kinds |= bit;
   }
 
-  /** A descriptor of one of these kinds, or undefined. */
-  ofKind(dice: Dice, kinds: readonly string[]): { readonly handle: string; readonly file: File } | undefined {
+  /** A descriptor of one of these kinds, given as bits, or undefined. */
+  ofKind(dice: Dice, kinds: number): Open | undefined {
+    if ((this.kinds & kinds) === 0) return undefined;
     let count = 0;
-    for (const entry of this.files) if (kinds.includes(entry.file.kind)) count++;
-    if (count === 0) return undefined;
+    for (const { bit } of this.files) if ((kinds & bit) !== 0) count++;
     let nth = dice.roll(count);
     for (const entry of this.files) {
-      if (kinds.includes(entry.file.kind) && nth-- === 0) return entry;
+      if ((kinds & entry.bit) !== 0 && nth-- === 0) return entry;
     }
     return undefined;
   }
 
-  /** The kinds of file that are open, as bits. */
-  kinds(): number {
-    let bits = 0;
-    for (const { file } of this.files) bits |= kindBit(file.kind);
-    return bits;
-  }
-
   /** An id of one of these kinds, of this owner where there is one. */
   id(dice: Dice, kinds: readonly string[], owner: object | null): string | undefined {
-    const right = this.named.filter((entry) => kinds.includes(entry.kind) && entry.owner === owner);
-    if (right.length > 0) return pick(dice, right).handle;
-    const any = this.named.filter((entry) => kinds.includes(entry.kind));
-    return any.length > 0 ? pick(dice, any).handle : undefined;
+    let own = 0;
+    let any = 0;
+    for (const entry of this.named) {
+      if (!kinds.includes(entry.kind)) continue;
+      any++;
+      if (entry.owner === owner) own++;
+    }
+    if (any === 0) return undefined;
+    let nth = dice.roll(own > 0 ? own : any);
+    for (const entry of this.named) {
+      if (kinds.includes(entry.kind) && (own === 0 || entry.owner === owner) && nth-- === 0) return entry.handle;
+    }
+    return undefined;
   }
 }

@@ -8,7 +8,7 @@ import { versionNumber } from "../../model/uapi/version.ts";
 import { DeviceFile } from "../../model/vfio/device.ts";
 import { rightStruct, spoil } from "./arguments.ts";
 import { type Dice, oneIn, pick } from "./dice.ts";
-import { type Handles, kindBit } from "./handles.ts";
+import { type Handles, kindBits } from "./handles.ts";
 
 /** What a generator is asked to dwell on: devices, and how often each kind of call comes. */
 export interface Focus {
@@ -65,8 +65,8 @@ export function makeCall(kind: MoveKind, on: Situation): Call | undefined {
 function open({ dice, focus, handles, machine }: Situation): Call {
   if (oneIn(dice, 12)) return { op: "eventfd", as: handles.fresh("eventfd") };
   const node = pickNode(dice, focus, machine);
-  const call = { op: "open", node, as: handles.fresh(fileKind(node)) } as const;
-  return oneIn(dice, 16) ? { ...call, flags: dice.roll(2) } : call;
+  const as = handles.fresh(fileKind(node));
+  return oneIn(dice, 16) ? { op: "open", node, as, flags: dice.roll(2) } : { op: "open", node, as };
 }
 
 function pickNode(dice: Dice, { devices, kvm }: Focus, { k }: Machine): Node {
@@ -98,9 +98,10 @@ function ioctl(on: Situation): Call | undefined {
   if (wrong && oneIn(dice, 6)) return strayIoctl(on);
   // Some throws to find one that is useful now; the last is taken as it comes.
   for (let tries = 0; tries < 6; tries++) {
-    const command = pickIoctl(on);
-    if (!command) return undefined;
-    const target = handles.ofKind(dice, command.on);
+    const choice = pickIoctl(on);
+    if (!choice) return undefined;
+    const { command } = choice;
+    const target = handles.ofKind(dice, choice.kinds);
     if (!target) continue;
     if (tries < 5 && command.useful && !wrong && !command.useful(machine.k, target.file) && !oneIn(dice, 8)) continue;
     return ioctlCall(on, command, target, wrong);
@@ -120,47 +121,52 @@ function strayIoctl(on: Situation): Call | undefined {
   return ioctlCall(on, command, pick(dice, handles.files), false);
 }
 
-/** Ioctls with their weights for a focus on a kernel, and the kinds of file that answer them as bits. */
+/** An ioctl that a generator may take, with what it need not ask the definition for each time. */
 interface Choice {
   readonly command: Ioctl;
-  readonly weight: number;
+  /** The kinds of file that answer it, as bits. */
   readonly kinds: number;
 }
 
-const choices = new WeakMap<Focus, Map<number, readonly Choice[]>>();
+/** For a focus, by kernel version, by the kinds of file that are open: the ioctls to pick from, each as often as it weighs. */
+const decks = new WeakMap<Focus, Map<number, Map<number, readonly Choice[]>>>();
 
-function choicesFor(focus: Focus, version: number): readonly Choice[] {
-  let byVersion = choices.get(focus);
+function deckFor(focus: Focus, version: number, open: number): readonly Choice[] {
+  let byVersion = decks.get(focus);
   if (!byVersion) {
     byVersion = new Map();
-    choices.set(focus, byVersion);
+    decks.set(focus, byVersion);
   }
-  let made = byVersion.get(version);
-  if (!made) {
-    made = IOCTLS.filter(({ since }) => !since || version >= versionNumber(since)).map((command) => ({
-      command,
-      weight: Math.round(16 * (focus.ioctls?.[command.name] ?? command.weight ?? 1)),
-      kinds: command.on.reduce((bits, kind) => bits | kindBit(kind), 0),
-    }));
-    byVersion.set(version, made);
+  let byKinds = byVersion.get(version);
+  if (!byKinds) {
+    byKinds = new Map();
+    byVersion.set(version, byKinds);
   }
-  return made;
+  let deck = byKinds.get(open);
+  if (!deck) {
+    deck = dealt(focus, version, open);
+    byKinds.set(open, deck);
+  }
+  return deck;
+}
+
+/** Weights are counted in sixteenths. */
+function dealt(focus: Focus, version: number, open: number): Choice[] {
+  const deck: Choice[] = [];
+  for (const command of IOCTLS) {
+    const kinds = kindBits(command.on);
+    if ((kinds & open) === 0 || (command.since && version < versionNumber(command.since))) continue;
+    const weight = Math.round(16 * (focus.ioctls?.[command.name] ?? command.weight ?? 1));
+    const choice = { command, kinds };
+    for (let i = 0; i < weight; i++) deck.push(choice);
+  }
+  return deck;
 }
 
 /** An ioctl that some open file answers. */
-function pickIoctl({ dice, handles, machine, focus }: Situation): Ioctl | undefined {
-  const all = choicesFor(focus, machine.k.version);
-  const open = handles.kinds();
-  let total = 0;
-  for (const { weight, kinds } of all) if ((kinds & open) !== 0) total += weight;
-  if (total === 0) return undefined;
-  let nth = dice.roll(total);
-  for (const { command, weight, kinds } of all) {
-    if ((kinds & open) === 0) continue;
-    nth -= weight;
-    if (nth < 0) return command;
-  }
-  return undefined;
+function pickIoctl({ dice, handles, machine, focus }: Situation): Choice | undefined {
+  const deck = deckFor(focus, machine.k.version, handles.kinds);
+  return deck.length === 0 ? undefined : pick(dice, deck);
 }
 
 /** An ioctl on a file, with handles for what it may bring. */
@@ -171,22 +177,32 @@ export function ioctlCall(
   wrong: boolean,
 ): Call {
   const arg = argument(on, command, target.file, wrong);
-  const call = { op: "ioctl", fd: target.handle, request: command.name, arg } as const;
-  if (command.returns) return { ...call, as: on.handles.fresh(command.returns) };
+  const fd = target.handle;
+  const request = command.name;
+  if (command.returns) return { op: "ioctl", fd, request, arg, as: on.handles.fresh(command.returns) };
   const binds = bindings(command, on.handles);
-  return binds ? { ...call, binds } : call;
+  return binds ? { op: "ioctl", fd, request, arg, binds } : { op: "ioctl", fd, request, arg };
 }
+
+/** Fields of an ioctl's struct that bring something, and the kind of handle that names it. */
+const bringing = new Map<Ioctl, readonly (readonly [field: string, kind: string])[]>(
+  IOCTLS.map((command) => [
+    command,
+    command.argument.kind !== "struct"
+      ? []
+      : command.argument.layout.fields.flatMap(({ name, meaning }) => {
+          const kind = boundKind(command, name, meaning);
+          return kind ? [[name, kind] as const] : [];
+        }),
+  ]),
+);
 
 /** Handles for the ids and addresses that the struct's fields bring back. */
 function bindings(command: Ioctl, handles: Handles): Record<string, string> | undefined {
-  if (command.argument.kind !== "struct") return undefined;
-  let binds: Record<string, string> | undefined;
-  for (const field of command.argument.layout.fields) {
-    const kind = boundKind(command, field.name, field.meaning);
-    if (!kind) continue;
-    binds ??= {};
-    binds[field.name] = handles.fresh(kind);
-  }
+  const fields = bringing.get(command);
+  if (!fields || fields.length === 0) return undefined;
+  const binds: Record<string, string> = {};
+  for (const [field, kind] of fields) binds[field] = handles.fresh(kind);
   return binds;
 }
 

@@ -4,6 +4,7 @@
  * Every call is made on the model at once. Calls that would block for ever, or that the model has no answer for, are
  * thrown away, so that a program can be run to its end anywhere.
  */
+import { handleKind } from "../../model/handles.ts";
 import { IommufdFile } from "../../model/iommufd/main.ts";
 import { Deadlock } from "../../model/kernel/lock.ts";
 import { Blocked, Unmodelled } from "../../model/kernel/operation.ts";
@@ -110,8 +111,10 @@ function remember({ handles, machine }: Situation, call: Call, answer: Answer): 
   if (call.op !== "ioctl" || !call.binds) return;
   const file = machine.fileOf(call.fd);
   const owner = file instanceof IommufdFile ? file.context : file instanceof DeviceFile ? file.iommufd : null;
-  for (const handle of Object.values(call.binds)) {
-    const kind = handle.slice(1).replace(/\d+$/, "");
+  for (const field in call.binds) {
+    const handle = call.binds[field];
+    if (handle === undefined) continue;
+    const kind = handleKind(handle);
     if (kind === "kvm-vfio") handles.opened(handle);
     else handles.named.push({ handle, kind, owner });
   }

@@ -27,6 +27,7 @@ function flag(value: unknown): void {
 /** The state of a machine between two calls. */
 export function fingerprint({ k }: Machine): number {
   hash = 0x811c9dc5 | 0;
+  contexts.length = 0;
   const { files } = k.fds;
   for (let fd = 0; fd < files.length; fd++) {
     const file = files[fd];
@@ -34,7 +35,7 @@ export function fingerprint({ k }: Machine): number {
     mix(fd);
     mix(file.refs);
     if (file instanceof DeviceFile) deviceFile(file);
-    else if (file instanceof GroupFile) vfioGroup(file.group);
+    else if (file instanceof GroupFile) groupFile(file);
     else if (file instanceof ContainerFile) container(file.container);
     else if (file instanceof IommufdFile) context(file.context);
     else if (file instanceof VmFile) vm(file.vm);
@@ -103,11 +104,22 @@ function deviceFile(file: DeviceFile): void {
   flag(file.iommufd);
   flag(file.kvm);
   mix(file.devid);
-  vfioDevice(file.device);
+  // A registered device comes by itself, with its group.
+  if (!file.device.registered) vfioDevice(file.device);
   if (file.iommufd) context(file.iommufd);
 }
 
+/** A group that has devices comes with them. */
+function groupFile({ group }: GroupFile): void {
+  if (group.devices.length === 0) vfioGroup(group);
+}
+
+/** Those that were mixed in already: several files lead to one. */
+const contexts: IommufdContext[] = [];
+
 function context(of: IommufdContext): void {
+  if (contexts.includes(of)) return;
+  contexts.push(of);
   mix(of.refs);
   mix(of.compatIoas ? of.compatIoas.id : 0);
   // The order of objects says nothing, so they are summed up.

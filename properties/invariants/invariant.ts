@@ -1,7 +1,8 @@
 /** Invariants: what must hold after every call. */
 import type { Machine } from "../../model/machine.ts";
-import type { Call, Outcome, Program } from "../../model/program.ts";
+import type { Call } from "../../model/program.ts";
 import type { DeviceFile, VfioDevice } from "../../model/vfio/device.ts";
+import type { Seen } from "./seen.ts";
 
 /** What state invariants look at, gathered once per call for all of them. */
 export interface StateView {
@@ -27,13 +28,8 @@ export interface HistoryInvariant {
   readonly kind: "history";
   readonly id: string;
   readonly title: string;
-  /** Begins a run; the checker is told of every call in order. */
-  begin(program: Pick<Program, "machine">): HistoryChecker;
-}
-
-export interface HistoryChecker {
-  /** What is wrong now, or undefined. */
-  after(call: Call, outcome: Pick<Outcome, "ret">): string | undefined;
+  /** What is wrong with the return value of a call, or undefined; `seen` is what the calls before it showed. */
+  broken(seen: Seen, call: Call, ret: number): string | undefined;
 }
 
 export type Invariant = StateInvariant | HistoryInvariant;

@@ -217,7 +217,7 @@ function buffer(place: Place | undefined): string {
   return place === "null" ? "0UL" : cNumberOf(blockAddress(0, place));
 }
 
-function cNumberOf(address: bigint): string {
+function cNumberOf(address: number): string {
   return `${cNumber(address, 8, true)}UL`;
 }
 

@@ -382,9 +382,9 @@ function capabilitySets(without: readonly Capability[]): Uint8Array {
 /** Where the harness writes the block of that index; null where there is no memory. */
 function writableAddress(index: number, place: Place | undefined): number | null {
   if (place === "null" || place === "unmapped") return null;
-  return Number(blockAddress(index, typeof place === "number" ? place : undefined));
+  return blockAddress(index, typeof place === "number" ? place : undefined);
 }
 
-function bufferAddress(place: Place | undefined): number | bigint {
+function bufferAddress(place: Place | undefined): number {
   return place === undefined || typeof place === "number" ? TEXT : blockAddress(0, place);
 }
