@@ -1,0 +1,70 @@
+/**
+ * What a run has shown so far of its files: which open file each descriptor names, what it was opened from, whether it was
+ * bound. Followed once for all invariants over history.
+ *
+ * By number, because a handle that was closed still names one, which another file may have got since.
+ */
+import type { Call, Node, Value } from "../../model/program.ts";
+
+/** An open file as far as the calls tell. */
+export interface SeenFile {
+  /** The node that it was opened from, or null for one that another call gave. */
+  readonly node: Node["kind"] | null;
+  /** Whether BIND has succeeded on it. Undefined where that can't be told. */
+  bound: boolean | undefined;
+}
+
+export class Seen {
+  readonly #number = new Map<Value, number>();
+  readonly #files: (SeenFile | undefined)[] = [];
+
+  /** The open file, or undefined where there is none, or one that came back in a struct. */
+  file(descriptor: Value): SeenFile | undefined {
+    const fd = this.#fd(descriptor);
+    return fd === undefined ? undefined : this.#files[fd];
+  }
+
+  /** Notes a call that came back. */
+  note(call: Call, ret: number): void {
+    if (ret < 0) return;
+    switch (call.op) {
+      case "open":
+        this.#opened(call.as, ret, call.node.kind);
+        break;
+      case "eventfd":
+        this.#opened(call.as, ret, null);
+        break;
+      case "dup": {
+        const file = this.file(call.fd);
+        this.#number.set(call.as, ret);
+        this.#files[ret] = file;
+        break;
+      }
+      case "close": {
+        const fd = this.#fd(call.fd);
+        if (fd !== undefined) this.#files[fd] = undefined;
+        break;
+      }
+      case "ioctl":
+        if (ret === 0 && call.request === "VFIO_DEVICE_BIND_IOMMUFD") this.#bound(call.fd);
+        if (call.as !== undefined) this.#opened(call.as, ret, null);
+        break;
+    }
+  }
+
+  #opened(handle: string, fd: number, node: SeenFile["node"]): void {
+    this.#number.set(handle, fd);
+    this.#files[fd] = { node, bound: false };
+  }
+
+  #bound(descriptor: Value): void {
+    const file = this.file(descriptor);
+    if (file) file.bound = true;
+    // Through a number that came back in a struct: whose file that is can't be told, so none is told about.
+    else for (const other of this.#files) if (other) other.bound = undefined;
+  }
+
+  #fd(descriptor: Value): number | undefined {
+    return typeof descriptor === "number" ? descriptor : this.#number.get(descriptor);
+  }
+}
