@@ -104,8 +104,7 @@ export class Machine {
     k.task.doing = call.op === "ioctl" ? call.request : call.op;
     try {
       answer.ret = this.#make(call);
-      if (call.op === "ioctl") this.#bind(call);
-      else if ("as" in call) this.#handles.set(call.as, answer.ret);
+      if ("as" in call && call.as !== undefined) this.#handles.set(call.as, answer.ret);
     } catch (thrown) {
       if (!(thrown instanceof Refusal)) throw thrown;
       answer.refusedBy = thrown.clause;
@@ -126,16 +125,13 @@ export class Machine {
     };
   }
 
-  #bind(call: Call & { op: "ioctl" }): void {
-    if (call.as !== undefined) this.#handles.set(call.as, this.answer.ret);
-    if (call.binds === undefined) return;
-    const shape = findIoctl(call.request)?.argument;
-    if (shape?.kind !== "struct") return;
+  /** Gives names to what a successful ioctl brought in its struct. */
+  #bind(binds: Readonly<Record<string, string>>, { argument }: Ioctl): void {
+    if (argument.kind !== "struct") return;
     const { main } = this.#blocks;
-    for (const field of shape.layout.fields) {
-      const handle = call.binds[field.name];
-      if (handle === undefined) continue;
-      this.#handles.set(handle, field.width === 8 ? main.u64(field.offset) : main.u32(field.offset));
+    for (const { name, offset, width } of argument.layout.fields) {
+      const handle = binds[name];
+      if (handle !== undefined) this.#handles.set(handle, width === 8 ? main.u64(offset) : main.u32(offset));
     }
   }
 
@@ -216,7 +212,9 @@ export class Machine {
       this.answer.length = main.length;
       this.answer.pointed = this.#blocks.pointed;
     }
-    return runStraight(file.ioctl(this.k, ioctl, { block: main, value, at }));
+    const ret = runStraight(file.ioctl(this.k, ioctl, { block: main, value, at }));
+    if (call.binds !== undefined) this.#bind(call.binds, ioctl);
+    return ret;
   }
 
   /** Lays out the argument and gives its value: an address, or the number itself. */

@@ -20,9 +20,8 @@ function mix(value: number): void {
   hash = Math.imul(hash ^ value, 0x01000193);
 }
 
-function flag(value: unknown): void {
-  mix(value ? 3 : 5);
-}
+/** One bit for whether something is there. */
+const bit = (value: unknown, at: number): number => (value ? 1 << at : 0);
 
 /** The state of a machine between two calls. */
 export function fingerprint({ k }: Machine): number {
@@ -32,8 +31,7 @@ export function fingerprint({ k }: Machine): number {
   for (let fd = 0; fd < files.length; fd++) {
     const file = files[fd];
     if (!file) continue;
-    mix(fd);
-    mix(file.refs);
+    mix(fd * 4096 + file.refs);
     if (file instanceof DeviceFile) deviceFile(file);
     else if (file instanceof GroupFile) groupFile(file);
     else if (file instanceof ContainerFile) container(file.container);
@@ -41,19 +39,25 @@ export function fingerprint({ k }: Machine): number {
     else if (file instanceof VmFile) vm(file.vm);
     else if (file instanceof KvmVfioFile) mix(file.kv.files.length);
   }
-  for (const group of k.iommuGroups) {
-    mix(group.ownerCount);
-    flag(group.owner);
+  const { iommuGroups, functions, mdevs } = k;
+  for (let i = 0; i < iommuGroups.length; i++) {
+    const group = iommuGroups[i];
+    if (group) mix(group.ownerCount * 2 + bit(group.owner, 0));
   }
-  for (const pciFunction of k.functions) {
-    if (pciFunction.driver !== null) mix(pciFunction.driver.length);
-    if (pciFunction.driverOverride !== null) mix(pciFunction.driverOverride.length);
-    if (pciFunction.vfio) vfioDevice(pciFunction.vfio);
+  for (let i = 0; i < functions.length; i++) {
+    const pciFunction = functions[i];
+    if (!pciFunction) continue;
+    const { driver, driverOverride, vfio } = pciFunction;
+    mix((driver === null ? 0 : driver.length) * 64 + (driverOverride === null ? 0 : driverOverride.length));
+    if (vfio) vfioDevice(vfio);
     else mix(7);
   }
-  for (const { vfio, driver } of k.mdevs) {
-    mix(driver === null ? 11 : 13);
-    if (vfio) vfioDevice(vfio);
+  for (let i = 0; i < mdevs.length; i++) {
+    const mdev = mdevs[i];
+    if (!mdev) continue;
+    if (mdev.driver === null) mix(11);
+    if (mdev.vfio) vfioDevice(mdev.vfio);
+    else mix(13);
   }
   for (const entry of k.vms) vm(entry);
   mix(k.mm.pinnedPages);
@@ -62,48 +66,48 @@ export function fingerprint({ k }: Machine): number {
   const { withoutMask, memlockPages, hardMemlock } = k.task.credentials;
   mix(withoutMask);
   mix(memlockPages);
-  mix(Number(hardMemlock % 0xffff_fffbn));
-  mix(k.deferred.length);
-  mix(k.task.held.length);
-  mix(k.order.cycles.length);
+  mix(Number(hardMemlock));
+  mix(k.deferred.length + (k.task.held.length << 8) + (k.order.cycles.length << 16));
   return hash;
 }
 
+// What is counted stays small, so that several counts and bits go into one number.
+
 function vfioDevice(device: VfioDevice): void {
-  mix(device.openCount);
-  mix(device.registrations);
-  flag(device.cdevOpened);
-  flag(device.registered);
-  flag(device.iommufdAttached);
-  flag(device.iommufdDevice);
-  flag(device.iommufdAccess);
+  mix(
+    bit(device.cdevOpened, 0) |
+      bit(device.registered, 1) |
+      bit(device.iommufdAttached, 2) |
+      bit(device.iommufdDevice, 3) |
+      bit(device.iommufdAccess, 4) |
+      (device.openCount << 5) |
+      (device.registrations << 18),
+  );
   if (device.kvm) mix(device.kvm.refs);
   vfioGroup(device.group);
 }
 
 function vfioGroup(group: VfioGroup): void {
-  mix(group.drivers);
-  mix(group.devices.length);
-  mix(group.containerUsers);
-  mix(group.cdevDeviceOpenCount);
-  flag(group.openedFile);
-  flag(group.iommuGroup);
-  flag(group.iommufd);
-  flag(group.kvm);
+  mix(
+    bit(group.openedFile, 0) |
+      bit(group.iommuGroup, 1) |
+      bit(group.iommufd, 2) |
+      bit(group.kvm, 3) |
+      (group.drivers << 4) |
+      (group.devices.length << 11) |
+      (group.containerUsers << 18) |
+      (group.cdevDeviceOpenCount << 25),
+  );
   if (group.container) container(group.container);
-  else mix(17);
 }
 
 function container({ groups, iommu }: Container): void {
-  mix(groups.length);
+  mix(groups.length * 2 + 1);
   if (iommu) mix(iommu.type * 31 + iommu.groups.length);
 }
 
 function deviceFile(file: DeviceFile): void {
-  flag(file.accessGranted);
-  flag(file.iommufd);
-  flag(file.kvm);
-  mix(file.devid);
+  mix(bit(file.accessGranted, 0) | bit(file.iommufd, 1) | bit(file.kvm, 2) | (file.devid << 3));
   // A registered device comes by itself, with its group.
   if (!file.device.registered) vfioDevice(file.device);
   if (file.iommufd) context(file.iommufd);
