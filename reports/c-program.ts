@@ -145,7 +145,7 @@ class Parts {
 
   /** Puts declarations and the helpers that the body needs before it. */
   file(body: string, heading: readonly string[], includes: readonly string[], own: readonly string[] = []): string {
-    const variables = ["static int moved;", ...handleVariables(this.#program, this.#names)];
+    const variables = ["static int moved;", ...handleVariables(this.#program, this.#names, body)];
     const helpers = helpersFor(body, [...DOING, ...TELLING]);
     const layouts = layoutsOf(this.#program);
     const withFields = helpers.some((text) => text.includes("struct field {"));

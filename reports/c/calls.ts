@@ -226,8 +226,13 @@ function openFlags(flags: number): string {
   return flags & ~3 ? `${mode} | ${cNumber(flags & ~3, 4, true)}` : mode;
 }
 
-/** Every handle that a program makes, as C variables. */
-export function handleVariables({ calls }: Program, names: Names): string[] {
+/** Handles that a program makes, as C variables; those that `body` does not have are left out: a struct that can't be read brings none. */
+export function handleVariables({ calls }: Program, names: Names, body: string): string[] {
+  const code = body.replace(/\/\*[^]*?\*\/|"(?:[^"\\]|\\.)*"/g, "");
+  const words = new Set(code.match(/[A-Za-z_]\w*/g));
   const handles = new Set(calls.flatMap((call) => [...madeBy(call)]));
-  return [...handles].map((handle) => `static long ${names.of(handle)} = -1;`);
+  return [...handles].flatMap((handle) => {
+    const name = names.of(handle);
+    return words.has(name) ? [`static long ${name} = -1;`] : [];
+  });
 }
