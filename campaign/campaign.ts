@@ -39,12 +39,19 @@ interface Sampled {
 
 /** Runs the campaign. Results gathered so far are kept when it is interrupted or the target is lost for good. */
 export async function runCampaign(options: CampaignOptions): Promise<CampaignOutcome> {
-  const shares = options.properties.reduce((sum, { share }) => sum + share, 0);
+  const { topology, profile } = options.target;
+  const applying = options.properties.filter((property) => property.whyNot(topology, profile) === null);
+  const shares = applying.reduce((sum, { share }) => sum + share, 0);
   const coverage = new Coverage();
   const properties: PropertyResult[] = [];
   let interrupted: string | null = null;
   for (const property of options.properties) {
     if (interrupted !== null || options.signal?.aborted) break;
+    const reason = property.whyNot(topology, profile);
+    if (reason !== null) {
+      properties.push(notRun(property, reason));
+      continue;
+    }
     const part = property.share / shares;
     const { runs, seconds } = options.budget;
     const budget: Budget = {
@@ -64,6 +71,12 @@ export async function runCampaign(options: CampaignOptions): Promise<CampaignOut
   }
   if (options.signal?.aborted) interrupted = "The campaign was interrupted.";
   return { properties, coverage, interrupted };
+}
+
+/** What is said of a property that does not apply to the machine. */
+function notRun({ id, title }: Property, why: string): PropertyResult {
+  const nothing = { programs: 0, calls: 0, seconds: 0, goals: [], findings: [], known: [] };
+  return { id, title, kind: "property", ...nothing, notComparable: [{ why, programs: 1 }] };
 }
 
 /** One property on one target. */

@@ -1,8 +1,10 @@
 /** `kernel`: which kernels there are, building one, and where it is. */
 import { type Command, Option } from "commander";
 import { EXIT_CODE, type ExitCode } from "../campaign/results.ts";
-import type { Flavour, KernelRequest } from "../targets/kernel/kernel.ts";
+import { VARIANT_NAMES, type Variant } from "../model/kconfig.ts";
+import { type Flavour, type KernelRequest, requestName } from "../targets/kernel/kernel.ts";
 import { KNOWN_RELEASES, listCache } from "../targets/kernel/list.ts";
+import type { ReleaseRequest } from "../targets/kernel/release.ts";
 import { UsageError } from "./errors.ts";
 import { Interrupt } from "./interrupt.ts";
 import { openProgress } from "./progress.ts";
@@ -11,6 +13,7 @@ import { buildKernel } from "./target-options.ts";
 
 interface BuildOptions {
   readonly flavour: Flavour;
+  readonly kconfig?: Variant;
   readonly tree?: string;
 }
 
@@ -18,6 +21,9 @@ const flavour = (): Option =>
   new Option("--flavour <flavour>", "debug adds lockdep, KASAN, UBSAN and kmemleak")
     .choices(["plain", "debug"])
     .default("plain");
+
+const kconfig = (): Option =>
+  new Option("--kconfig <variant>", "other ways in than the flavour has").choices(VARIANT_NAMES);
 
 export function addKernel(program: Command, done: (code: ExitCode) => void): void {
   const kernel = program.command("kernel").description("kernels to test: list, build, find");
@@ -27,6 +33,7 @@ export function addKernel(program: Command, done: (code: ExitCode) => void): voi
 Examples:
   $ vfio-conformance kernel list
   $ vfio-conformance kernel build 7.2 --flavour debug
+  $ vfio-conformance kernel build 7.2 --kconfig no-group
   $ qemu-system-x86_64 -kernel $(vfio-conformance kernel path 7.2) …`,
   );
   kernel
@@ -41,6 +48,7 @@ Examples:
     .description("build a kernel, unless it is built already")
     .argument("[version]", "a release such as 7.2")
     .addOption(flavour())
+    .addOption(kconfig())
     .option("--tree <directory>", "build this source tree instead of a release")
     .action(async (version: string | undefined, options: BuildOptions) => {
       using interrupt = new Interrupt((text) => process.stderr.write(text));
@@ -53,33 +61,35 @@ Examples:
     .description("print the path of a kernel that is built")
     .argument("<version>", "a release such as 7.2")
     .addOption(flavour())
+    .addOption(kconfig())
     .action(async (version: string, options: BuildOptions) => {
-      process.stdout.write(`${await pathOf(version, options.flavour)}\n`);
+      process.stdout.write(`${await pathOf({ kind: "release", version, ...options })}\n`);
       done(EXIT_CODE.conforms);
     });
 }
 
-function requestOf(version: string | undefined, { flavour, tree }: BuildOptions): KernelRequest {
+function requestOf(version: string | undefined, { tree, ...recipe }: BuildOptions): KernelRequest {
   if (tree !== undefined) {
     if (version !== undefined) throw new UsageError("A version and --tree both name a kernel: give one of them.");
-    return { kind: "tree", directory: tree, flavour };
+    return { kind: "tree", directory: tree, ...recipe };
   }
   if (version === undefined)
     throw new UsageError("Which kernel? Give a release such as 7.2, or --tree with a source tree.");
-  return { kind: "release", version, flavour };
+  return { kind: "release", version, ...recipe };
 }
 
-async function pathOf(version: string, wanted: Flavour): Promise<string> {
+async function pathOf(request: ReleaseRequest): Promise<string> {
+  const name = requestName(request);
   const { kernels } = await listCache();
   const built = kernels
-    .flatMap((entry) => (entry.kind === "present" ? [entry] : []))
-    .filter(({ meta }) => `${meta.version.major}.${meta.version.minor}` === version && meta.flavour === wanted)
+    .flatMap((entry) => (entry.kind === "present" && entry.meta.name === name ? [entry] : []))
     .toSorted((a, b) => a.meta.built.localeCompare(b.meta.built))
     .at(-1);
-  if (!built)
-    throw new UsageError(
-      `Linux ${version} (${wanted}) is not built: run \`kernel build ${version} --flavour ${wanted}\`.`,
-    );
+  if (!built) {
+    const { version, flavour, kconfig } = request;
+    const variant = kconfig === undefined ? "" : ` --kconfig ${kconfig}`;
+    throw new UsageError(`Linux ${name} is not built: run \`kernel build ${version} --flavour ${flavour}${variant}\`.`);
+  }
   return `${built.directory}/bzImage`;
 }
 

@@ -19,6 +19,24 @@ describe("a target", () => {
     expect(chooseTarget({ profile: "6.1" })).toMatchObject({ kind: "model", profile: { version: "6.1" } });
   });
 
+  it("has other ways in than all, and another machine, where that is said", () => {
+    expect(chooseTarget({ kconfig: "no-group", machine: "noiommu" })).toMatchObject({
+      kind: "model",
+      topology: { name: "noiommu" },
+      profile: {
+        kconfig: new Set(["KVM", "VFIO_MDEV", "VFIO_PCI_VGA", "IOMMUFD_TEST", "IOMMUFD", "VFIO_DEVICE_CDEV"]),
+      },
+    });
+    expect(chooseTarget({ kernel: "7.2", kconfig: "no-cdev" })).toMatchObject({ request: { kconfig: "no-cdev" } });
+    expect(refusal({ kernel: "bzImage", kconfig: "no-cdev" })).toMatch(
+      /^--kconfig is for kernels that the suite builds/,
+    );
+    expect(refusal({ device: ["0000:06:0d.0"], target: "host", kconfig: "no-cdev" })).toBe(
+      "--kconfig is for --target model or qemu, not for --target host.",
+    );
+    expect(refusal({ machine: "mock" })).toBe("The model has no machine mock: choose iommu or noiommu.");
+  });
+
   it("is the model with a fault", () => {
     expect(chooseTarget({ fault: "destroy-in-use" })).toMatchObject({ kind: "model", fault: { id: "destroy-in-use" } });
     expect(refusal({ fault: "gremlins" })).toMatch(/^There is no fault gremlins: choose one of .*destroy-in-use/);

@@ -1,7 +1,9 @@
 /** The options that choose a target, and the target that they choose. */
 import { type Command, Option } from "commander";
-import { PROFILES, type Profile } from "../model/profile.ts";
-import { REFERENCE_TOPOLOGY } from "../model/reference-topology.ts";
+import { isVariant, VARIANT_NAMES, type Variant } from "../model/kconfig.ts";
+import { PROFILES, type Profile, withVariant } from "../model/profile.ts";
+import { NOIOMMU_TOPOLOGY, REFERENCE_TOPOLOGY } from "../model/reference-topology.ts";
+import type { Topology } from "../model/topology.ts";
 import { FAULTS, findFault } from "../scenarios/faults/all.ts";
 import type { Fault } from "../scenarios/faults/fault.ts";
 import { inspectDevices } from "../targets/host/devices.ts";
@@ -9,7 +11,7 @@ import { startHost } from "../targets/host/target.ts";
 import { ensureKernel } from "../targets/kernel/build.ts";
 import type { Flavour, Kernel, KernelProgress, KernelRequest } from "../targets/kernel/kernel.ts";
 import { ModelTarget } from "../targets/model.ts";
-import { MACHINES, type QemuMachine } from "../targets/qemu/machines.ts";
+import { IOMMU_MACHINE, MACHINES, NOIOMMU_MACHINE, type QemuMachine } from "../targets/qemu/machines.ts";
 import { startQemu } from "../targets/qemu/target.ts";
 import type { Target } from "../targets/target.ts";
 import { confirmHost } from "./confirm.ts";
@@ -26,6 +28,7 @@ export interface TargetOptions {
   readonly config?: string;
   readonly tree?: string;
   readonly flavour?: string;
+  readonly kconfig?: string;
   readonly machine?: string;
   readonly device?: readonly string[];
   readonly yes?: boolean;
@@ -33,23 +36,29 @@ export interface TargetOptions {
 
 /** What the options choose. */
 export type TargetChoice =
-  | { readonly kind: "model"; readonly profile: Profile; readonly fault: Fault | null }
+  | {
+      readonly kind: "model";
+      readonly topology: Topology;
+      readonly profile: Profile;
+      readonly fault: Fault | null;
+    }
   | { readonly kind: "qemu"; readonly request: KernelRequest; readonly machine: QemuMachine }
   | { readonly kind: "host"; readonly devices: readonly string[]; readonly yes: boolean };
 
 const DEFAULT_VERSION = "7.2";
 
-/** Options that only one kind of target has. */
-const OWNERS: Readonly<Record<Exclude<keyof TargetOptions, "target">, TargetChoice["kind"]>> = {
-  profile: "model",
-  fault: "model",
-  kernel: "qemu",
-  config: "qemu",
-  tree: "qemu",
-  flavour: "qemu",
-  machine: "qemu",
-  device: "host",
-  yes: "host",
+/** The kinds of target that have an option. */
+const OWNERS: Readonly<Record<Exclude<keyof TargetOptions, "target">, readonly TargetChoice["kind"][]>> = {
+  profile: ["model"],
+  fault: ["model"],
+  kernel: ["qemu"],
+  config: ["qemu"],
+  tree: ["qemu"],
+  flavour: ["qemu"],
+  kconfig: ["model", "qemu"],
+  machine: ["model", "qemu"],
+  device: ["host"],
+  yes: ["host"],
 };
 
 const machineNames = MACHINES.map(({ name }) => name);
@@ -69,6 +78,12 @@ export function addTargetOptions(command: Command): Command {
         .choices(Object.keys(PROFILES))
         .default(undefined, DEFAULT_VERSION),
     )
+    .addOption(
+      new Option(
+        "--kconfig <variant>",
+        "other ways in to devices than all of them; also for a kernel that is built",
+      ).choices(VARIANT_NAMES),
+    )
     .option("--fault <id>", "put this fault into the model; `list faults` tells which there are")
     .optionsGroup("A kernel in QEMU (--target qemu):")
     .option(
@@ -83,7 +98,7 @@ export function addTargetOptions(command: Command): Command {
         .default(undefined, "plain"),
     )
     .addOption(
-      new Option("--machine <name>", "mock has no IOMMU, for the mock device of the kernel's selftest")
+      new Option("--machine <name>", "mock has no IOMMU, noiommu neither and no-IOMMU mode on; also for the model")
         .choices(machineNames)
         .default(undefined, "iommu"),
     )
@@ -96,9 +111,9 @@ export function addTargetOptions(command: Command): Command {
 /** What the options choose; throws UsageError where they do not go together. */
 export function chooseTarget(options: TargetOptions): TargetChoice {
   const kind = kindOf(options);
-  for (const [name, owner] of Object.entries(OWNERS)) {
-    if (owner === kind || !(name in options)) continue;
-    throw new UsageError(`--${name} is for --target ${owner}, not for --target ${kind}.`);
+  for (const [name, owners] of Object.entries(OWNERS)) {
+    if (owners.includes(kind) || !(name in options)) continue;
+    throw new UsageError(`--${name} is for --target ${owners.join(" or ")}, not for --target ${kind}.`);
   }
   switch (kind) {
     case "model":
@@ -120,7 +135,29 @@ function kindOf({ target, kernel, tree }: TargetOptions): TargetChoice["kind"] {
   return kernel !== undefined || tree !== undefined ? "qemu" : "model";
 }
 
-function chooseModel({ profile, fault: id }: TargetOptions): {
+/** The variant that was asked for. */
+function chooseVariant({ kconfig }: TargetOptions): { readonly kconfig?: Variant } {
+  if (kconfig === undefined) return {};
+  if (!isVariant(kconfig)) {
+    throw new UsageError(`There is no variant ${kconfig}: choose one of ${VARIANT_NAMES.join(", ")}.`);
+  }
+  return { kconfig };
+}
+
+/** What the model takes in place of a machine of QEMU's. */
+function chooseTopology(machine = IOMMU_MACHINE.name): Topology {
+  switch (machine) {
+    case IOMMU_MACHINE.name:
+      return REFERENCE_TOPOLOGY;
+    case NOIOMMU_MACHINE.name:
+      return NOIOMMU_TOPOLOGY;
+    default:
+      throw new UsageError(`The model has no machine ${machine}: choose iommu or noiommu.`);
+  }
+}
+
+function chooseModel({ profile, fault: id, ...options }: TargetOptions): {
+  readonly topology: Topology;
   readonly profile: Profile;
   readonly fault: Fault | null;
 } {
@@ -132,29 +169,34 @@ function chooseModel({ profile, fault: id }: TargetOptions): {
   const chosen = PROFILES[version];
   if (!chosen)
     throw new UsageError(`There is no profile ${version}: choose one of ${Object.keys(PROFILES).join(", ")}.`);
-  return { profile: chosen, fault };
+  const { kconfig } = chooseVariant(options);
+  const topology = chooseTopology(options.machine);
+  return { topology, profile: kconfig ? withVariant(chosen, kconfig) : chosen, fault };
 }
 
-function chooseKernel({ kernel, config, tree, flavour: given }: TargetOptions): KernelRequest {
+function chooseKernel({ kernel, config, tree, flavour: given, ...options }: TargetOptions): KernelRequest {
   const flavour: Flavour = given === "debug" ? "debug" : "plain";
+  const variant = chooseVariant(options);
   if (tree !== undefined) {
     if (kernel !== undefined) throw new UsageError("--kernel and --tree both name a kernel: give one of them.");
     if (config !== undefined)
       throw new UsageError("--config is for an image; the suite makes the configuration of a tree.");
-    return { kind: "tree", directory: tree, flavour };
+    return { kind: "tree", directory: tree, flavour, ...variant };
   }
   const name = kernel ?? DEFAULT_VERSION;
   if (/^\d+\.\d+$/.test(name)) {
     if (config !== undefined)
       throw new UsageError("--config is for an image; the suite makes the configuration of a release.");
-    return { kind: "release", version: name, flavour };
+    return { kind: "release", version: name, flavour, ...variant };
   }
+  if (variant.kconfig !== undefined)
+    throw new UsageError("--kconfig is for kernels that the suite builds; an image is what it is.");
   if (given !== undefined)
     throw new UsageError("--flavour is for kernels that the suite builds; an image is what it is.");
   return { kind: "image", path: name, ...(config === undefined ? {} : { configPath: config }) };
 }
 
-function chooseMachine(name = "iommu"): QemuMachine {
+function chooseMachine(name = IOMMU_MACHINE.name): QemuMachine {
   const machine = MACHINES.find((candidate) => candidate.name === name);
   if (!machine) throw new UsageError(`There is no machine ${name}: choose one of ${machineNames.join(", ")}.`);
   return machine;
@@ -171,7 +213,7 @@ export interface Starting {
 export async function startTarget(choice: TargetChoice, { progress, signal }: Starting): Promise<Target> {
   switch (choice.kind) {
     case "model":
-      return new ModelTarget(REFERENCE_TOPOLOGY, choice.profile, choice.fault ? [choice.fault] : []);
+      return new ModelTarget(choice.topology, choice.profile, choice.fault ? [choice.fault] : []);
     case "qemu": {
       const kernel = await buildKernel(choice.request, progress, signal);
       return await stage(progress, `boot Linux ${kernel.release}, machine ${choice.machine.name}`, async (tell) => {

@@ -270,13 +270,13 @@ function boot(k: Kernel): void {
     return group;
   };
   for (const spec of k.topology.functions) {
-    const group = groupOf(spec.group);
+    const group = spec.group < 0 ? null : groupOf(spec.group);
     const pciFunction = new PciFunction(spec, group, "vfio-pci", "vfio-pci");
-    group.members.push(pciFunction);
+    group?.members.push(pciFunction);
     k.functions.push(pciFunction);
     k.driverCore.attachVfio(k, pciFunction);
   }
-  for (const bridge of k.topology.bridges) groupOf(bridge.group).bridges.push(bridge.address);
+  for (const { address, group } of k.topology.bridges) if (group >= 0) groupOf(group).bridges.push(address);
   k.mdev.registerParents(k);
   for (const { uuid, standing } of k.topology.mdevs) {
     if (standing) runStraight(k.mdev.create(k, standing.parent, standing.type, uuid));

@@ -20,14 +20,15 @@ export function vfioDevice(k: Kernel, name: string): VfioDevice | undefined {
 
 /** The VFIO group of a device's IOMMU group: there while any member is bound to a VFIO driver. */
 export function vfioGroup(k: Kernel, name: string): VfioGroup | undefined {
-  for (const pciFunction of k.functions)
-    if (pciFunction.spec.name === name) return k.vfio.groupOf(k, pciFunction.group);
+  if (!k.has("VFIO_GROUP")) return undefined;
+  for (const { spec, group } of k.functions)
+    if (spec.name === name) return group ? k.group.ofIommuGroup(k, group) : undefined;
   return vfioDevice(k, name)?.group;
 }
 
-/** Whether the kernel makes nodes for single devices. */
-export function hasCdev(k: Kernel): boolean {
-  return k.since("6.6") && k.has("VFIO_DEVICE_CDEV");
+/** Whether the kernel makes a node for a single device: vfio_device_add. */
+export function hasCdev(k: Kernel, { group }: VfioDevice): boolean {
+  return k.since("6.6") && k.has("VFIO_DEVICE_CDEV") && group.type !== "noiommu";
 }
 
 /** open(2) of a node. */
@@ -35,8 +36,9 @@ export function* openNode(k: Kernel, node: Node, flags: number): Operation<File>
   const mode = flags & 3;
   switch (node.kind) {
     case "container":
-      if (!k.has("VFIO_CONTAINER")) break;
-      return new ContainerFile(mode);
+      if (k.has("VFIO_CONTAINER")) return new ContainerFile(mode);
+      if (k.has("IOMMUFD_VFIO_CONTAINER")) return new IommufdFile(mode, "process");
+      break;
     case "iommufd":
       if (!k.has("IOMMUFD")) break;
       return new IommufdFile(mode);
@@ -45,12 +47,12 @@ export function* openNode(k: Kernel, node: Node, flags: number): Operation<File>
       return new KvmFile(mode);
     case "group": {
       const group = vfioGroup(k, node.device);
-      if (!group || !k.has("VFIO_GROUP")) break;
+      if (!group) break;
       return yield* k.group.open(k, group, mode);
     }
     case "cdev": {
       const device = vfioDevice(k, node.device);
-      if (!device || !hasCdev(k)) break;
+      if (!device || !hasCdev(k, device)) break;
       return k.deviceCdev.open(k, device, mode);
     }
   }

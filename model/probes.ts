@@ -19,8 +19,10 @@ export function runProbe(k: Kernel, probe: Probe, answer: { text: string | undef
     }
     case "group-node":
       return vfioGroup(k, probe.device) ? 0 : refuse(vfsRule["VFS-OPEN-1"]);
-    case "cdev-node":
-      return hasCdev(k) && vfioDevice(k, probe.device) ? 0 : refuse(vfsRule["VFS-OPEN-1"]);
+    case "cdev-node": {
+      const device = vfioDevice(k, probe.device);
+      return device && hasCdev(k, device) ? 0 : refuse(vfsRule["VFS-OPEN-1"]);
+    }
     case "mdevs": {
       const names = k.mdevs.map((mdev) => mdev.uuid).sort();
       answer.text = names.join("\n");
@@ -58,8 +60,9 @@ function driverOf(k: Kernel, name: string): string | null {
 function groupMembers(k: Kernel, name: string): string[] | null {
   const pciFunction = k.functions.find((candidate) => candidate.spec.name === name);
   if (pciFunction) {
+    if (!pciFunction.group) return null;
     return [...pciFunction.group.members.map((member) => member.spec.address), ...pciFunction.group.bridges];
   }
   const mdev = k.mdevs.find((candidate) => candidate.name === name);
-  return mdev ? [mdev.uuid] : null;
+  return mdev?.vfio?.group.iommuGroup ? [mdev.uuid] : null;
 }

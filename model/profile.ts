@@ -1,19 +1,9 @@
 /** Profiles: the kernel version and Kconfig that a machine runs, and what its caller may do. */
+import { type Variant, variantOptions, WAY_OPTIONS } from "./kconfig.ts";
 import { type Version, versionNumber } from "./uapi/version.ts";
 
 /** The Kconfig options that change what user space sees. */
-export const KCONFIG_OPTIONS = [
-  "VFIO_GROUP",
-  "VFIO_CONTAINER",
-  "IOMMUFD",
-  "IOMMUFD_VFIO_CONTAINER",
-  "VFIO_DEVICE_CDEV",
-  "VFIO_NOIOMMU",
-  "IOMMUFD_TEST",
-  "KVM",
-  "VFIO_MDEV",
-  "VFIO_PCI_VGA",
-] as const;
+export const KCONFIG_OPTIONS = [...WAY_OPTIONS, "IOMMUFD_TEST", "KVM", "VFIO_MDEV", "VFIO_PCI_VGA"] as const;
 
 export type KconfigOption = (typeof KCONFIG_OPTIONS)[number];
 
@@ -38,6 +28,23 @@ export const PROFILES: Readonly<Record<string, Profile>> = {
   "6.12": { version: "6.12", kconfig: new Set(V6_6) },
   "7.2": { version: "7.2", kconfig: new Set(V6_6) },
 };
+
+/** The profile with other ways in: what is none of them stays, except that a kernel without iommufd can't have its test. */
+export function withWays(profile: Profile, ways: ReadonlySet<string>): Profile {
+  const others = [...profile.kconfig].filter(
+    (option) => !isWay(option) && (option !== "IOMMUFD_TEST" || ways.has("IOMMUFD")),
+  );
+  return { ...profile, kconfig: new Set([...others, ...ways]) };
+}
+
+/** The profile of a variant. */
+export function withVariant(profile: Profile, variant: Variant): Profile {
+  return withWays(profile, variantOptions(profile.version, variant));
+}
+
+function isWay(option: string): boolean {
+  return WAY_OPTIONS.some((way) => way === option);
+}
 
 /** Whether the profile's kernel is of this version or newer. */
 export function since(profile: Profile, version: Version): boolean {

@@ -103,6 +103,22 @@ export const REFERENCE_TOPOLOGY: Topology = {
   mdevParents: ["mtty", "mdpy"],
   mdevs: mdevsFor(["mtty", "mdpy"]),
   iommu: true,
+  noiommu: false,
   nesting: false,
   kvm: true,
+};
+
+/** The same machine without its IOMMU, and with VFIO told to take the functions all the same. */
+export const NOIOMMU_TOPOLOGY: Topology = {
+  ...REFERENCE_TOPOLOGY,
+  name: "noiommu",
+  functions: REFERENCE_TOPOLOGY.functions.map((spec) => ({
+    ...spec,
+    group: -1,
+    reservedRegions: [],
+    apertureBits: 64,
+  })),
+  bridges: REFERENCE_TOPOLOGY.bridges.map((bridge) => ({ ...bridge, group: -1 })),
+  iommu: false,
+  noiommu: true,
 };

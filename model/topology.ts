@@ -31,7 +31,7 @@ export interface FunctionSpec {
   readonly vendor: number;
   readonly device: number;
   readonly class: number;
-  /** Number of its IOMMU group. */
+  /** Number of its IOMMU group, -1 without one. */
   readonly group: number;
   /** Whether some function-level reset works, so that VFIO_DEVICE_RESET is offered. */
   readonly resettable: boolean;
@@ -91,6 +91,8 @@ export interface Topology {
   /** Mediated devices that are there, or that programs may create. */
   readonly mdevs: readonly MdevSpec[];
   readonly iommu: boolean;
+  /** Whether VFIO was told to take devices that no IOMMU isolates: vfio.enable_unsafe_noiommu_mode. */
+  readonly noiommu: boolean;
   /** Whether the IOMMU can nest page tables, as the nesting type of type1 wanted it. */
   readonly nesting: boolean;
   readonly kvm: boolean;

@@ -49,6 +49,8 @@ const functions = (topology: Topology): string[] => topology.functions.map(({ na
 function property(
   given: Pick<Property, "id" | "title" | "goals" | "share"> & {
     readonly devices: (topology: Topology) => readonly string[];
+    /** What must stand before its functions: an IOMMU, or none and no-IOMMU mode in its place. */
+    readonly functionsBehind?: "iommu" | "noiommu";
     readonly weights?: Partial<Record<MoveKind, number>>;
     readonly ioctls?: Focus["ioctls"];
     readonly kvm?: boolean;
@@ -65,6 +67,14 @@ function property(
     length: given.length ?? 100,
     state: STATE_INVARIANTS,
     history: HISTORY_INVARIANTS,
+    whyNot(topology, { kconfig }) {
+      if (given.functionsBehind === "iommu" && !topology.iommu) return "The machine has no IOMMU.";
+      if (given.functionsBehind === "noiommu") {
+        if (topology.iommu || !topology.noiommu) return "The machine is not in no-IOMMU mode.";
+        if (!kconfig.has("VFIO_NOIOMMU")) return "The kernel has no CONFIG_VFIO_NOIOMMU.";
+      }
+      return given.devices(topology).length > 0 ? null : "The machine has none of the devices that it is about.";
+    },
     focus(topology) {
       let focus = focuses.get(topology);
       if (!focus) {
@@ -125,6 +135,7 @@ export const PROPERTIES: readonly Property[] = [
   }),
   property({
     id: "pci-functions",
+    functionsBehind: "iommu",
     title: "PCI functions bound to vfio-pci: opening, sharing groups, attaching",
     devices: functions,
     weights: { credentials: 1 },
@@ -134,6 +145,7 @@ export const PROPERTIES: readonly Property[] = [
   }),
   property({
     id: "hot-reset",
+    functionsBehind: "iommu",
     title: "hot resets: what they hit, and who may do them",
     devices: (topology) =>
       functions(topology).filter((name) => topology.functions.find((spec) => spec.name === name)?.resetScope),
@@ -143,12 +155,25 @@ export const PROPERTIES: readonly Property[] = [
   }),
   property({
     id: "driver-binding",
+    functionsBehind: "iommu",
     title: "drivers come and go: override, bind, unbind, and who owns the group meanwhile",
     devices: (topology) => [...functions(topology), ...mdevs(topology).slice(0, 1)],
     weights: { binding: 12 },
     ioctls: NO_RESETS,
     share: 0.5,
     goals: [goal.rebound],
+  }),
+  property({
+    id: "noiommu",
+    functionsBehind: "noiommu",
+    title:
+      "functions without an IOMMU in no-IOMMU mode: through groups and containers or iommufds, never mixed with others",
+    devices: (topology) => [...functions(topology), ...standing(topology).slice(0, 1)],
+    kvm: false,
+    weights: { binding: 3, mdev: 0, credentials: 1 },
+    ioctls: { ...NO_RESETS, VFIO_GROUP_SET_CONTAINER: 4, VFIO_SET_IOMMU: 3, VFIO_CHECK_EXTENSION: 1 },
+    share: 3,
+    goals: [goal.noiommuBackend, goal.noiommuMixed, goal.deviceThroughGroup],
   }),
 ];
 

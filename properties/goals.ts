@@ -1,8 +1,11 @@
 /** Goals: what a campaign must have seen, so that a run which exercised too little is no pass. */
 import { ERRNO } from "../model/uapi/errno.ts";
+import { EXTENSION } from "../model/vfio/type1.ts";
 import type { Goal } from "./coverage.ts";
 
 const CDEV = { since: "6.6", kconfig: ["VFIO_DEVICE_CDEV"] } as const;
+const GROUP = { kconfig: ["VFIO_GROUP"] } as const;
+const CONTAINER = { kconfig: ["VFIO_CONTAINER"] } as const;
 const IOMMUFD = { since: "6.2", kconfig: ["IOMMUFD"] } as const;
 
 /** An ioctl that ended like this: 0 for success, or an errno's name. */
@@ -23,12 +26,31 @@ function ioctlEnded(
   };
 }
 
-export const containerBackend = ioctlEnded("set-iommu", "a container got a backend", "VFIO_SET_IOMMU", 0);
+export const containerBackend = ioctlEnded("set-iommu", "a container got a backend", "VFIO_SET_IOMMU", 0, CONTAINER);
 export const deviceThroughGroup = ioctlEnded(
   "get-device-fd",
   "a device was opened through its group",
   "VFIO_GROUP_GET_DEVICE_FD",
   0,
+  GROUP,
+);
+export const noiommuBackend: Goal = {
+  id: "noiommu-backend",
+  title: "a container, or an iommufd in its place, took VFIO_NOIOMMU_IOMMU",
+  needs: { kconfig: ["VFIO_NOIOMMU"] },
+  reached: (call, { ret }) =>
+    call.op === "ioctl" &&
+    call.request === "VFIO_SET_IOMMU" &&
+    ret === 0 &&
+    call.arg.kind === "value" &&
+    call.arg.value === EXTENSION.NOIOMMU,
+};
+export const noiommuMixed = ioctlEnded(
+  "noiommu-mixed",
+  "a container refused a group because it holds groups of the other kind",
+  "VFIO_GROUP_SET_CONTAINER",
+  "EPERM",
+  CONTAINER,
 );
 export const bound = ioctlEnded("bind", "a device was bound through its own node", "VFIO_DEVICE_BIND_IOMMUFD", 0, CDEV);
 export const bindGroupOpen = ioctlEnded(
@@ -36,7 +58,7 @@ export const bindGroupOpen = ioctlEnded(
   "a bind was refused because the group is open",
   "VFIO_DEVICE_BIND_IOMMUFD",
   "EBUSY",
-  CDEV,
+  { ...CDEV, kconfig: [...CDEV.kconfig, ...GROUP.kconfig] },
 );
 export const attached = ioctlEnded(
   "attach",
@@ -66,6 +88,7 @@ export const kvmFileAdded = ioctlEnded("kvm-file", "a VM was told of a file, or 
 export const groupBusyByCdev: Goal = {
   id: "group-busy",
   title: "a group could not be opened because it is open, or a device of it bound",
+  needs: GROUP,
   reached: (call, { ret }) => call.op === "open" && call.node.kind === "group" && ret === -ERRNO.EBUSY,
 };
 

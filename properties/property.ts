@@ -1,4 +1,5 @@
 /** Properties: what is generated, what must hold of it, and what a campaign must have reached. Defined once, used by tests, command line and reports. */
+import type { Profile } from "../model/profile.ts";
 import type { Topology } from "../model/topology.ts";
 import type { Coverage, Goal } from "./coverage.ts";
 import type { Focus } from "./generate/moves.ts";
@@ -8,6 +9,8 @@ import { Watch } from "./watch.ts";
 export interface Property {
   readonly id: string;
   readonly title: string;
+  /** Why the property says nothing of a machine, in one sentence; null where it applies. */
+  whyNot(topology: Topology, profile: Profile): string | null;
   /** What programs dwell on, for a machine. */
   focus(topology: Topology): Focus;
   /** Calls of a program at the most. */

@@ -112,6 +112,7 @@ const topology: z.ZodType<Topology> = z.strictObject({
     }),
   ),
   iommu: z.boolean(),
+  noiommu: z.boolean(),
   nesting: z.boolean(),
   kvm: z.boolean(),
 });

@@ -29,10 +29,10 @@ export function topologyOf(name: string, survey: Survey, hints: Hints): Topology
   const named = new Set(survey.devices.map(({ bdf }) => bdf));
   const bridges: BridgeSpec[] = [];
   for (const { bdf, above, iommuGroup } of survey.functions) {
-    if (named.has(bdf) || iommuGroup === undefined) continue;
+    if (named.has(bdf)) continue;
     bridges.push({
       address: bdf,
-      group: iommuGroup,
+      group: iommuGroup ?? -1,
       resetScope: above.length > 0 ? bdf.slice(0, 7) : null,
       scopeBehind: scopes.get(bdf) ?? null,
     });
@@ -44,7 +44,9 @@ export function topologyOf(name: string, survey: Survey, hints: Hints): Topology
     drivers: DRIVERS.filter((driver) => survey.drivers.includes(driver)),
     mdevParents: survey.mdevParents,
     mdevs: mdevsFor(survey.mdevParents),
-    iommu: survey.iommus.length > 0,
+    // What /sys/class/iommu lists may be the mock of the kernel's selftests.
+    iommu: survey.devices.some(({ iommuGroup }) => iommuGroup !== undefined),
+    noiommu: survey.noiommu,
     nesting: false,
     kvm: survey.nodes.includes("/dev/kvm"),
   };

@@ -21,7 +21,7 @@ export const groupChangesBackend: Deviation = {
       ...k.group,
       *openDevice(kernel, file) {
         const { device, group } = file;
-        if (device.openCount > 0 && device.iommufdAccess && group && !group.iommufd) {
+        if (device.openedWith === "iommufd" && group && !group.iommufd) {
           throw new Unmodelled("what this kernel does to its memory next (group-changes-backend)");
         }
         yield* right(kernel, file);

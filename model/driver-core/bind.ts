@@ -109,14 +109,14 @@ export const steps = {
       k.vfioPci.probe(k, pciFunction);
     } else if (driver !== "pci-stub") {
       if (pciFunction.spec.nativeDriver !== driver) throw new Unmodelled(`${driver} with a device that is not its own`);
-      if (k.topology.iommu) yield* k.iommu.useDefaultDomain(k, pciFunction.group);
+      if (pciFunction.group) yield* k.iommu.useDefaultDomain(k, pciFunction.group);
     }
   },
 
   /** __device_release_driver */
   *remove(k: Kernel, pciFunction: PciFunction, driver: string): Operation<void> {
     if (driver === "vfio-pci") yield* k.vfioPci.remove(k, pciFunction);
-    else if (driver !== "pci-stub" && k.topology.iommu) yield* k.iommu.release(k, pciFunction.group);
+    else if (driver !== "pci-stub" && pciFunction.group) yield* k.iommu.release(k, pciFunction.group);
   },
 
   /** Registers the VFIO device of a function that vfio-pci got, at boot or by a bind. */

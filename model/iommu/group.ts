@@ -1,6 +1,6 @@
 /** IOMMU groups and who owns their DMA. Beside drivers/iommu/iommu.c. */
 import { clauses, must } from "../kernel/clause.ts";
-import type { Kernel } from "../kernel/kernel.ts";
+import type { ChoiceSite, Kernel } from "../kernel/kernel.ts";
 import { Lock, LockClass } from "../kernel/lock.ts";
 import type { Operation } from "../kernel/operation.ts";
 import type { PciFunction } from "../pci/function.ts";
@@ -27,10 +27,13 @@ export const rule = clauses({
 const groupMutex = new LockClass("iommu_group->mutex");
 
 export class IommuGroup {
-  readonly id: number;
+  /** Its number; of one that VFIO made up, what this model takes it to be until the target shows it. */
+  id: number;
   readonly members: PciFunction[] = [];
   /** Addresses of members that are no functions of ours, such as bridges. */
   readonly bridges: string[] = [];
+  /** Whether a caller was told its number. */
+  seen = false;
   /** Who owns the DMA: an object of VFIO or iommufd, or null for kernel drivers and nobody. */
   owner: object | null = null;
   ownerCount = 0;
@@ -42,6 +45,35 @@ export class IommuGroup {
 }
 
 export const steps = {
+  /** iommu_group_alloc: it gets the lowest number that is free. */
+  alloc(k: Kernel): IommuGroup {
+    const used = new Set(k.iommuGroups.map((group) => group.id));
+    let id = 0;
+    while (used.has(id)) id++;
+    const group = new IommuGroup(id);
+    k.iommuGroups.push(group);
+    return group;
+  },
+
+  /**
+   * The number of a group where a caller is told of it. Which of the free numbers a made up one gets depends on what came
+   * before the program.
+   */
+  number(k: Kernel, group: IommuGroup, site: ChoiceSite): number {
+    if (group.bridges.length === 0 && group.members.every(({ spec }) => spec.group < 0)) {
+      const free = (id: bigint) =>
+        !k.iommuGroups.some((other) => other !== group && other.id === Number(id) && other.seen);
+      group.id = Number(k.choose(site, BigInt(group.id), free));
+      group.seen = true;
+    }
+    return group.id;
+  },
+
+  /** iommu_group_release */
+  free(k: Kernel, group: IommuGroup): void {
+    k.iommuGroups.splice(k.iommuGroups.indexOf(group), 1);
+  },
+
   /** iommu_group_claim_dma_owner */
   *claimGroup(k: Kernel, group: IommuGroup, owner: object): Operation<void> {
     using _ = yield* k.lock(group.mutex);

@@ -95,11 +95,12 @@ export const steps = {
   /** iommufd_device_bind; `site` is where the caller gets the id, null when it does not. */
   *bindDevice(k: Kernel, context: IommufdContext, fn: PciFunction, site: ChoiceSite | null): Operation<IommufdDevice> {
     must(k.topology.iommu, rule["IOMMUFD-BIND-1"]);
-    yield* k.iommu.claimDevice(k, fn.group, context);
-    let igroup = context.groups.get(fn.group);
+    const group = fn.requireGroup();
+    yield* k.iommu.claimDevice(k, group, context);
+    let igroup = context.groups.get(group);
     if (!igroup) {
-      igroup = new IommufdGroup(fn.group);
-      context.groups.set(fn.group, igroup);
+      igroup = new IommufdGroup(group);
+      context.groups.set(group, igroup);
     }
     igroup.bound++;
     const device = new IommufdDevice(context, fn, igroup);

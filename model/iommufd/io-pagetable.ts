@@ -13,6 +13,9 @@ const domainsRwsem = new LockClass("iopt->domains_rwsem");
 const iovaRwsem = new LockClass("iopt->iova_rwsem");
 const pagesMutex = new LockClass("pages->mutex");
 
+/** Whose limit on locked memory pinned pages count against: IOPT_PAGES_ACCOUNT_USER and IOPT_PAGES_ACCOUNT_MM. */
+export type Accounting = "user" | "process";
+
 /** struct iopt_area with its struct iopt_pages: user memory at a range of IOVA. */
 export class Area {
   start = 0n;
@@ -22,8 +25,8 @@ export class Area {
   readonly length: bigint;
   /** Whether DMA may write to it. */
   readonly writable: boolean;
-  /** Whether its pages count against the user's limit: it was mapped without CAP_IPC_LOCK. */
-  readonly counted: boolean;
+  /** Whose limit on locked memory its pages count against; nobody's where it was mapped with CAP_IPC_LOCK. */
+  readonly counted: Accounting | null;
   /** False while it is being made or removed: its range is taken, but nothing is there. */
   ready = false;
   pinned = false;
@@ -31,7 +34,7 @@ export class Area {
   /** A number that tells what lies where from others; made once, because it is asked for after every call. */
   trace = 0;
 
-  constructor(userAddress: bigint, length: bigint, writable: boolean, counted = false) {
+  constructor(userAddress: bigint, length: bigint, writable: boolean, counted: Accounting | null = null) {
     this.userAddress = userAddress;
     this.length = length;
     this.writable = writable;

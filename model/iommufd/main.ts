@@ -10,6 +10,7 @@ import { field, layout } from "../uapi/layout.ts";
 import { type Version, versionNumber } from "../uapi/version.ts";
 import { checkExtension, getApiVersion, setIommu } from "../vfio/container.ts";
 import { IOMMUFD, iommufdSource } from "./availability.ts";
+import type { Accounting } from "./io-pagetable.ts";
 import { ioasAlloc } from "./ioas.ts";
 import { ioasIovaRanges } from "./iova-ranges.ts";
 import { ioasMap } from "./map.ts";
@@ -92,7 +93,12 @@ export const rule = clauses({
 
 export class IommufdFile extends File {
   readonly kind = "iommufd";
-  readonly context = new IommufdContext(this);
+  readonly context: IommufdContext;
+
+  constructor(mode: number, accounting: Accounting = "user") {
+    super(mode);
+    this.context = new IommufdContext(this, accounting);
+  }
 
   override ioctl(k: Kernel, command: Ioctl, arg: Argument): Operation<number> {
     return k.iommufd.ioctl(k, this, command, arg);

@@ -135,7 +135,8 @@ export const ioasMap = ioctl<IommufdFile>({
     using ioas = k.ioas.get(context, block.u32(8), rule["IOMMUFD-MAP-4"]);
     const userAddress = block.u64(16);
     k.ioas.checkUserRange(k, userAddress, length);
-    const area = new Area(userAddress, length, (flags & WRITEABLE) !== 0, !k.task.credentials.has("CAP_IPC_LOCK"));
+    const counted = k.task.credentials.has("CAP_IPC_LOCK") ? null : context.accounting;
+    const area = new Area(userAddress, length, (flags & WRITEABLE) !== 0, counted);
     const fixed = (flags & FIXED_IOVA) !== 0;
     yield* k.ioas.claim(k, ioas, area, fixed ? iova : null);
     try {

@@ -3,7 +3,7 @@ import type { IommuGroup } from "../iommu/group.ts";
 import type { File } from "../kernel/file.ts";
 import { Lock, LockClass } from "../kernel/lock.ts";
 import type { PciFunction } from "../pci/function.ts";
-import { IoPagetable } from "./io-pagetable.ts";
+import { type Accounting, IoPagetable } from "./io-pagetable.ts";
 
 const ioasMutex = new LockClass("ioas->mutex");
 const igroupLock = new LockClass("igroup->lock");
@@ -130,17 +130,22 @@ export type IommufdObject = Ioas | Hwpt | IommufdDevice | Access;
 
 /** struct iommufd_ctx: what stands behind one open of /dev/iommu. */
 export class IommufdContext {
+  /** account_mode: /dev/vfio/vfio counts as a container does. */
+  readonly accounting: Accounting;
   /** The open file. Devices and groups that use the context hold it, so that it outlives its descriptors. */
   readonly file: File;
   /** The IOAS that VFIO's own commands act on. Being it is no use of it. */
   compatIoas: Ioas | null = null;
+  /** A group without IOMMU joined: from now on no other kind can. */
+  noIommuMode = false;
   readonly groups = new Map<IommuGroup, IommufdGroup>();
   /** Published objects by id. */
   readonly objects = new Map<number, IommufdObject>();
   readonly ioasCreationLock = new Lock(ioasCreationLock);
 
-  constructor(file: File) {
+  constructor(file: File, accounting: Accounting = "user") {
     this.file = file;
+    this.accounting = accounting;
   }
 
   /** References to the file: descriptors, devices and groups. */

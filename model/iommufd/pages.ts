@@ -43,6 +43,13 @@ export const rule = clauses({
     errno: "ENOMEM",
     source: iommufdSource("pages", "incr_user_locked_vm"),
   },
+  "IOMMUFD-PAGES-7": {
+    ...IOMMUFD,
+    kconfig: ["IOMMUFD", "IOMMUFD_VFIO_CONTAINER"],
+    rule: "what is pinned through an iommufd that was opened as /dev/vfio/vfio counts as a container's would: for the process",
+    errno: "ENOMEM",
+    source: iommufdSource("main", "iommufd_fops_open"),
+  },
 });
 
 /** IOMMU_IOAS_MAP_FILE moved the check of the length behind that of the end. */
@@ -63,9 +70,13 @@ export const steps = {
     const reach = k.mm.reach(area.userAddress - area.pageOffset, area.pages);
     must(reach.pages === area.pages, rule["IOMMUFD-PAGES-3"]);
     must(reach.writable || !area.writable, rule["IOMMUFD-PAGES-4"]);
-    if (area.counted) {
-      must(k.mm.userLockedPages + area.pages <= k.task.credentials.memlockPages, rule["IOMMUFD-PAGES-6"]);
+    const limit = k.task.credentials.memlockPages;
+    if (area.counted === "user") {
+      must(k.mm.userLockedPages + area.pages <= limit, rule["IOMMUFD-PAGES-6"]);
       k.mm.userLockedPages += area.pages;
+    } else if (area.counted === "process") {
+      must(k.mm.lockedPages + area.pages <= limit, rule["IOMMUFD-PAGES-7"]);
+      k.mm.lockedPages += area.pages;
     }
     area.pinned = true;
     k.mm.pinnedPages += area.pages;
@@ -77,7 +88,8 @@ export const steps = {
     if (!area.pinned) return;
     using _ = yield* k.lock(area.pagesMutex);
     area.pinned = false;
-    if (area.counted) k.mm.userLockedPages -= area.pages;
+    if (area.counted === "user") k.mm.userLockedPages -= area.pages;
+    if (area.counted === "process") k.mm.lockedPages -= area.pages;
     k.mm.pinnedPages -= area.pages;
     k.keeps(rule["IOMMUFD-PAGES-5"]);
   },

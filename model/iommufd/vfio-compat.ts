@@ -11,6 +11,8 @@ import { Ioas, type IommufdContext } from "./objects.ts";
 
 const source = (name: string) => iommufdSource("vfio_compat", name);
 
+const NOIOMMU = { since: "6.3", kconfig: ["IOMMUFD", "VFIO_NOIOMMU"] } as const;
+
 export const rule = clauses({
   "IOMMUFD-COMPAT-1": {
     ...IOMMUFD,
@@ -38,6 +40,41 @@ export const rule = clauses({
   "IOMMUFD-COMPAT-5": {
     ...IOMMUFD,
     rule: "choosing an IOMMU may be repeated, and changes nothing but the size of pages",
+    source: source("iommufd_vfio_set_iommu"),
+  },
+  "IOMMUFD-COMPAT-6": {
+    ...NOIOMMU,
+    rule: "an iommufd that a group without IOMMU has joined takes VFIO_NOIOMMU_IOMMU only",
+    errno: "EINVAL",
+    source: source("iommufd_vfio_set_iommu"),
+  },
+  "IOMMUFD-COMPAT-7": {
+    ...NOIOMMU,
+    rule: "choosing VFIO_NOIOMMU_IOMMU may be repeated, and changes nothing",
+    source: source("iommufd_vfio_set_iommu"),
+  },
+  "IOMMUFD-COMPAT-8": {
+    ...NOIOMMU,
+    rule: "an iommufd that a group without IOMMU has joined takes no other, not even when that one is gone",
+    errno: "EINVAL",
+    source: source("iommufd_vfio_compat_ioas_create"),
+  },
+  "IOMMUFD-COMPAT-9": {
+    ...NOIOMMU,
+    rule: "an iommufd with a compatibility IOAS takes no group without IOMMU",
+    errno: "EINVAL",
+    source: source("iommufd_vfio_compat_set_no_iommu"),
+  },
+  "IOMMUFD-COMPAT-10": {
+    ...NOIOMMU,
+    rule: "a group without IOMMU brings no compatibility IOAS, and VFIO's types are no extensions any more",
+    source: source("iommufd_vfio_check_extension"),
+    observable: "later-call",
+  },
+  "IOMMUFD-COMPAT-11": {
+    ...NOIOMMU,
+    rule: "only a caller with CAP_SYS_RAWIO may choose VFIO_NOIOMMU_IOMMU",
+    errno: "EPERM",
     source: source("iommufd_vfio_set_iommu"),
   },
   "IOMMUFD-VFIOIOAS-1": {
@@ -141,10 +178,18 @@ export const steps = {
 
   /** iommufd_vfio_compat_ioas_create: a group joins, so there must be an IOAS for VFIO's commands. */
   *compatIoasCreate(k: Kernel, context: IommufdContext): Operation<void> {
+    must(!context.noIommuMode, rule["IOMMUFD-COMPAT-8"]);
     if (context.compatIoas) return;
     const ioas = new Ioas(context);
     context.publish(ioas, k.iommufd.chooseId(k, context, null));
     context.compatIoas = ioas;
+  },
+
+  /** iommufd_vfio_compat_set_no_iommu: a group without IOMMU joins. */
+  setNoIommu(k: Kernel, context: IommufdContext): void {
+    must(context.compatIoas === null, rule["IOMMUFD-COMPAT-9"]);
+    context.noIommuMode = true;
+    k.keeps(rule["IOMMUFD-COMPAT-10"]);
   },
 
   /** iommufd_vfio_check_extension */
@@ -154,8 +199,8 @@ export const steps = {
       case EXTENSION.TYPE1v2:
       case EXTENSION.UNMAP_ALL:
         k.keeps(rule["IOMMUFD-COMPAT-1"]);
-        return 1;
-      case NOIOMMU:
+        return context.noIommuMode ? 0 : 1;
+      case EXTENSION.NOIOMMU:
         k.keeps(rule["IOMMUFD-COMPAT-1"]);
         return k.has("VFIO_NOIOMMU") ? 1 : 0;
       case EXTENSION.DMA_CC:
@@ -174,14 +219,17 @@ export const steps = {
     return Number(k.choose({ at: "return" }, 0n, (value) => value === 0n || value === 1n));
   },
 
-  /** iommufd_vfio_set_iommu. The mode without an IOMMU needs a group without one, which no machine here has. */
+  /** iommufd_vfio_set_iommu */
   *setIommu(k: Kernel, context: IommufdContext, type: number): Operation<void> {
+    if (context.noIommuMode) {
+      must(type === EXTENSION.NOIOMMU, rule["IOMMUFD-COMPAT-6"]);
+      must(k.noiommu.permitted(k), rule["IOMMUFD-COMPAT-11"]);
+      k.keeps(rule["IOMMUFD-COMPAT-7"]);
+      return;
+    }
     must(type === EXTENSION.TYPE1 || type === EXTENSION.TYPE1v2, rule["IOMMUFD-COMPAT-3"]);
     using ioas = k.iommufd.compatIoas(context, rule["IOMMUFD-COMPAT-4"]);
     if (type === EXTENSION.TYPE1) yield* k.ioas.disableLargePages(k, ioas);
     k.keeps(rule["IOMMUFD-COMPAT-5"]);
   },
 };
-
-/** VFIO_NOIOMMU_IOMMU */
-const NOIOMMU = 8;

@@ -20,6 +20,7 @@ import { steps as container } from "../vfio/container.ts";
 import { steps as deviceCdev } from "../vfio/device-cdev.ts";
 import { steps as group } from "../vfio/group.ts";
 import { steps as vfioIommufd } from "../vfio/iommufd.ts";
+import { steps as noiommu } from "../vfio/noiommu.ts";
 import { steps as type1 } from "../vfio/type1.ts";
 import { steps as vfio } from "../vfio/vfio-main.ts";
 import { steps as hotReset } from "../vfio-pci/hot-reset.ts";
@@ -76,6 +77,7 @@ export class Kernel {
   iommu = iommu;
   container = container;
   type1 = type1;
+  noiommu = noiommu;
   group = group;
   deviceCdev = deviceCdev;
   vfio = vfio;

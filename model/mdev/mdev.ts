@@ -1,6 +1,5 @@
 /** Mediated devices: parents, and devices made and removed through sysfs. Beside drivers/vfio/mdev/mdev_{core,sysfs}.c. */
 import { cString, parseUnsigned, taken } from "../driver-core/sysfs-text.ts";
-import { IommuGroup } from "../iommu/group.ts";
 import { type Clause, clauses, must, refuse } from "../kernel/clause.ts";
 import type { Kernel } from "../kernel/kernel.ts";
 import { Lock, LockClass } from "../kernel/lock.ts";
@@ -102,15 +101,13 @@ export class Mdev {
   readonly uuid: string;
   readonly parent: MdevParent;
   readonly type: MdevType;
-  readonly group: IommuGroup;
   vfio: VfioDevice | null = null;
 
-  constructor(name: string, uuid: string, parent: MdevParent, type: MdevType, group: IommuGroup) {
+  constructor(name: string, uuid: string, parent: MdevParent, type: MdevType) {
     this.name = name;
     this.uuid = uuid;
     this.parent = parent;
     this.type = type;
-    this.group = group;
   }
 
   get driver(): string {
@@ -166,24 +163,14 @@ export const steps = {
     must(parent.free >= type.units, parent.driver.full);
     parent.free -= type.units;
     const name = k.topology.mdevs.find((known) => known.uuid.toLowerCase() === uuid)?.name ?? uuid;
-    const mdev = new Mdev(name, uuid, parent, type, k.mdev.allocGroup(k));
+    const mdev = new Mdev(name, uuid, parent, type);
     k.mdevs.push(mdev);
     return mdev;
   },
 
-  /** vfio_noiommu_group_alloc: a group that no IOMMU stands behind. It gets the lowest number that is free. */
-  allocGroup(k: Kernel): IommuGroup {
-    const used = new Set(k.iommuGroups.map((group) => group.id));
-    let id = 0;
-    while (used.has(id)) id++;
-    const group = new IommuGroup(id);
-    k.iommuGroups.push(group);
-    return group;
-  },
-
   /** mdev_probe */
   probe(k: Kernel, mdev: Mdev): void {
-    mdev.vfio = k.vfio.register(k, mdev.uuid, mdev.type.ops, { kind: "mdev", mdev }, mdev.group, "emulated");
+    mdev.vfio = k.vfio.register(k, mdev.uuid, mdev.type.ops, { kind: "mdev", mdev });
   },
 
   /** remove_store */
@@ -207,7 +194,6 @@ export const steps = {
   *removeDevice(k: Kernel, mdev: Mdev): Operation<void> {
     if (mdev.vfio) yield* k.vfio.unregister(k, mdev.vfio);
     mdev.vfio = null;
-    k.iommuGroups.splice(k.iommuGroups.indexOf(mdev.group), 1);
     using _ = yield* k.lock(mdev.parent.listLock);
     k.mdevs.splice(k.mdevs.indexOf(mdev), 1);
     k.mdev.giveBack(mdev);

@@ -2,6 +2,7 @@
  * What a hot reset of a function hits, and what of it an iommufd owns. Beside drivers/vfio/pci/vfio_pci_core.c and
  * drivers/vfio/iommufd.c.
  */
+import type { IommuGroup } from "../iommu/group.ts";
 import type { IommufdContext } from "../iommufd/objects.ts";
 import type { Kernel } from "../kernel/kernel.ts";
 import { parseAddress } from "../pci/address.ts";
@@ -14,8 +15,8 @@ export interface Affected {
   readonly segment: number;
   readonly bus: number;
   readonly devfn: number;
-  /** Number of its IOMMU group. */
-  readonly group: number;
+  /** Its IOMMU group, or null. */
+  readonly group: IommuGroup | null;
   /** null for a bridge. */
   readonly function: PciFunction | null;
 }
@@ -41,11 +42,16 @@ export const steps = {
       const { spec, group } = pciFunction;
       if (spec.resetScope !== scope) continue;
       const { segment, bus, devfn } = spec;
-      here.push({ segment, bus, devfn, group: group.id, function: pciFunction, behind: null });
+      here.push({ segment, bus, devfn, group, function: pciFunction, behind: null });
     }
     for (const bridge of k.topology.bridges) {
       if (bridge.resetScope !== scope) continue;
-      here.push({ ...parseAddress(bridge.address), group: bridge.group, function: null, behind: bridge.scopeBehind });
+      here.push({
+        ...parseAddress(bridge.address),
+        group: k.iommuGroups.find(({ bridges }) => bridges.includes(bridge.address)) ?? null,
+        function: null,
+        behind: bridge.scopeBehind,
+      });
     }
     here.sort((one, other) => one.devfn - other.devfn);
     return here.flatMap((each) => (each.behind === null ? [each] : [each, ...k.hotReset.affected(k, each.behind)]));
@@ -54,7 +60,7 @@ export const steps = {
   /** vfio_iommufd_get_dev_id: the device's id, 0 for one that is owned with its group, null for one that is not owned. */
   ownedId(device: VfioDevice, context: IommufdContext): number | null {
     if (device.iommufdDevice?.context === context) return device.iommufdDevice.id;
-    const bound = context.groups.get(functionOf(device).group)?.bound ?? 0;
+    const bound = context.groups.get(functionOf(device).requireGroup())?.bound ?? 0;
     return bound > 0 ? DEVID_OWNED : null;
   },
 };

@@ -68,6 +68,11 @@ export const rule = clauses({
     since: "6.6",
     observable: "output",
   },
+  "VFIO-PCI-HOTINFO-11": {
+    rule: "a function that is in no group, and so not isolated, is told of nobody",
+    errno: "EPERM",
+    source: "drivers/vfio/pci/vfio_pci_core.c:vfio_pci_fill_devs",
+  },
 });
 
 const FLAG_DEV_ID = 1;
@@ -129,7 +134,8 @@ export const steps = {
         if (devid === DEVID_NOT_OWNED) flags &= ~FLAG_DEV_ID_OWNED;
         view.setInt32(at, devid, true);
       } else {
-        view.setUint32(at, each.group, true);
+        must(each.group !== null, rule["VFIO-PCI-HOTINFO-11"]);
+        view.setUint32(at, k.iommu.number(k, each.group, { at: "field", offset: at, width: 4 }), true);
       }
       view.setUint16(at + 4, each.segment, true);
       view.setUint8(at + 6, each.bus);

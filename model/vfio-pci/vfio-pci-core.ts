@@ -30,11 +30,6 @@ import { functionOf } from "./pci-device.ts";
 const source = (name: string) => `drivers/vfio/pci/vfio_pci_core.c:${name}`;
 
 export const rule = clauses({
-  "VFIO-PCI-BIND-1": {
-    rule: "vfio-pci takes no function that has no IOMMU group",
-    errno: "EINVAL",
-    source: "drivers/vfio/group.c:vfio_group_find_or_alloc",
-  },
   "VFIO-PCI-BIND-2": {
     rule: "functions that one bus or slot reset hits share a device set; one on a root bus is alone",
     source: source("vfio_pci_core_register_device"),
@@ -127,16 +122,15 @@ const absent = (index: number): RegionDescription => ({
 export const steps = {
   /** vfio_pci_probe */
   probe(k: Kernel, pciFunction: PciFunction): void {
-    must(k.topology.iommu, rule["VFIO-PCI-BIND-1"]);
     k.vfioPci.register(k, pciFunction);
   },
 
   /** vfio_pci_core_register_device */
   register(k: Kernel, pciFunction: PciFunction): void {
-    const { spec, group } = pciFunction;
+    const { spec } = pciFunction;
     const devSet = k.vfioPci.deviceSet(k, pciFunction);
     const backing = { kind: "pci", function: pciFunction } as const;
-    pciFunction.vfio = k.vfio.register(k, spec.address, vfioPciOps, backing, group, "iommu", devSet);
+    pciFunction.vfio = k.vfio.register(k, spec.address, vfioPciOps, backing, devSet);
     k.keeps(rule["VFIO-PCI-BIND-2"]);
   },
 

@@ -6,7 +6,9 @@ import { type Argument, dispatch, type Ioctl, ioctl, vfioRequest } from "../kern
 import type { Kernel } from "../kernel/kernel.ts";
 import { Lock, LockClass } from "../kernel/lock.ts";
 import { type Operation, Unmodelled } from "../kernel/operation.ts";
+import { rule as vfsRule } from "../kernel/vfs.ts";
 import type { VfioGroup } from "./group.ts";
+import { rule as noiommuRule } from "./noiommu.ts";
 import { EXTENSION, type Type1 } from "./type1.ts";
 
 export const rule = clauses({
@@ -66,6 +68,10 @@ const driversLockClass = new LockClass("vfio.iommu_drivers_lock");
 /** struct vfio_container. It lives as long as its file or a group in it. */
 export class Container {
   readonly groups: VfioGroup[] = [];
+  /** Whether its groups have no IOMMU; says nothing while there are none. */
+  noiommu = false;
+  /** The backend that was chosen, and what it made of the container: no-IOMMU mode makes nothing. */
+  driver: "type1" | "noiommu" | null = null;
   iommu: Type1 | null = null;
   readonly groupLock = new Lock(groupLockClass);
   /** Taken with the container's own lock only, so one per container orders the same as the kernel's global one. */
@@ -79,7 +85,8 @@ export class ContainerFile extends File {
   override ioctl(k: Kernel, command: Ioctl, arg: Argument): Operation<number> {
     const known = dispatch(COMMANDS, k, this, command, arg);
     if (known) return known;
-    if (!this.container.iommu) refuse(rule["VFIO-CONT-IOCTL-1"]);
+    if (!this.container.driver) refuse(rule["VFIO-CONT-IOCTL-1"]);
+    if (this.container.driver === "noiommu") refuse(vfsRule["VFS-IOCTL-1"]);
     return k.type1.ioctl(k, command);
   }
 }
@@ -119,7 +126,7 @@ export const setIommu = ioctl<ContainerLike>({
   argument: { kind: "value", values: [1, 3, 6, 8, 9, 10, 4, 2, 0, 99] },
   on: ["container", "iommufd"],
   weight: 1.5,
-  useful: (_k, file) => file instanceof ContainerFile && file.container.groups.length > 0 && !file.container.iommu,
+  useful: (_k, file) => file instanceof ContainerFile && file.container.groups.length > 0 && !file.container.driver,
   *run(k, file, arg): Operation<number> {
     if (file instanceof IommufdFile) {
       yield* k.iommufd.setIommu(k, file.context, arg.value);
@@ -134,32 +141,47 @@ export const setIommu = ioctl<ContainerLike>({
 const COMMANDS: readonly Ioctl<ContainerLike>[] = [getApiVersion, checkExtension, setIommu];
 
 export const steps = {
-  /** vfio_container_ioctl_check_extension. VFIO_NOIOMMU is off unless its module parameter says otherwise. */
+  /** vfio_container_ioctl_check_extension: without a backend, the first that may be chosen and says yes. */
   *checkExtension(k: Kernel, container: Container, extension: number): Operation<number> {
     using _ = yield* k.lock(container.groupLock);
+    if (container.driver === "noiommu") return k.noiommu.checkExtension(k, extension);
     if (container.iommu) return yield* k.type1.checkExtension(k, container.iommu, extension);
     using _drivers = yield* k.lock(container.driversLock);
-    return yield* k.type1.checkExtension(k, null, extension);
+    const any = container.groups.length === 0;
+    if (any || !container.noiommu) {
+      const answer = yield* k.type1.checkExtension(k, null, extension);
+      if (answer > 0) return answer;
+    }
+    return any || container.noiommu ? k.noiommu.checkExtension(k, extension) : 0;
   },
 
   /** vfio_ioctl_set_iommu */
   *setIommu(k: Kernel, container: Container, type: number): Operation<void> {
     using _ = yield* k.lock(container.groupLock);
     must(container.groups.length > 0, rule["VFIO-CONT-SETIOMMU-1"]);
-    must(!container.iommu, rule["VFIO-CONT-SETIOMMU-2"]);
+    must(!container.driver, rule["VFIO-CONT-SETIOMMU-2"]);
     using _drivers = yield* k.lock(container.driversLock);
+    if (container.noiommu) {
+      k.noiommu.open(k, type);
+      container.driver = "noiommu";
+      return;
+    }
     must((yield* k.type1.checkExtension(k, null, type)) > 0, rule["VFIO-CONT-SETIOMMU-3"]);
     must(type !== EXTENSION.UNMAP_ALL, rule["VFIO-CONT-SETIOMMU-4"]);
     const iommu = k.type1.open(type);
     // A group that can't be attached lets the call fail; the instance goes, and the groups before it with it.
     for (const group of container.groups) yield* k.type1.attachGroup(k, iommu, group);
+    container.driver = "type1";
     container.iommu = iommu;
     k.keeps(rule["VFIO-CONT-SETIOMMU-5"]);
   },
 
   /** vfio_container_attach_group; the caller holds group_lock. */
   *attachGroup(k: Kernel, container: Container, group: VfioGroup): Operation<void> {
+    const noiommu = group.type === "noiommu";
+    must(!noiommu || k.noiommu.permitted(k), noiommuRule["VFIO-NOIOMMU-JOIN-1"]);
     using _ = yield* k.lock(container.groupLock);
+    must(container.groups.length === 0 || container.noiommu === noiommu, noiommuRule["VFIO-NOIOMMU-MIX-1"]);
     if (group.type === "iommu") yield* k.iommu.claimGroup(k, group.requireIommuGroup(), group);
     if (container.iommu) {
       try {
@@ -171,6 +193,7 @@ export const steps = {
     }
     group.container = container;
     group.containerUsers = 1;
+    container.noiommu = noiommu;
     container.groups.push(group);
     k.keeps(rule["VFIO-CONT-ATTACH-1"]);
   },
@@ -186,6 +209,7 @@ export const steps = {
     group.containerUsers = 0;
     container.groups.splice(container.groups.indexOf(group), 1);
     if (container.groups.length === 0) {
+      container.driver = null;
       container.iommu = null;
       k.keeps(rule["VFIO-CONT-DETACH-1"]);
     }

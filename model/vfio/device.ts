@@ -47,6 +47,8 @@ export class VfioDevice {
   readonly group: VfioGroup;
   readonly devSet: DeviceSet;
   openCount = 0;
+  /** What the first open put behind the device; null while it is closed. */
+  openedWith: "container" | "iommufd" | null = null;
   cdevOpened = false;
   /** Files that keep the device registered. */
   registrations = 0;

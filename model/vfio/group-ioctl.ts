@@ -150,7 +150,8 @@ export const setContainer = ioctl<GroupFile>({
     if (other instanceof ContainerFile) {
       yield* k.container.attachGroup(k, other.container, group);
     } else if (other instanceof IommufdFile) {
-      yield* k.iommufd.compatIoasCreate(k, other.context);
+      if (group.type === "noiommu") k.iommufd.setNoIommu(k, other.context);
+      else yield* k.iommufd.compatIoasCreate(k, other.context);
       other.context.refs++;
       group.iommufd = other.context;
       k.keeps(rule["VFIO-GROUP-SETCONT-7"]);
@@ -181,7 +182,7 @@ export const getDeviceFd = ioctl<GroupFile>({
   on: ["group"],
   returns: "device",
   weight: 2,
-  useful: (_k, { group }) => group.iommufd !== null || (group.container !== null && group.container.iommu !== null),
+  useful: (_k, { group }) => group.iommufd !== null || (group.container !== null && group.container.driver !== null),
   *run(k, file, { block }): Operation<number> {
     block.copyFrom(block.length, rule["VFIO-GROUP-GETFD-1"]);
     const end = block.bytes.indexOf(0);

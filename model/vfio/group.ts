@@ -9,8 +9,9 @@ import { Lock, LockClass } from "../kernel/lock.ts";
 import type { Operation } from "../kernel/operation.ts";
 import { rule as vfsRule } from "../kernel/vfs.ts";
 import type { Vm } from "../kvm/kvm.ts";
+import type { PciFunction } from "../pci/function.ts";
 import type { Container } from "./container.ts";
-import type { DeviceFile, VfioDevice } from "./device.ts";
+import type { Backing, DeviceFile, VfioDevice } from "./device.ts";
 import { groupCommands } from "./group-ioctl.ts";
 
 const source = (name: string) => `drivers/vfio/group.c:${name}`;
@@ -27,11 +28,34 @@ export const rule = clauses({
     errno: "EBUSY",
     source: source("vfio_group_fops_open"),
   },
+  "VFIO-GROUP-OPEN-3": {
+    rule: "only a caller with CAP_SYS_RAWIO may open a group that no IOMMU isolates",
+    errno: "EPERM",
+    kconfig: ["VFIO_NOIOMMU"],
+    source: source("vfio_group_fops_open"),
+  },
   "VFIO-GROUP-BLOCK-1": {
     rule: "a device can't be bound through its own node while its group is open",
     errno: "EBUSY",
     source: source("vfio_device_block_group"),
     since: "6.6",
+  },
+  "VFIO-GROUP-MAKE-1": {
+    rule: "a device that no IOMMU group isolates becomes no VFIO device, unless no-IOMMU mode is on",
+    errno: "EINVAL",
+    source: source("vfio_group_find_or_alloc"),
+  },
+  "VFIO-GROUP-MAKE-2": {
+    rule: "without groups a device that no IOMMU isolates becomes no VFIO device in any mode",
+    errno: "EINVAL",
+    source: "drivers/vfio/vfio_main.c:__vfio_register_dev",
+    since: "6.6",
+  },
+  "VFIO-GROUP-MAKE-3": {
+    rule: "in no-IOMMU mode such a device gets a group of its own, named noiommu-, and the kernel is tainted",
+    kconfig: ["VFIO_NOIOMMU"],
+    source: source("vfio_group_find_or_alloc"),
+    observable: "sysfs",
   },
   "VFIO-GROUP-UNSET-1": {
     rule: "there must be a container or an iommufd to unset",
@@ -69,6 +93,19 @@ export const rule = clauses({
     source: "drivers/iommu/iommufd/vfio_compat.c:iommufd_vfio_compat_ioas_get_id",
     since: "6.2",
   },
+  "VFIO-GROUP-GETFD-7": {
+    rule: "a device without IOMMU can't be opened through an iommufd with a compatibility IOAS: nothing would translate",
+    errno: "EPERM",
+    source: source("vfio_df_group_open"),
+    since: "6.3",
+    kconfig: ["VFIO_NOIOMMU", "IOMMUFD"],
+  },
+  "VFIO-GROUP-GETFD-8": {
+    rule: "only a caller with CAP_SYS_RAWIO may open a device without IOMMU, unless it is open",
+    errno: "EPERM",
+    source: source("vfio_df_group_open"),
+    kconfig: ["VFIO_NOIOMMU"],
+  },
 });
 
 const groupLock = new LockClass("group->group_lock");
@@ -76,9 +113,12 @@ const deviceLock = new LockClass("group->device_lock");
 const kvmRefLock = new LockClass("group->kvm_ref_lock");
 
 /** What kind of DMA isolation stands behind a group. */
-export type GroupType = "iommu" | "emulated";
+export type GroupType = "iommu" | "emulated" | "noiommu";
 
-/** struct vfio_group: made with the first VFIO device of an IOMMU group, gone with the last. */
+/**
+ * struct vfio_group: made with the first VFIO device of an IOMMU group, gone with the last. In a kernel without
+ * VFIO_GROUP it stands for nothing, has no IOMMU group, and nobody can open it.
+ */
 export class VfioGroup {
   /** null once the last device has left; the file may outlive it. */
   iommuGroup: IommuGroup | null;
@@ -97,7 +137,7 @@ export class VfioGroup {
   readonly deviceLock = new Lock(deviceLock);
   readonly kvmRefLock = new Lock(kvmRefLock);
 
-  constructor(iommuGroup: IommuGroup, type: GroupType) {
+  constructor(iommuGroup: IommuGroup | null, type: GroupType) {
     this.iommuGroup = iommuGroup;
     this.type = type;
   }
@@ -136,6 +176,7 @@ export const steps = {
   /** vfio_group_fops_open */
   *open(k: Kernel, group: VfioGroup, mode: number): Operation<GroupFile> {
     using _ = yield* k.lock(group.groupLock);
+    must(group.type !== "noiommu" || k.noiommu.permitted(k), rule["VFIO-GROUP-OPEN-3"]);
     must(group.cdevDeviceOpenCount === 0, rule["VFIO-GROUP-OPEN-1"]);
     must(group.openedFile === null, rule["VFIO-GROUP-OPEN-2"]);
     const file = new GroupFile(group, mode);
@@ -182,17 +223,19 @@ export const steps = {
     using _set = yield* k.lock(device.devSet.lock);
     if (!k.since("6.2")) {
       // 6.1 looks at the container, and counts a user of it, for every open.
-      must(group.container !== null && group.container.iommu !== null, rule["VFIO-GROUP-GETFD-4"]);
+      k.group.mayUseContainer(k, group);
     }
     if (device.openCount === 0) yield* k.group.getKvmSafe(k, device);
     file.iommufd = group.iommufd;
     try {
+      if (file.iommufd && group.type === "noiommu" && device.openCount === 0) {
+        must(k.noiommu.permitted(k), rule["VFIO-GROUP-GETFD-8"]);
+        must(file.iommufd.compatIoas === null, rule["VFIO-GROUP-GETFD-7"]);
+      }
       yield* k.vfio.open(k, file);
       if (file.iommufd && device.openCount === 1) {
         try {
-          const ioas = file.iommufd.compatIoas;
-          must(ioas !== null, rule["VFIO-GROUP-GETFD-6"]);
-          yield* k.vfioIommufd.attach(k, device, ioas.id, null);
+          yield* k.vfioIommufd.attachCompat(k, device, file.iommufd);
         } catch (refusal) {
           yield* k.vfio.close(k, file);
           throw refusal;
@@ -219,6 +262,12 @@ export const steps = {
     if (device.openCount === 0) k.vfio.putKvm(k, device);
   },
 
+  /** What vfio_group_use_container asks: a backend, and CAP_SYS_RAWIO where that is none. */
+  mayUseContainer(k: Kernel, group: VfioGroup): void {
+    must(group.container !== null && group.container.driver !== null, rule["VFIO-GROUP-GETFD-4"]);
+    must(group.type !== "noiommu" || k.noiommu.permitted(k), rule["VFIO-GROUP-GETFD-8"]);
+  },
+
   /** vfio_group_use_container: an open device keeps the group's file, and with it the container. */
   useContainer(group: VfioGroup): void {
     if (group.openedFile) group.openedFile.refs++;
@@ -241,6 +290,7 @@ export const steps = {
 
   /** vfio_device_block_group: keeps the group from being opened while a device is bound through its node. */
   *block(k: Kernel, group: VfioGroup): Operation<void> {
+    if (!k.has("VFIO_GROUP")) return;
     using _ = yield* k.lock(group.groupLock);
     must(group.openedFile === null, rule["VFIO-GROUP-BLOCK-1"]);
     group.cdevDeviceOpenCount++;
@@ -248,16 +298,52 @@ export const steps = {
 
   /** vfio_device_unblock_group */
   *unblock(k: Kernel, group: VfioGroup): Operation<void> {
+    if (!k.has("VFIO_GROUP")) return;
     using _ = yield* k.lock(group.groupLock);
     group.cdevDeviceOpenCount--;
   },
 
-  /** vfio_device_remove_group: the last device of the group leaves. */
-  *removeDevice(k: Kernel, group: VfioGroup): Operation<void> {
+  /** vfio_device_set_group: the group that a device is registered with. */
+  setGroup(k: Kernel, backing: Backing): VfioGroup {
+    if (!k.has("VFIO_GROUP")) {
+      // The kernel asks the IOMMU itself whether it keeps DMA coherent, which none does not.
+      if (backing.kind === "pci") must(backing.function.group !== null, rule["VFIO-GROUP-MAKE-2"]);
+      return new VfioGroup(null, backing.kind === "pci" ? "iommu" : "emulated");
+    }
+    if (backing.kind === "mdev") return new VfioGroup(k.iommu.alloc(k), "emulated");
+    return k.group.findOrAlloc(k, backing.function);
+  },
+
+  /** vfio_group_find_or_alloc */
+  findOrAlloc(k: Kernel, pciFunction: PciFunction): VfioGroup {
+    if (pciFunction.group) {
+      return k.group.ofIommuGroup(k, pciFunction.group) ?? new VfioGroup(pciFunction.group, "iommu");
+    }
+    must(k.topology.noiommu && k.has("VFIO_NOIOMMU"), rule["VFIO-GROUP-MAKE-1"]);
+    const iommuGroup = k.iommu.alloc(k);
+    iommuGroup.members.push(pciFunction);
+    pciFunction.group = iommuGroup;
+    k.keeps(rule["VFIO-GROUP-MAKE-3"]);
+    return new VfioGroup(iommuGroup, "noiommu");
+  },
+
+  /** vfio_group_find_from_iommu: the group that some registered device already made. */
+  ofIommuGroup(k: Kernel, iommuGroup: IommuGroup): VfioGroup | undefined {
+    for (const pciFunction of k.functions) {
+      if (pciFunction.vfio && pciFunction.group === iommuGroup) return pciFunction.vfio.group;
+    }
+    return undefined;
+  },
+
+  /** vfio_device_remove_group: a group that was made up goes, and so does what the last device leaves. */
+  *removeDevice(k: Kernel, { group, backing }: VfioDevice): Operation<void> {
+    if (!k.has("VFIO_GROUP")) return;
+    if (group.type === "noiommu" && backing.kind === "pci") backing.function.group = null;
     group.drivers--;
     if (group.drivers > 0) return;
     using _ = yield* k.lock(group.groupLock);
     if (group.container) yield* k.container.detachGroup(k, group);
+    if (group.iommuGroup && group.type !== "iommu") k.iommu.free(k, group.iommuGroup);
     group.iommuGroup = null;
   },
 };

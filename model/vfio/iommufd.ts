@@ -1,8 +1,10 @@
 /** How VFIO devices use an iommufd: physical ones as devices, emulated ones as accesses. Beside drivers/vfio/iommufd.c. */
 import type { IommufdContext } from "../iommufd/objects.ts";
+import { must } from "../kernel/clause.ts";
 import type { ChoiceSite, Kernel } from "../kernel/kernel.ts";
 import type { Operation } from "../kernel/operation.ts";
 import type { VfioDevice } from "./device.ts";
+import { rule as groupRule } from "./group.ts";
 
 /** Where BIND returns the device's id. GET_DEVICE_FD returns none, and is told so by a null site. */
 const OUT_DEVID: ChoiceSite = { at: "field", offset: 12, width: 4 };
@@ -15,6 +17,8 @@ export const steps = {
     context: IommufdContext,
     site: ChoiceSite | null = OUT_DEVID,
   ): Operation<number> {
+    // Nothing of the context is behind a device without IOMMU.
+    if (device.group.type === "noiommu") return 0;
     if (device.backing.kind === "pci") {
       device.iommufdDevice = yield* k.iommufdDevice.bindDevice(k, context, device.backing.function, site);
       return device.iommufdDevice.id;
@@ -53,6 +57,13 @@ export const steps = {
     if (device.iommufdDevice) yield* k.iommufdDevice.detachDevice(k, device.iommufdDevice);
     else if (device.iommufdAccess) yield* k.iommufdDevice.detachAccess(k, device.iommufdAccess);
     device.iommufdAttached = false;
+  },
+
+  /** vfio_iommufd_compat_attach_ioas: a device that is opened through its group is attached at once. */
+  *attachCompat(k: Kernel, device: VfioDevice, { compatIoas }: IommufdContext): Operation<void> {
+    if (device.group.type === "noiommu") return;
+    must(compatIoas !== null, groupRule["VFIO-GROUP-GETFD-6"]);
+    yield* k.vfioIommufd.attach(k, device, compatIoas.id, null);
   },
 
   /** What a device is attached to, as an id that attaching again would take; null when it is not. */

@@ -23,6 +23,7 @@ export const EXTENSION = {
   DMA_CC: 4,
   TYPE1v2: 3,
   TYPE1_NESTING: 6,
+  NOIOMMU: 8,
   UNMAP_ALL: 9,
   UPDATE_VADDR: 10,
 } as const;

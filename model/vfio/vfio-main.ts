@@ -1,7 +1,6 @@
 /** The VFIO core: opening and closing devices, and the device file's own dispatch. Beside drivers/vfio/vfio_main.c. */
 
-import type { IommuGroup } from "../iommu/group.ts";
-import { type Clause, clauses, must } from "../kernel/clause.ts";
+import { type Clause, clauses, must, refuse } from "../kernel/clause.ts";
 import type { Argument, Ioctl } from "../kernel/ioctl.ts";
 import type { Kernel } from "../kernel/kernel.ts";
 import { Blocked, type Operation, Unmodelled } from "../kernel/operation.ts";
@@ -9,7 +8,6 @@ import type { Vm } from "../kvm/kvm.ts";
 import { type Backing, type DeviceFile, DeviceSet, VfioDevice, type VfioDeviceOps } from "./device.ts";
 import { bindIommufd } from "./device-cdev.ts";
 import { attachIommufdPt, detachIommufdPt } from "./device-cdev-attach.ts";
-import { type GroupType, rule as groupRule, VfioGroup } from "./group.ts";
 
 const source = (name: string) => `drivers/vfio/vfio_main.c:${name}`;
 
@@ -32,6 +30,12 @@ export const rule = clauses({
     source: source("vfio_device_fops_mmap"),
     since: "6.6",
   },
+  "VFIO-DEV-BIND-1": {
+    rule: "a kernel without device nodes knows nothing of binding",
+    errno: "ENOTTY",
+    source: "drivers/vfio/vfio.h:vfio_df_ioctl_bind_iommufd",
+    since: "6.6",
+  },
   "VFIO-DEV-OPEN-1": {
     rule: "a device that is open, in whatever way, can't be bound through its node",
     errno: "EINVAL",
@@ -52,23 +56,13 @@ export const steps = {
     name: string,
     ops: VfioDeviceOps,
     backing: Backing,
-    iommuGroup: IommuGroup,
-    type: GroupType,
     devSet: DeviceSet = new DeviceSet(),
   ): VfioDevice {
-    const group = k.vfio.groupOf(k, iommuGroup) ?? new VfioGroup(iommuGroup, type);
+    const group = k.group.setGroup(k, backing);
     group.drivers++;
     const device = new VfioDevice(name, ops, backing, group, devSet);
     group.devices.push(device);
     return device;
-  },
-
-  /** vfio_group_find_from_iommu: the group that some registered device already made. */
-  groupOf(k: Kernel, iommuGroup: IommuGroup): VfioGroup | undefined {
-    for (const pciFunction of k.functions) {
-      if (pciFunction.vfio && pciFunction.group === iommuGroup) return pciFunction.vfio.group;
-    }
-    return undefined;
   },
 
   /** vfio_unregister_group_dev: waits until nobody has the device open any more. */
@@ -79,7 +73,7 @@ export const steps = {
       device.group.devices.splice(device.group.devices.indexOf(device), 1);
     }
     device.registered = false;
-    yield* k.group.removeDevice(k, device.group);
+    yield* k.group.removeDevice(k, device);
     using _ = yield* k.lock(device.devSet.lock);
     device.devSet.devices.splice(device.devSet.devices.indexOf(device), 1);
   },
@@ -103,11 +97,14 @@ export const steps = {
     if (file.iommufd) {
       // A group's open returns no id to user space.
       file.devid = yield* k.vfioIommufd.bind(k, file.device, file.iommufd, file.group ? null : undefined);
+      file.device.openedWith = "iommufd";
       return;
     }
     const { group } = file.device;
-    must(group.container !== null && group.container.iommu !== null, groupRule["VFIO-GROUP-GETFD-4"]);
+    k.group.mayUseContainer(k, group);
     k.group.useContainer(group);
+    file.device.openedWith = "container";
+    if (!group.container?.iommu) return;
     using _ = yield* k.lock(group.container.iommu.lock);
   },
 
@@ -123,8 +120,9 @@ export const steps = {
    */
   *lastClose(k: Kernel, file: DeviceFile): Operation<void> {
     const { device } = file;
-    if (device.iommufdDevice || device.iommufdAccess) yield* k.vfioIommufd.unbind(k, device);
+    if (device.openedWith === "iommufd") yield* k.vfioIommufd.unbind(k, device);
     else k.group.unuseContainer(k, device.group);
+    device.openedWith = null;
   },
 
   /** vfio_device_get_kvm_safe: the open device keeps the VM that was recorded for it. */
@@ -151,7 +149,9 @@ export const steps = {
   /** vfio_device_fops_unl_ioctl */
   deviceIoctl(k: Kernel, file: DeviceFile, command: Ioctl, arg: Argument): Operation<number> {
     if (k.since("6.6")) {
-      if (command.request === bindIommufd.request) return bindIommufd.run(k, file, arg);
+      if (command.request === bindIommufd.request) {
+        return k.has("VFIO_DEVICE_CDEV") ? bindIommufd.run(k, file, arg) : refuse(rule["VFIO-DEV-BIND-1"]);
+      }
       k.vfio.gate(k, file, rule["VFIO-DEV-GATE-1"]);
       if (!file.group) {
         if (command.request === attachIommufdPt.request) return attachIommufdPt.run(k, file, arg);

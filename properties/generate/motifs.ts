@@ -34,8 +34,10 @@ function pickMdevType(dice: Dice) {
   return { kind: "mdev-create", parent, type } as const;
 }
 
-/** Group and container. */
+/** Group and container. A kernel that leaves a way in out has another. */
 const legacy: Motif = (on, make) => {
+  if (!on.machine.k.has("VFIO_GROUP")) return cdev(on, make);
+  if (!on.machine.k.has("VFIO_CONTAINER")) return compat(on, make);
   const name = device(on, make);
   const container = open(on, make, { kind: "container" });
   const group = open(on, make, { kind: "group", device: name });
@@ -46,9 +48,11 @@ const legacy: Motif = (on, make) => {
 
 /** Group and iommufd. */
 const compat: Motif = (on, make) => {
+  if (!on.machine.k.has("VFIO_GROUP")) return cdev(on, make);
   if (!on.machine.k.has("IOMMUFD")) return legacy(on, make);
   const name = device(on, make);
-  const iommufd = open(on, make, { kind: "iommufd" });
+  const asContainer = on.machine.k.has("IOMMUFD_VFIO_CONTAINER") && oneIn(on.dice, 2);
+  const iommufd = open(on, make, { kind: asContainer ? "container" : "iommufd" });
   const group = open(on, make, { kind: "group", device: name });
   setContainer(make, group, iommufd);
   getDevice(on, make, group, name);
@@ -56,6 +60,7 @@ const compat: Motif = (on, make) => {
 
 /** Group and iommufd, then a container in the iommufd's place while the device is open. */
 const switched: Motif = (on, make) => {
+  if (!on.machine.k.has("VFIO_CONTAINER")) return compat(on, make);
   if (!on.machine.k.has("IOMMUFD")) return legacy(on, make);
   const name = device(on, make);
   const group = open(on, make, { kind: "group", device: name });
@@ -108,7 +113,8 @@ const kvm: Motif = (on, make) => {
     binds: { fd: kvmVfio },
   });
   const name = device(on, make);
-  const useCdev = on.machine.k.has("VFIO_DEVICE_CDEV") && oneIn(on.dice, 2);
+  const { k } = on.machine;
+  const useCdev = k.has("VFIO_DEVICE_CDEV") && (!k.has("VFIO_GROUP") || oneIn(on.dice, 2));
   const file = open(on, make, { kind: useCdev ? "cdev" : "group", device: name });
   make({
     op: "ioctl",

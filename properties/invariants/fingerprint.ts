@@ -101,8 +101,8 @@ function vfioGroup(group: VfioGroup): void {
   if (group.container) container(group.container);
 }
 
-function container({ groups, iommu }: Container): void {
-  mix(groups.length * 2 + 1);
+function container({ groups, driver, iommu }: Container): void {
+  mix(groups.length * 4 + (driver === "noiommu" ? 2 : 0) + 1);
   if (iommu) mix(iommu.type * 31 + iommu.groups.length);
 }
 
@@ -125,7 +125,7 @@ function context(of: IommufdContext): void {
   if (contexts.includes(of)) return;
   contexts.push(of);
   mix(of.refs);
-  mix(of.compatIoas ? of.compatIoas.id : 0);
+  mix(of.compatIoas ? of.compatIoas.id : of.noIommuMode ? -1 : 0);
   // The order of objects says nothing, so they are summed up.
   const outer = hash;
   let sum = 0;

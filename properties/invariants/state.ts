@@ -76,7 +76,9 @@ export const openDevicesAreBacked: StateInvariant = {
       const bound = device.iommufdDevice !== null || device.iommufdAccess !== null;
       if (device.openCount === 0) {
         if (bound) return `${device.name} is closed and still bound to an iommufd`;
-      } else if (!bound && !device.group.container?.iommu) {
+      } else if (device.group.type === "noiommu") {
+        if (bound) return `${device.name} has no IOMMU and is bound to an iommufd`;
+      } else if (!bound && !device.group.container?.driver) {
         return `${device.name} is open with nothing behind it`;
       }
     }

@@ -20,7 +20,8 @@ export function devicesOf(program: Program, topology: Topology): Device[] {
     (spec) =>
       named.has(spec.name) ||
       used.some(
-        ({ group, resetScope }) => group === spec.group || (resetScope !== null && resetScope === spec.resetScope),
+        ({ group, resetScope }) =>
+          (group >= 0 && group === spec.group) || (resetScope !== null && resetScope === spec.resetScope),
       ),
   );
   const others = [...named].filter((name) => !functions.some((spec) => spec.name === name));

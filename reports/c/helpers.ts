@@ -318,6 +318,9 @@ static long text_of_link(const char *path)
 {
 	if (text_of_link(path_of("/sys/bus/%s/devices/%s/iommu_group", device->bus, device->address)) < 0)
 		return "/dev/vfio/none";
+	/* A group that no IOMMU stands behind has a name of its own. */
+	if (!access(path_of("/dev/vfio/noiommu-%s", seen), F_OK))
+		return path_of("/dev/vfio/noiommu-%s", seen);
 	return path_of("/dev/vfio/%s", seen);
 }
 `,

@@ -1,5 +1,7 @@
 // What can be asked for, what comes back, and how the way there is told.
 
+import type { Variant } from "../../model/kconfig.ts";
+
 /** A kernel's version as far as the uAPI cares: 6.12.95 is `{ major: 6, minor: 12 }`. */
 export interface KernelVersion {
   readonly major: number;
@@ -16,6 +18,8 @@ export type KernelRequest =
       readonly kind: "release";
       readonly version: string;
       readonly flavour: Flavour;
+      /** Other ways in than the flavour has. */
+      readonly kconfig?: Variant;
       readonly extra?: readonly string[];
     }
   /** A source tree of the user's, built beside the cache and never written to. */
@@ -23,6 +27,8 @@ export type KernelRequest =
       readonly kind: "tree";
       readonly directory: string;
       readonly flavour: Flavour;
+      /** Other ways in than the flavour has. */
+      readonly kconfig?: Variant;
       readonly extra?: readonly string[];
     }
   /** A finished bzImage. Without `configPath` its configuration is looked for beside and inside it. */
@@ -82,10 +88,14 @@ export function compareVersions(a: KernelVersion, b: KernelVersion): number {
 export function requestName(request: KernelRequest): string {
   switch (request.kind) {
     case "release":
-      return [request.version, request.flavour, ...(request.extra ?? [])].join(" ");
+      return [request.version, ...recipeOf(request)].join(" ");
     case "tree":
-      return [request.directory, request.flavour, ...(request.extra ?? [])].join(" ");
+      return [request.directory, ...recipeOf(request)].join(" ");
     case "image":
       return request.path;
   }
+}
+
+function recipeOf({ flavour, kconfig, extra = [] }: Exclude<KernelRequest, { readonly kind: "image" }>): string[] {
+  return [flavour, ...(kconfig ? [kconfig] : []), ...extra];
 }

@@ -12,6 +12,7 @@ import { type Kernel, type KernelRequest, type KernelVersion, parseVersion, requ
 import { type MakeJob, makeKernel } from "./make.ts";
 import { compilerVersion, requirePrerequisites } from "./prerequisites.ts";
 import { run } from "./run.ts";
+import { variantFragment } from "./variant.ts";
 
 export type ReleaseRequest = Extract<KernelRequest, { readonly kind: "release" }>;
 
@@ -36,7 +37,8 @@ export async function planRelease(request: ReleaseRequest, signal: AbortSignal):
       `“${request.version}” is no kernel release: give one such as 6.12, a source tree with --tree or a finished kernel with --kernel bzImage.`,
     );
   }
-  const options = selectOptions(await readFragments(request.flavour, request.extra), version);
+  const fragments = await readFragments(request.flavour, request.extra);
+  const options = selectOptions([...fragments, ...variantFragment(request.kconfig, version)], version);
   const recipe = digest(digestOptions(options), await compilerVersion(signal));
   return { request, name: requestName(request), version, options, recipe };
 }

@@ -11,6 +11,7 @@ import { type Kernel, type KernelRequest, parseVersion } from "./kernel.ts";
 import { makeKernel } from "./make.ts";
 import { compilerVersion, requirePrerequisites } from "./prerequisites.ts";
 import { run } from "./run.ts";
+import { variantFragment } from "./variant.ts";
 
 export type TreeRequest = Extract<KernelRequest, { readonly kind: "tree" }>;
 
@@ -39,15 +40,17 @@ export async function buildTree(request: TreeRequest, source: string, context: B
   if (said.status !== 0 || !version) {
     throw new KernelError(`“make kernelversion” in ${source} names no version: mend the tree's Makefile.`, said.stderr);
   }
-  const all = await readFragments(request.flavour, request.extra);
+  const fragments = await readFragments(request.flavour, request.extra);
+  const all = [...fragments, ...variantFragment(request.kconfig, version)];
   const required = selectOptions(all, version);
   const offered = offeredOptions(all, version);
   const recipe = digest(digestOptions(offered), await compilerVersion(signal));
-  const name = `${kernelVersion} ${request.flavour} of ${source}`;
+  const variant = request.kconfig === undefined ? "" : `-${request.kconfig}`;
+  const name = `${kernelVersion} ${request.flavour}${variant.replace("-", " ")} of ${source}`;
 
   // Other options of the same tree have objects of their own; or a Kconfig matrix would rebuild all every time.
   const extra = request.extra?.length ? `-${digest(...request.extra).slice(0, 6)}` : "";
-  const id = `${basename(source)}-${digest(source).slice(0, 8)}-${request.flavour}${extra}`;
+  const id = `${basename(source)}-${digest(source).slice(0, 8)}-${request.flavour}${variant}${extra}`;
   await using _ = await lockCache(context, `tree-${id}`);
   const output = join(cache.trees, id, "objects");
   const log = join(cache.logs, `${id}.log`);

@@ -14,7 +14,7 @@ import { busName, type Topology } from "../../model/topology.ts";
 import { type Layout, writeValue } from "../../model/uapi/layout.ts";
 import type { Assembler, SyscallArgument } from "../agent/assembler.ts";
 import { SLOT_COUNT } from "../agent/layout.ts";
-import { attributePath, devicePath, KVM_DEBUGFS, MDEV_DEVICES } from "./paths.ts";
+import { attributePath, devicePath, groupPrefix, KVM_DEBUGFS, MDEV_DEVICES } from "./paths.ts";
 import { AT_FDCWD, MAP_SHARED, O_RDONLY, O_WRONLY, SYS } from "./syscalls.ts";
 
 /** A program that no target can run, with the reason in one sentence. */
@@ -225,7 +225,7 @@ export class Lowering {
         code.pokeText(PATH, "/dev/kvm");
         return { kind: "plain" };
       case "group": {
-        const prefix = "/dev/vfio/";
+        const prefix = groupPrefix(this.#topology, node.device);
         code
           .pokeText(PATH, `${devicePath(this.#topology, node.device)}/iommu_group`)
           .poke(TEXT, NO_TEXT)

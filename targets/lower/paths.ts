@@ -8,6 +8,12 @@ export function devicePath(topology: Topology, device: string): string {
   return `/sys/bus/${bus}/devices/${busName(topology, device)}`;
 }
 
+/** What stands before the number in the path of a device's group. */
+export function groupPrefix({ noiommu, functions }: Topology, device: string): string {
+  const unisolated = noiommu && functions.some((spec) => spec.name === device && spec.group < 0);
+  return unisolated ? "/dev/vfio/noiommu-" : "/dev/vfio/";
+}
+
 /** Path of an attribute. */
 export function attributePath(topology: Topology, attribute: Attribute): string {
   switch (attribute.kind) {

@@ -66,7 +66,7 @@ export const IOMMU_MACHINE: QemuMachine = {
 
 /**
  * The same without an IOMMU: for the mock device of the kernel's iommufd selftest, which does not attach where there
- * is one, and for no-IOMMU mode.
+ * is one.
  */
 export const MOCK_MACHINE: QemuMachine = {
   name: "mock",
@@ -76,5 +76,12 @@ export const MOCK_MACHINE: QemuMachine = {
   conventionalBridges: ["07.0"],
 };
 
+/** The mock's machine with no-IOMMU mode on: its functions become VFIO devices all the same. */
+export const NOIOMMU_MACHINE: QemuMachine = {
+  ...MOCK_MACHINE,
+  name: "noiommu",
+  append: `${MOCK_MACHINE.append} vfio.enable_unsafe_noiommu_mode=1`,
+};
+
 /** All machines by name. */
-export const MACHINES: readonly QemuMachine[] = [IOMMU_MACHINE, MOCK_MACHINE];
+export const MACHINES: readonly QemuMachine[] = [IOMMU_MACHINE, MOCK_MACHINE, NOIOMMU_MACHINE];

@@ -18,6 +18,7 @@ const TIMEOUT_MS = 30_000;
 const PATH = SCRATCH.address;
 const BYTES = SCRATCH.address + 4096;
 const FILE_LIMIT = 8192;
+const NOIOMMU_PARAMETER = "/sys/module/vfio/parameters/enable_unsafe_noiommu_mode";
 
 /** A region of a PCI function, as a line of its sysfs `resource` file has it; all zero where there is none. */
 export interface ResourceLine {
@@ -88,6 +89,8 @@ export interface Survey {
   readonly nodes: readonly string[];
   /** The IOMMUs that the kernel registered: `dmar0`, … */
   readonly iommus: readonly string[];
+  /** Whether VFIO takes devices that no IOMMU isolates. */
+  readonly noiommu: boolean;
 }
 
 /** A device of the machine did not show up. */
@@ -143,6 +146,7 @@ export async function survey(
     devices: surveyed,
     nodes,
     iommus: await list(agent, "/sys/class/iommu"),
+    noiommu: (await readText(agent, NOIOMMU_PARAMETER)) === "Y",
   };
 }
 
