@@ -10,6 +10,7 @@ import { inspectDevices } from "../targets/host/devices.ts";
 import { startHost } from "../targets/host/target.ts";
 import { ensureKernel } from "../targets/kernel/build.ts";
 import type { Flavour, Kernel, KernelProgress, KernelRequest } from "../targets/kernel/kernel.ts";
+import { LeakWatched } from "../targets/kmemleak.ts";
 import { ModelTarget } from "../targets/model.ts";
 import { IOMMU_MACHINE, MACHINES, NOIOMMU_MACHINE, type QemuMachine } from "../targets/qemu/machines.ts";
 import { startQemu } from "../targets/qemu/target.ts";
@@ -226,7 +227,7 @@ export async function startTarget(choice: TargetChoice, { progress, signal }: St
         tell("booting");
         const target = await startQemu({ kernel, machine: choice.machine, signal: booting.signal });
         tell("up");
-        return target;
+        return kernel.config.get("CONFIG_DEBUG_KMEMLEAK") === "y" ? new LeakWatched(target) : target;
       });
     }
     case "host": {

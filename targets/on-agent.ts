@@ -139,11 +139,12 @@ export class AgentTarget implements Target {
       }
       again = [...waiting.map(({ program }) => program), ...again];
       waiting = [];
-      if (lost || unusable) await this.#restart();
+      if (lost || unusable) await this.restart();
     }
   }
 
-  async #restart(): Promise<void> {
+  /** Brings the system up anew. */
+  async restart(): Promise<void> {
     await this.#session[Symbol.asyncDispose]();
     this.#session = await this.#bringing.start();
   }

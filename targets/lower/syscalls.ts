@@ -9,6 +9,7 @@ export const SYS = {
   pwrite64: 18,
   access: 21,
   dup: 32,
+  nanosleep: 35,
   readlink: 89,
   capset: 126,
   openat: 257,
