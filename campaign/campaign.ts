@@ -176,18 +176,19 @@ class PropertyRun {
 
   async #onKernel(target: Target): Promise<void> {
     const supply = this.#supply(() => null);
-    const sent: Sampled[] = [];
+    // By the program: a target may come back to one that it found out more about.
+    const sent = new WeakMap<Program, Sampled>();
     const programs = (function* () {
       for (const sampled of supply) {
-        sent.push(sampled);
+        sent.set(sampled.program, sampled);
         yield sampled.program;
       }
     })();
     /** Problems wait until the target is idle: shrinking needs it alone. */
     const waiting: [Sampled, ProgramRun, Examined][] = [];
     for await (const run of target.run(programs)) {
-      const sampled = sent.shift();
-      if (!sampled) break;
+      const sampled = sent.get(run.program);
+      if (!sampled) throw new Error("the target ran a program that it was not given");
       this.#programs++;
       this.#calls += run.outcomes.length;
       const examined = this.#examine(run);

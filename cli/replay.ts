@@ -61,7 +61,9 @@ export function addReplay(program: Command, done: (code: ExitCode) => void): voi
 }
 
 async function replay(name: string, options: ReplayOptions): Promise<ExitCode> {
-  const choice = chooseTarget(options);
+  const chosen = chooseTarget(options);
+  // One program needs one guest.
+  const choice = chosen.kind === "qemu" ? { ...chosen, jobs: 1 } : chosen;
   // What can't be read is told before a kernel is booted for it.
   const source = await openSource(name, options.calls);
   const progress = openProgress(process.stderr);

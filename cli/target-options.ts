@@ -1,4 +1,5 @@
 /** The options that choose a target, and the target that they choose. */
+import { availableParallelism } from "node:os";
 import { type Command, Option } from "commander";
 import { isVariant, VARIANT_NAMES, type Variant } from "../model/kconfig.ts";
 import { PROFILES, type Profile, withVariant } from "../model/profile.ts";
@@ -12,13 +13,14 @@ import { ensureKernel } from "../targets/kernel/build.ts";
 import type { Flavour, Kernel, KernelProgress, KernelRequest } from "../targets/kernel/kernel.ts";
 import { LeakWatched } from "../targets/kmemleak.ts";
 import { ModelTarget } from "../targets/model.ts";
+import { Pool } from "../targets/pool.ts";
 import { IOMMU_MACHINE, MACHINES, NOIOMMU_MACHINE, type QemuMachine } from "../targets/qemu/machines.ts";
 import { startQemu } from "../targets/qemu/target.ts";
 import type { Target } from "../targets/target.ts";
 import { confirmHost } from "./confirm.ts";
 import { UsageError } from "./errors.ts";
 import { type Progress, stage } from "./progress.ts";
-import { parseList } from "./values.ts";
+import { parseCount, parseList } from "./values.ts";
 
 /** The options as commander gives them. */
 export interface TargetOptions {
@@ -31,6 +33,7 @@ export interface TargetOptions {
   readonly flavour?: string;
   readonly kconfig?: string;
   readonly machine?: string;
+  readonly jobs?: number;
   readonly device?: readonly string[];
   readonly yes?: boolean;
 }
@@ -43,10 +46,18 @@ export type TargetChoice =
       readonly profile: Profile;
       readonly fault: Fault | null;
     }
-  | { readonly kind: "qemu"; readonly request: KernelRequest; readonly machine: QemuMachine }
+  | {
+      readonly kind: "qemu";
+      readonly request: KernelRequest;
+      readonly machine: QemuMachine;
+      /** Guests at once. */
+      readonly jobs: number;
+    }
   | { readonly kind: "host"; readonly devices: readonly string[]; readonly yes: boolean };
 
 const DEFAULT_VERSION = "7.2";
+/** Guests at once unless told: one core is for the suite itself, which keeps up with some eight of them. */
+const GUESTS = Math.max(1, Math.min(8, availableParallelism() - 1));
 
 /** The kinds of target that have an option. */
 const OWNERS: Readonly<Record<Exclude<keyof TargetOptions, "target">, readonly TargetChoice["kind"][]>> = {
@@ -58,6 +69,7 @@ const OWNERS: Readonly<Record<Exclude<keyof TargetOptions, "target">, readonly T
   flavour: ["qemu"],
   kconfig: ["model", "qemu"],
   machine: ["model", "qemu"],
+  jobs: ["qemu"],
   device: ["host"],
   yes: ["host"],
 };
@@ -103,6 +115,11 @@ export function addTargetOptions(command: Command): Command {
         .choices(machineNames)
         .default(undefined, "iommu"),
     )
+    .addOption(
+      new Option("--jobs <n>", "guests at once; more than one where there are cores for them")
+        .argParser(parseCount)
+        .default(undefined, `${GUESTS}`),
+    )
     .optionsGroup("This host (--target host):")
     .option("--device <address>", "PCI function to test, such as 0000:06:0d.0; may be repeated", parseList)
     .option("--yes", "do not ask before the devices are taken")
@@ -120,7 +137,12 @@ export function chooseTarget(options: TargetOptions): TargetChoice {
     case "model":
       return { kind, ...chooseModel(options) };
     case "qemu":
-      return { kind, request: chooseKernel(options), machine: chooseMachine(options.machine) };
+      return {
+        kind,
+        request: chooseKernel(options),
+        machine: chooseMachine(options.machine),
+        jobs: options.jobs ?? GUESTS,
+      };
     case "host":
       if (!options.device) {
         throw new UsageError(
@@ -225,9 +247,9 @@ export async function startTarget(choice: TargetChoice, { progress, signal }: St
         // Later the guest is ended by who has the target: it must outlive an interrupt for what it has under way.
         using _ = { [Symbol.dispose]: () => signal.removeEventListener("abort", end) };
         tell("booting");
-        const target = await startQemu({ kernel, machine: choice.machine, signal: booting.signal });
+        const target = await startGuests(kernel, choice, booting);
         tell("up");
-        return kernel.config.get("CONFIG_DEBUG_KMEMLEAK") === "y" ? new LeakWatched(target) : target;
+        return target;
       });
     }
     case "host": {
@@ -236,6 +258,24 @@ export async function startTarget(choice: TargetChoice, { progress, signal }: St
       return await startHost({ devices });
     }
   }
+}
+
+/** As many guests as asked for, as one target. When one does not come up, none stays. */
+async function startGuests(
+  kernel: Kernel,
+  { machine, jobs }: Extract<TargetChoice, { readonly kind: "qemu" }>,
+  booting: AbortController,
+): Promise<Target> {
+  const start = async (): Promise<Target> => {
+    const guest = await startQemu({ kernel, machine, signal: booting.signal });
+    return kernel.config.get("CONFIG_DEBUG_KMEMLEAK") === "y" ? new LeakWatched(guest) : guest;
+  };
+  const started = await Promise.allSettled(Array.from({ length: jobs }, start));
+  const up = started.flatMap((each) => (each.status === "fulfilled" ? [each.value] : []));
+  const failed = started.find((each) => each.status === "rejected");
+  if (!failed) return Pool.of(up);
+  await Promise.all(up.map((guest) => guest[Symbol.asyncDispose]()));
+  throw failed.reason;
 }
 
 /** A kernel, from the cache or built now, with its way there shown. */
