@@ -5,6 +5,7 @@
 import type { Program } from "../model/program.ts";
 import type { Topology } from "../model/topology.ts";
 import type { TargetAbout } from "../targets/target.ts";
+import { missedClauses } from "./exercised.ts";
 
 /** Why a finding is one. */
 export type FindingKind =
@@ -122,7 +123,7 @@ export function exitCodeOf(results: Results): ExitCode {
   const missed = results.properties.some((property) =>
     property.goals.some((goal) => goal.attainable && goal.reached === 0),
   );
-  return missed || results.properties.every((property) => property.programs === 0)
+  return missed || missedClauses(results).length > 0 || results.properties.every(({ programs }) => programs === 0)
     ? EXIT_CODE.tooLittle
     : EXIT_CODE.conforms;
 }

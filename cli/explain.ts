@@ -62,7 +62,7 @@ const OBSERVED: Readonly<Record<Observable, string>> = {
 };
 
 function explainClause({ id, text }: Clause): string {
-  const { rule, errno, source, since, until, kconfig, observable } = text;
+  const { rule, errno, source, since, until, kconfig, observable, unseen } = text;
   const kernels = [since ? `from ${since}` : "", until ? `up to ${until}` : ""].filter(Boolean).join(" ");
   const file = definedIn(id);
   return [
@@ -75,6 +75,7 @@ function explainClause({ id, text }: Clause): string {
       ["Kconfig", kconfig && kconfig.length > 0 ? kconfig.map((option) => `CONFIG_${option}`).join(", ") : "any"],
       ["source", source],
       ["observed", OBSERVED[observable ?? "return"]],
+      ...(unseen === undefined ? [] : [["out of reach", unseen]]),
       ...(file === null ? [] : [["defined in", file]]),
       ...deviationsFrom(id),
     ]),

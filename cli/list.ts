@@ -1,9 +1,10 @@
 /** `list`: what there is to run, to test, and to know. */
 import { type Command, Option } from "commander";
 import { DEVIATIONS } from "../campaign/deviations/all.ts";
+import { unseenIn } from "../campaign/exercised.ts";
 import { EXIT_CODE, type ExitCode } from "../campaign/results.ts";
 import "../model/machine.ts";
-import { allClauses, findClause } from "../model/kernel/clause.ts";
+import { allClauses } from "../model/kernel/clause.ts";
 import { HISTORY_INVARIANTS, PROPERTIES, STATE_INVARIANTS } from "../properties/all.ts";
 import { BALANCE, NO_TRACE } from "../properties/invariants/effects.ts";
 import { SCENARIOS } from "../scenarios/all.ts";
@@ -56,7 +57,8 @@ type What = keyof typeof LISTS;
 
 interface ListOptions {
   readonly json?: boolean;
-  readonly unseen?: string;
+  /** Results to look into; true where none are named. */
+  readonly unseen?: true | readonly string[];
 }
 
 export function addList(program: Command, done: (code: ExitCode) => void): void {
@@ -65,12 +67,18 @@ export function addList(program: Command, done: (code: ExitCode) => void): void 
     .description(`list ${Object.keys(LISTS).join(", ")}`)
     .argument("<what>", Object.keys(LISTS).join(" | "))
     .option("--json", "as JSON")
-    .addOption(new Option("--unseen <results.json>", "of the clauses that apply, only those that this run did not see"))
+    .addOption(
+      new Option(
+        "--unseen [results...]",
+        "of the clauses, those that are out of reach of any run, and why; with results.json of runs also those that none saw",
+      ),
+    )
     .addHelpText(
       "after",
       `
 Examples:
   $ vfio-conformance list properties
+  $ vfio-conformance list clauses --unseen
   $ vfio-conformance list clauses --unseen reports/out/results.json`,
     )
     .action(async (what: string, options: ListOptions) => {
@@ -85,16 +93,32 @@ async function list(what: string, { json, unseen }: ListOptions): Promise<string
   if (!isWhat(what))
     throw new UsageError(`There is no list of ${what}: choose one of ${Object.keys(LISTS).join(", ")}.`);
   if (unseen !== undefined && what !== "clauses") throw new UsageError("--unseen is for `list clauses`.");
-  const entries = unseen === undefined ? LISTS[what]() : await unseenClauses(unseen);
+  if (unseen !== undefined) return printUnseen(await unseenClauses(unseen === true ? [] : unseen), json === true);
+  const entries = LISTS[what]();
   if (json) return `${JSON.stringify(entries, null, 1)}\n`;
   if (entries.length === 0) return "";
   return `${table(entries.map(({ id, detail, title }) => (detail === undefined ? [id, title] : [id, detail, title])))}\n`;
 }
 
-async function unseenClauses(path: string): Promise<Entry[]> {
-  const { clauses } = await readResults(path);
-  return clauses.flatMap(({ id, seen }) => {
-    const text = findClause(id)?.text;
-    return seen === 0 && text ? [{ id, detail: text.errno ?? "", title: text.rule }] : [];
-  });
+/** A clause that was not seen, with the reason why none can see it, or null where one could have. */
+interface Unseen extends Entry {
+  readonly why: string | null;
+}
+
+/** Clauses that can't be seen, and those that none of the runs saw, in the order of the tables. */
+async function unseenClauses(paths: readonly string[]): Promise<Unseen[]> {
+  const missed = new Set(unseenIn(await Promise.all(paths.map(readResults))));
+  return allClauses()
+    .filter((clause) => clause.text.unseen !== undefined || missed.has(clause))
+    .map(({ id, text }) => ({ id, detail: text.errno ?? "", title: text.rule, why: text.unseen ?? null }));
+}
+
+/** A line for each, and one for the reason. */
+function printUnseen(entries: readonly Unseen[], json: boolean): string {
+  if (json) return `${JSON.stringify(entries, null, 1)}\n`;
+  if (entries.length === 0) return "";
+  const lines = table(entries.map(({ id, detail, title }) => [id, detail ?? "", title])).split("\n");
+  return entries
+    .map(({ why }, at) => `${lines[at]}\n${why === null ? "    no run saw it" : `    out of reach: ${why}`}\n`)
+    .join("");
 }

@@ -138,6 +138,16 @@ describe("list and explain", () => {
     expect(JSON.parse(json.out)).toContainEqual(expect.objectContaining({ id: "bind-drops-vm" }));
   });
 
+  it("tell which clauses no run can see, and which a run did not see", async () => {
+    const hidden = await inProcess("list", "clauses", "--unseen");
+    expect(hidden.out).toMatch(/^ {2}IOMMUFD-UNMAP-7 +EBUSY +a mapping .*\n {4}out of reach: programs have one task$/m);
+    expect(hidden.out).not.toContain("no run saw it");
+    const results = join(directory, "json", "results.json");
+    const { out } = await inProcess("list", "clauses", "--unseen", results, results, "--json");
+    expect(JSON.parse(out)).toContainEqual(expect.objectContaining({ id: "VFIO-CDEV-BIND-4", why: null }));
+    expect(JSON.parse(out)).not.toContainEqual(expect.objectContaining({ id: "IOMMUFD-DESTROY-2" }));
+  });
+
   it("tell of a clause its errno, kernels, source, file and deviations", async () => {
     const { code, out } = await inProcess("explain", "VFIO-CDEV-ATTACH-5");
     expect(code).toBe(0);

@@ -1,5 +1,6 @@
 /** What a run ends with on the terminal: what was done, what was seen, what is wrong, and where to read on. */
 import { DEVIATIONS } from "../campaign/deviations/all.ts";
+import { missedClauses, unseenIn } from "../campaign/exercised.ts";
 import type { Finding, PropertyResult, Results } from "../campaign/results.ts";
 import { allFindings, counted, duration, missedGoals, ruleText, verdictOf } from "../reports/verdict.ts";
 import { printListing, red, type Style } from "./listing.ts";
@@ -32,12 +33,14 @@ export function summarise(results: Results, options: SummaryOptions): string {
   return `${parts.filter((part) => part !== "").join("\n\n")}\n`;
 }
 
-function done({ target, properties, clauses, seconds, seed }: Results): string {
+function done(results: Results): string {
+  const { target, properties, clauses, seconds, seed } = results;
   const sum = (count: (property: PropertyResult) => number): number =>
     properties.reduce((total, property) => total + count(property), 0);
   const scenarios = properties.filter(({ kind }) => kind === "scenario");
   const played = scenarios.filter(({ programs }) => programs > 0);
   const seen = clauses.filter((clause) => clause.seen > 0).length;
+  const hidden = unseenIn([results]).filter(({ text }) => text.unseen !== undefined).length;
   const lines = [
     target.name,
     `  ran ${counted(
@@ -48,7 +51,7 @@ function done({ target, properties, clauses, seconds, seed }: Results): string {
       "call",
     )} in ${duration(seconds)}, seed ${seed}`,
     ...(scenarios.length > 0 ? [`  played ${played.length} of ${counted(scenarios.length, "scenario")}`] : []),
-    `  saw ${seen} of the ${counted(clauses.length, "clause")} that apply`,
+    `  saw ${seen} of the ${counted(clauses.length, "clause")} that apply${hidden > 0 ? `; ${hidden} are out of reach` : ""}`,
     ...target.notes.map((note) => `  ${note}`),
   ];
   return lines.join("\n");
@@ -99,11 +102,15 @@ function more(count: number): string {
   return count > 0 ? `${counted(count, "more finding")} in the reports.` : "";
 }
 
-function unreached({ properties }: Results): string {
-  const missed = properties.flatMap((property) =>
+function unreached(results: Results): string {
+  const goals = results.properties.flatMap((property) =>
     missedGoals(property).map(({ title }) => `  ${property.id}: ${title}`),
   );
-  return missed.length === 0 ? "" : ["Goals that were not reached:", ...missed].join("\n");
+  const clauses = missedClauses(results).map(({ id, text }) => `  ${id}: ${text.rule}`);
+  return [
+    ...(goals.length > 0 ? ["Goals that were not reached:", ...goals] : []),
+    ...(clauses.length > 0 ? ["Clauses that were not seen:", ...clauses] : []),
+  ].join("\n");
 }
 
 /** Scenarios by the reason why they were not played. */

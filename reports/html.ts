@@ -55,6 +55,7 @@ function view(results: Results, expectations: ExpectationsOf, limits: Limits) {
     properties.reduce((total, each) => total + of(each), 0);
   const clauses = clauseRows(results);
   const unseen = clauses.filter(({ seen }) => seen === 0).length;
+  const hidden = clauses.filter(({ outOfReach }) => outOfReach).length;
   return {
     target,
     topology,
@@ -81,7 +82,7 @@ function view(results: Results, expectations: ExpectationsOf, limits: Limits) {
     properties: properties.map(propertyView),
     deviations: deviationRows(results),
     clauses,
-    clauseSummary: `${clauses.length - unseen} of the ${clauses.length} clauses that hold for this kernel were seen to decide a call, ${unseen} were not.`,
+    clauseSummary: `${clauses.length - unseen} of the ${clauses.length} clauses that hold for this kernel were seen to decide a call, ${unseen} were not; ${hidden} of these are out of reach.`,
   };
 }
 
@@ -187,16 +188,18 @@ function clauseRows(results: Results) {
   const row = ({ id, text }: Clause) => {
     const seen = seenById.get(id) ?? 0;
     const isBroken = broken.has(id) || deviating.has(id);
+    const outOfReach = seen === 0 && text.unseen !== undefined;
     const remarks = [
       broken.has(id) ? "broken, see the findings" : "",
       deviating.has(id) ? `known deviation ${deviating.get(id)}` : "",
-      seen === 0 && text.observable === "internal" ? "not to be seen from user space" : "",
+      outOfReach ? `out of reach: ${text.unseen}` : "",
     ];
     return {
       id,
       rule: text.errno ? `${text.rule} → ${text.errno}` : text.rule,
       source: text.source,
       seen,
+      outOfReach,
       state: isBroken ? "broken" : seen === 0 ? "unseen" : "",
       remark: remarks.filter(Boolean).join("; "),
     };

@@ -2,6 +2,7 @@
  * Markdown that reads as plain text in a mail: short, lines that no mail client breaks where it can be helped, listings
  * indented by four.
  */
+import { missedClauses } from "../campaign/exercised.ts";
 import type { Finding, Results } from "../campaign/results.ts";
 import { allFindings, counted, duration, listingText, missedGoals, ruleText, verdictOf } from "./verdict.ts";
 
@@ -22,12 +23,14 @@ export function toMarkdown(results: Results): string {
   return `${parts.join("\n\n")}\n`;
 }
 
-function about({ target, properties, seconds, seed, suite, began }: Results): string {
+function about({ target, properties, clauses, seconds, seed, suite, began }: Results): string {
   const programs = properties.reduce((sum, property) => sum + property.programs, 0);
   const calls = properties.reduce((sum, property) => sum + property.calls, 0);
+  const seen = clauses.filter((clause) => clause.seen > 0).length;
   const lines = [
     `Kernel:   ${target.release ?? target.version}${target.flavour ? ` (${target.flavour})` : ""}`,
     `Run:      ${counted(programs, "program")}, ${counted(calls, "call")}, ${duration(seconds)}, seed ${seed}`,
+    `Clauses:  ${seen} of ${clauses.length} seen`,
     `Suite:    vfio-conformance ${suite}, ${began.slice(0, 10)}`,
   ];
   return [...lines.map((line) => `    ${line}`), ...target.notes.map((note) => `\n${wrap(note)}`)].join("\n");
@@ -63,11 +66,15 @@ function splat(log: string): string {
   return lines.slice(from, from + 25).join("\n");
 }
 
-function unreached({ properties }: Results): string {
-  const lines = properties.flatMap((property) =>
+function unreached(results: Results): string {
+  const goals = results.properties.flatMap((property) =>
     missedGoals(property).map(({ title }) => `- ${property.id}: ${title}`),
   );
-  return lines.length === 0 ? "" : `Not reached:\n\n${lines.join("\n")}`;
+  const clauses = missedClauses(results).map(({ id }) => `- ${id}`);
+  return [
+    ...(goals.length > 0 ? [`Not reached:\n\n${goals.join("\n")}`] : []),
+    ...(clauses.length > 0 ? [`Not seen:\n\n${clauses.join("\n")}`] : []),
+  ].join("\n\n");
 }
 
 function indented(text: string): string {

@@ -82,6 +82,7 @@ describe("report.html", () => {
     expect(html).toContain('<tr id="VFIO-CDEV-BIND-1" class="unseen">');
     expect(html).toContain('<tr id="VFIO-CDEV-BIND-4" class="broken">');
     expect(html).not.toContain('<tr id="KVM-VFIO-ADD-3"');
+    expect(html).toMatch(/<tr id="IOMMUFD-UNMAP-7" class="unseen">.*out of reach: programs have one task/);
   });
 
   it("keeps text from becoming markup, and needs nothing from elsewhere", () => {
@@ -158,6 +159,7 @@ describe("report.md", () => {
     expect(text).toContain("            expected -1 EINVAL   [VFIO-CDEV-BIND-4]");
     expect(text).toContain("replay findings/device-cdev-0a1b2c3d.json");
     expect(text).toContain("- device-cdev: a device was moved to another IOAS");
+    expect(text).toContain("    Clauses:  2 of 2 seen");
   });
 
   it("keeps prose within a mail's width", () => {

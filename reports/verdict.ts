@@ -1,5 +1,6 @@
 /** What results say in a sentence, and the rules that findings are about. */
 import "../model/machine.ts";
+import { missedClauses } from "../campaign/exercised.ts";
 import { EXIT_CODE, exitCodeOf, type Finding, type PropertyResult, type Results } from "../campaign/results.ts";
 import { findClause } from "../model/kernel/clause.ts";
 import { HISTORY_INVARIANTS, STATE_INVARIANTS } from "../properties/all.ts";
@@ -31,7 +32,12 @@ export function verdictOf(results: Results): string {
     case EXIT_CODE.tooLittle: {
       const missed = properties.reduce((sum, property) => sum + missedGoals(property).length, 0);
       if (programs === 0) return `Nothing was run on ${target.name}, so nothing can be said of it.`;
-      return `Too little of ${target.name} was exercised to call it conforming: ${counted(missed, "goal")} not reached.`;
+      const unseen = missedClauses(results).length;
+      const lacks = [
+        ...(missed > 0 ? [`${counted(missed, "goal")} not reached`] : []),
+        ...(unseen > 0 ? [`${counted(unseen, "clause")} not seen`] : []),
+      ];
+      return `Too little of ${target.name} was exercised to call it conforming: ${lacks.join(", ")}.`;
     }
     case EXIT_CODE.broken:
       return `The run on ${target.name} broke off: ${interrupted}`;

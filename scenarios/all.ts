@@ -1,4 +1,5 @@
 /** The scenarios of the suite. */
+import { CORNERS } from "./corners.ts";
 import { EVIDENCE } from "./evidence.ts";
 import { EXCLUSION } from "./exclusion.ts";
 import { HOT_RESET } from "./hot-reset.ts";
@@ -6,7 +7,7 @@ import { KVM } from "./kvm.ts";
 import type { Scenario } from "./scenario.ts";
 import { WAYS_IN } from "./ways-in.ts";
 
-export const SCENARIOS: readonly Scenario[] = [...WAYS_IN, ...EXCLUSION, ...KVM, ...HOT_RESET, ...EVIDENCE];
+export const SCENARIOS: readonly Scenario[] = [...WAYS_IN, ...EXCLUSION, ...KVM, ...HOT_RESET, ...CORNERS, ...EVIDENCE];
 
 /** The scenario of that id, or undefined. */
 export function findScenario(id: string): Scenario | undefined {

@@ -78,7 +78,7 @@ export const map = (iommufd: Value, ioas: Value, iova: number, length: number, p
     { size: 40, flags: MAP_FIXED_READ_WRITE, ioas_id: ioas, user_va: MEMORY.user, length, iova },
     place === undefined ? {} : { place },
   );
-export const unmap = (iommufd: Value, ioas: Value, iova: number, length: number, place?: Place): Call =>
+export const unmap = (iommufd: Value, ioas: Value, iova: number, length: Value, place?: Place): Call =>
   ioctl(iommufd, "IOMMU_IOAS_UNMAP", { size: 24, ioas_id: ioas, iova, length }, place === undefined ? {} : { place });
 
 const HOT_RESET_HEADER = 12;

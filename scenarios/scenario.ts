@@ -73,9 +73,14 @@ export function whyNot({ needs, calls }: Scenario, profile: Profile, topology: T
   }
   for (const call of calls) {
     if (call.op === "open" && call.node.kind === "kvm" && !topology.kvm) return "The machine has no KVM.";
-    if (call.op !== "sysfs-write" || call.attribute.kind !== "mdev-create") continue;
-    const { parent } = call.attribute;
-    if (!topology.mdevParents.includes(parent)) return `The machine has no ${parent} to make mediated devices of.`;
+    if (call.op !== "sysfs-write" && call.op !== "sysfs-read") continue;
+    const { attribute } = call;
+    if ("parent" in attribute && !topology.mdevParents.includes(attribute.parent)) {
+      return `The machine has no ${attribute.parent} to make mediated devices of.`;
+    }
+    if ("driver" in attribute && !topology.drivers.includes(attribute.driver)) {
+      return `The kernel has no driver ${attribute.driver}.`;
+    }
   }
   return null;
 }

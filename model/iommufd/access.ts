@@ -17,6 +17,7 @@ export const rule = clauses({
     rule: "an emulated device that changes its IOAS must have one",
     errno: "ENOENT",
     source: iommufdSource("device", "iommufd_access_replace"),
+    unseen: "VFIO changes the IOAS of a device only while it has one",
   },
   "IOMMUFD-ACCESS-3": {
     ...IOMMUFD,

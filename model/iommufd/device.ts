@@ -17,6 +17,7 @@ export const rule = clauses({
     rule: "only a device behind an IOMMU that keeps DMA coherent with the caches can be bound",
     errno: "EINVAL",
     source: source("iommufd_device_bind"),
+    unseen: "every IOMMU of the suite's machines keeps DMA coherent, and without one there is nothing to bind",
   },
   "IOMMUFD-BIND-2": {
     ...IOMMUFD,
@@ -53,6 +54,7 @@ export const rule = clauses({
     rule: "the hwpt must suit the IOMMU that the device is behind",
     errno: "EINVAL",
     source: "drivers/iommu/iommu.c:__iommu_attach_group",
+    unseen: "every IOMMU of the suite's machines translates the same bits",
   },
   "IOMMUFD-ATTACH-5": {
     ...IOMMUFD,
@@ -72,6 +74,7 @@ export const rule = clauses({
     errno: "EINVAL",
     source: source("iommufd_device_do_replace"),
     since: "6.6",
+    unseen: "VFIO changes what a device is attached to only while it is attached",
   },
   "IOMMUFD-REPLACE-2": {
     ...IOMMUFD,

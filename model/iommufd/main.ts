@@ -32,6 +32,7 @@ export const rule = clauses({
     rule: "a number that names no command is refused",
     errno: "ENOTTY",
     source: "include/uapi/linux/iommufd.h:General ioctl format",
+    unseen: "programs call commands by name, and none has a number of an iommufd's table that is not its own",
   },
   "IOMMUFD-IOCTL-3": {
     ...IOMMUFD,

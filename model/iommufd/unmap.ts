@@ -52,6 +52,7 @@ export const rule = clauses({
     rule: "a mapping that another task is making or removing can't be unmapped",
     errno: "EBUSY",
     source: iommufdSource("io_pagetable", "iopt_unmap_iova_range"),
+    unseen: "programs have one task",
   },
   "IOMMUFD-UNMAP-8": {
     ...IOMMUFD,

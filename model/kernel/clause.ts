@@ -25,6 +25,11 @@ export interface ClauseText {
   readonly kconfig?: readonly string[];
   /** "return" unless told. */
   readonly observable?: Observable;
+  /**
+   * Why no run can show it: it takes what programs have no way to do, or a machine that the suite has not. Every clause
+   * without one must be seen by a whole campaign on the model.
+   */
+  readonly unseen?: string;
 }
 
 /** A clause in use: its text, its id, and what the model needs at hand. */

@@ -52,11 +52,6 @@ export const rule = clauses({
     errno: "EACCES",
     source: "fs/kernfs/file.c:kernfs_fop_open",
   },
-  "VFS-RW-1": {
-    rule: "a buffer outside the address range of user space is refused before the file is asked",
-    errno: "EFAULT",
-    source: "fs/read_write.c:vfs_read",
-  },
 });
 
 export const steps = {

@@ -86,16 +86,20 @@ export const rule = clauses({
     errno: "EINVAL",
     source: source("vfio_pci_dev_set_hot_reset"),
     since: "6.6",
+    unseen:
+      "functions that are reset together share their group on every machine of the suite, and a group has one owner",
   },
   "VFIO-PCI-HOTRESET-14": {
     rule: "nobody may be changing whether the memory of a device that is hit answers",
     errno: "EBUSY",
     source: source("vfio_pci_dev_set_hot_reset"),
+    unseen: "programs have one task",
   },
   "VFIO-PCI-HOTRESET-15": {
     rule: "no function that is hit may be in the middle of a bind, an unbind or another reset",
     errno: "EAGAIN",
     source: "drivers/pci/pci.c:pci_reset_bus",
+    unseen: "programs have one task",
   },
   "VFIO-PCI-HOTRESET-16": {
     rule: "a reset that the bus does not come back from in time is told",

@@ -64,6 +64,7 @@ export const rule = clauses({
     rule: "a function is not reset while it is being bound, unbound or reset otherwise",
     errno: "EAGAIN",
     source: "drivers/pci/pci.c:pci_try_reset_function",
+    unseen: "programs have one task",
   },
   "VFIO-PCI-RESET-3": {
     rule: "the function is reset, and stays open and configured",
