@@ -7,7 +7,6 @@ import type { MachineOptions } from "../model/machine.ts";
 import type { Program } from "../model/program.ts";
 import { inRange, versionNumber } from "../model/uapi/version.ts";
 import { Coverage, type Goal } from "../properties/coverage.ts";
-import { rerun } from "../properties/generate/walk.ts";
 import { type Property, watchFor } from "../properties/property.ts";
 import { CHUNK, chunkSeed, sampleChunk } from "../properties/sample.ts";
 import type { Watch } from "../properties/watch.ts";
@@ -16,6 +15,7 @@ import { type ProgramRun, type Target, TargetError } from "../targets/target.ts"
 import { deviationsOf, guardsOf } from "./deviations/all.ts";
 import type { Deviation } from "./deviations/deviation.ts";
 import { Findings } from "./findings.ts";
+import { violationUnder } from "./hunt.ts";
 import type { JudgeOptions } from "./judge.ts";
 import type { Budget, CampaignOptions } from "./options.ts";
 import { type Examined, examine } from "./problem.ts";
@@ -164,11 +164,9 @@ class PropertyRun {
   }
 
   async #onFaultyModel(target: ModelTarget, sampled: Sampled): Promise<void> {
-    const machine = { ...this.#machine, overrides: target.overrides, order: new LockOrder() };
-    const watch = watchFor(this.#property);
-    rerun(sampled.program.calls, machine, watch);
-    if (watch.violation) {
-      await this.#findings.addViolation(sampled, watch.violation, machine);
+    const violation = violationUnder(sampled.program, this.#property, target);
+    if (violation) {
+      await this.#findings.addViolation(sampled, violation, { ...this.#machine, overrides: target.overrides });
       return;
     }
     await this.#take(sampled, target.runNow(sampled.program));

@@ -63,7 +63,7 @@ test("a broken step of the model is seen by comparing it with a kernel", async (
     };
     const { properties } = await runCampaign({
       target,
-      properties: PROPERTIES.filter((property) => property.id === fault.property),
+      properties: PROPERTIES.filter((property) => property.id === "emulated-devices"),
       seed: 21,
       budget: { runs: 200 },
       deviations: [...deviationsOf(target.profile), wrong],

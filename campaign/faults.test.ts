@@ -3,44 +3,36 @@ import { describe, expect, test } from "vitest";
 import { LockOrder } from "../model/kernel/lock.ts";
 import { PROFILES } from "../model/profile.ts";
 import { REFERENCE_TOPOLOGY } from "../model/reference-topology.ts";
-import { findProperty, HISTORY_INVARIANTS, STATE_INVARIANTS } from "../properties/all.ts";
+import { findProperty, HISTORY_INVARIANTS, PROPERTIES, STATE_INVARIANTS } from "../properties/all.ts";
 import { BALANCE, NO_TRACE } from "../properties/invariants/effects.ts";
 import { accessStays, History } from "../properties/invariants/history.ts";
 import { chunkSeed, sampleChunk } from "../properties/sample.ts";
 import { FAULTS } from "../scenarios/faults/all.ts";
+import { destroyInUse } from "../scenarios/faults/destroy-in-use.ts";
 import { detachRevokesAccess } from "../scenarios/faults/detach-revokes-access.ts";
+import type { Fault } from "../scenarios/faults/fault.ts";
 import { ModelTarget } from "../targets/model.ts";
+import { benchFault, printFaultRow } from "./bench-faults.ts";
 import { runCampaign } from "./campaign.ts";
+import { faultyTarget, hunt, toldBy } from "./hunt.ts";
 
-const profile = PROFILES["7.2"];
-if (!profile) throw new Error("there is no profile 7.2");
+/** Programs that a fault may take until it is told of by what it breaks. */
+const BUDGET = 2000;
 
-describe("a campaign on the model finds the fault", () => {
+describe("a campaign without a hint catches the fault, by what it breaks", () => {
   for (const fault of FAULTS) {
-    test(`${fault.id}: ${fault.title}`, async () => {
-      const property = findProperty(fault.property);
-      if (!property) throw new Error(`there is no property ${fault.property}`);
-      const by: (string | null)[] = [];
-      for (let seed = 1; seed <= 12 && !by.includes(fault.breaks); seed++) {
-        const { properties } = await runCampaign({
-          target: new ModelTarget(REFERENCE_TOPOLOGY, profile, [fault]),
-          properties: [property],
-          seed,
-          budget: { runs: 250 },
-        });
-        const found = properties.flatMap(({ findings }) => findings);
-        by.push(...found.map(({ kind, rule }) => (kind === "difference" ? "difference" : rule)));
-      }
-      expect(by).toContain(fault.breaks);
+    test(`${fault.id}: ${fault.title}`, () => {
+      const caught = hunt({ fault, seed: 1, budget: BUDGET, caught: (problem) => toldBy(problem) === fault.breaks });
+      expect(caught).not.toBeNull();
     });
   }
 });
 
 test("access that is taken back shows in what the calls return, too", () => {
-  const property = findProperty(detachRevokesAccess.property);
-  if (!property) throw new Error(`there is no property ${detachRevokesAccess.property}`);
-  const target = new ModelTarget(REFERENCE_TOPOLOGY, profile, [detachRevokesAccess]);
-  const machine = { topology: REFERENCE_TOPOLOGY, profile, order: new LockOrder() };
+  const property = findProperty("emulated-devices");
+  if (!property) throw new Error("the property emulated-devices is gone");
+  const target = faultyTarget(detachRevokesAccess);
+  const machine = { topology: target.topology, profile: target.profile, order: new LockOrder() };
   const broken = Array.from({ length: 8 }, (_, chunk) => chunkSeed(1, property.id, chunk))
     .flatMap((seed) => sampleChunk(property, machine, seed, () => null))
     .map(({ program }) => target.runNow(program))
@@ -54,6 +46,33 @@ test("access that is taken back shows in what the calls return, too", () => {
   expect(broken.length).toBeGreaterThan(0);
 });
 
+test("a campaign shrinks what it catches, and tells it once", async () => {
+  const { properties } = await runCampaign({
+    target: faultyTarget(destroyInUse),
+    properties: PROPERTIES.filter(({ id }) => id === "iommufd-objects"),
+    seed: 1,
+    budget: { runs: 64 },
+  });
+  const findings = properties.flatMap((property) => property.findings);
+  expect(findings.map(({ rule }) => rule)).toContain(destroyInUse.breaks);
+  const [shown] = findings.filter(({ rule }) => rule === destroyInUse.breaks);
+  expect(shown?.program.calls.length).toBeLessThan(10);
+  expect(shown?.times).toBeGreaterThan(1);
+});
+
+test("a fault that does nothing is not caught", () => {
+  const fault: Fault = { id: "none", title: "nothing", cites: "seeded", breaks: "difference", apply() {} };
+  expect(hunt({ fault, seed: 1, budget: 100 })).toBeNull();
+  expect(benchFault(fault, 2, 50)).toMatchObject({ caught: 0, hunts: 2, programs: null });
+});
+
+test("a row tells how many programs it took, and by what", () => {
+  const row = benchFault(destroyInUse, 3);
+  expect(row.caught).toBe(3);
+  expect(row.told).toContain("in-use-stays");
+  expect(printFaultRow(row, 20)).toMatch(/^destroy-in-use +\d+ programs \(\d+–\d+\) +in-use-stays.* {2}\[.+\]$/);
+});
+
 test("every invariant has a fault that it catches, or is named by one", () => {
   const invariants = [...STATE_INVARIANTS, ...HISTORY_INVARIANTS, NO_TRACE, BALANCE].map(({ id }) => id);
   const broken = new Set(FAULTS.map(({ breaks }) => breaks));
@@ -62,11 +81,13 @@ test("every invariant has a fault that it catches, or is named by one", () => {
 });
 
 test("the model without a fault breaks nothing", async () => {
-  const { properties } = await runCampaign({
-    target: new ModelTarget(REFERENCE_TOPOLOGY, profile),
-    properties: [...new Set(FAULTS.map(({ property }) => property))].flatMap((id) => findProperty(id) ?? []),
-    seed: 1,
-    budget: { runs: 1500 },
-  });
-  expect(properties.flatMap(({ findings }) => findings.map(({ what }) => what))).toEqual([]);
+  for (const profile of Object.values(PROFILES)) {
+    const { properties } = await runCampaign({
+      target: new ModelTarget(REFERENCE_TOPOLOGY, profile),
+      properties: PROPERTIES,
+      seed: 1,
+      budget: { runs: 500 },
+    });
+    expect(properties.flatMap(({ findings }) => findings.map(({ what }) => what))).toEqual([]);
+  }
 });

@@ -124,7 +124,7 @@ function affected({ since }: Deviation): string {
   return Object.values(PROFILES).find(has)?.version ?? since;
 }
 
-function explainFault({ id, title, cites, breaks, property }: Fault): string {
+function explainFault({ id, title, cites, breaks, profile }: Fault): string {
   return [
     `${id}: ${title}`,
     "",
@@ -132,7 +132,7 @@ function explainFault({ id, title, cites, breaks, property }: Fault): string {
       ["kind", "fault that can be put into the model"],
       ["cites", cites],
       ["breaks", breaks],
-      ["found by", `vfio-conformance run --fault ${id} --only ${property}`],
+      ["found by", `vfio-conformance run --fault ${id}${profile === undefined ? "" : ` --profile ${profile}`}`],
     ]),
   ].join("\n");
 }

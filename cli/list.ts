@@ -48,7 +48,7 @@ const LISTS = {
   invariants: (): Entry[] => [...INVARIANTS],
   clauses: (): Entry[] => allClauses().map(({ id, text }) => ({ id, detail: text.errno ?? "", title: text.rule })),
   targets: (): Entry[] => [...TARGETS],
-  faults: (): Entry[] => FAULTS.map(({ id, title }) => ({ id, title })),
+  faults: (): Entry[] => FAULTS.map(({ id, title, cites }) => ({ id, title: `${title} (${cites})` })),
   deviations: (): Entry[] =>
     DEVIATIONS.map(({ id, since, until, title }) => ({ id, detail: until ? `${since}–${until}` : `${since}+`, title })),
 } as const;

@@ -104,12 +104,13 @@ export const getPciHotResetInfo = ioctl<DeviceFile>({
     const scope = k.hotReset.scope(functionOf(device));
     must(scope !== null, rule["VFIO-PCI-HOTINFO-3"]);
     const affected = k.hotReset.affected(k, scope);
-    const end = MINSZ + affected.length * ENTRY_SIZE;
+    const count = k.hotReset.count(affected);
+    const end = MINSZ + count * ENTRY_SIZE;
     if (end > BLOCK_SIZE) throw new Unmodelled(`a hot reset that hits ${affected.length} functions`);
 
     const image = block.bytes.slice();
     const view = new DataView(image.buffer);
-    view.setUint32(8, affected.length, true);
+    view.setUint32(8, count, true);
     if (argsz < end) {
       view.setUint32(4, 0, true);
       block.copyTo(image, 0, MINSZ, rule["VFIO-PCI-HOTINFO-5"]);
@@ -122,6 +123,11 @@ export const getPciHotResetInfo = ioctl<DeviceFile>({
 });
 
 export const steps = {
+  /** vfio_pci_count_devs, for all that is hit */
+  count(affected: readonly Affected[]): number {
+    return affected.length;
+  },
+
   /** vfio_pci_fill_devs: stores an entry for all that is hit, and gives the flags. */
   *list(k: Kernel, device: VfioDevice, affected: readonly Affected[], view: DataView): Operation<number> {
     const context = device.cdevOpened && device.iommufdDevice ? device.iommufdDevice.context : null;

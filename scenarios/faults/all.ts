@@ -2,16 +2,24 @@
 import { attachWrongErrno } from "./attach-wrong-errno.ts";
 import { bindIgnoresGroup } from "./bind-ignores-group.ts";
 import { bindLeavesBlock } from "./bind-leaves-block.ts";
+import { bindTakesTokenForTail } from "./bind-takes-token-for-tail.ts";
+import { bridgesSpoilGroup } from "./bridges-spoil-group.ts";
 import { closeByLastFile } from "./close-by-last-file.ts";
+import { closeUnregistersEachTime } from "./close-unregisters-each-time.ts";
 import { destroyInUse } from "./destroy-in-use.ts";
 import { detachRevokesAccess } from "./detach-revokes-access.ts";
+import { failedOpenCounts } from "./failed-open-counts.ts";
 import type { Fault } from "./fault.ts";
+import { forgetUnknownFile } from "./forget-unknown-file.ts";
+import { hotResetInfoCountsOn } from "./hot-reset-info-counts-on.ts";
 import { hotResetUnowned } from "./hot-reset-unowned.ts";
 import { kvmLockUnderDevSet } from "./kvm-lock-under-dev-set.ts";
 import { lockKept } from "./lock-kept.ts";
 import { noGate } from "./no-gate.ts";
 import { secondCdevOpen } from "./second-cdev-open.ts";
 import { statusAlwaysViable } from "./status-always-viable.ts";
+import { unbindWaitsForGroup } from "./unbind-waits-for-group.ts";
+import { vmForgetsWhenGone } from "./vm-forgets-when-gone.ts";
 import { vmNotPut } from "./vm-not-put.ts";
 
 export const FAULTS: readonly Fault[] = [
@@ -27,6 +35,14 @@ export const FAULTS: readonly Fault[] = [
   noGate,
   secondCdevOpen,
   statusAlwaysViable,
+  bindTakesTokenForTail,
+  bridgesSpoilGroup,
+  closeUnregistersEachTime,
+  failedOpenCounts,
+  forgetUnknownFile,
+  hotResetInfoCountsOn,
+  unbindWaitsForGroup,
+  vmForgetsWhenGone,
   vmNotPut,
 ];
 

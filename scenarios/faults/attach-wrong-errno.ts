@@ -8,7 +8,6 @@ export const attachWrongErrno: Fault = {
   title: "attaching an emulated device to what is no IOAS is refused with EINVAL",
   cites: "seeded",
   breaks: "difference",
-  property: "emulated-devices",
   apply(k) {
     const right = k.iommufdDevice.attachAccess;
     k.iommufdDevice = {

@@ -6,7 +6,6 @@ export const bindIgnoresGroup: Fault = {
   title: "BIND does not look whether the group is open",
   cites: "seeded",
   breaks: "group-xor-cdev",
-  property: "emulated-devices",
   apply(k) {
     k.group = {
       ...k.group,

@@ -6,7 +6,6 @@ export const destroyInUse: Fault = {
   title: "IOMMU_DESTROY does not look at an IOAS' users",
   cites: "seeded",
   breaks: "in-use-stays",
-  property: "iommufd-objects",
   apply(k) {
     const right = k.iommufd.isUnused;
     k.iommufd = { ...k.iommufd, isUnused: (object) => object.kind === "ioas" || right(object) };

@@ -7,7 +7,6 @@ export const detachRevokesAccess: Fault = {
   title: "DETACH clears access_granted",
   cites: "seeded",
   breaks: "access-monotone",
-  property: "emulated-devices",
   apply(k) {
     const right = k.vfioIommufd.detach;
     k.vfioIommufd = {

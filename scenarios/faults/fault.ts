@@ -1,18 +1,21 @@
 /**
  * Faults: historical or seeded bugs, each a small override of one step of the model in a file of its own. They show that
- * the checks bite: a campaign on the model with a fault must find it.
+ * the checks bite: a campaign on the model with a fault must find it, without being told where to look.
  */
 import type { Override } from "../../model/machine.ts";
 import type { Version } from "../../model/uapi/version.ts";
 
 export interface Fault extends Override {
   readonly title: string;
-  /** The upstream fix by its title and hash, or "seeded" for one of our own making. */
+  /** The upstream fix by its hash and title, and the release where they say more; "seeded" for a fault of our own making. */
   readonly cites: string;
-  /** The invariant that it breaks, or "difference" where only an answer goes wrong. */
+  /** The invariant that it breaks; "difference" where only an answer goes wrong, "hang" where none comes. */
   readonly breaks: string;
-  /** The property whose programs reach it. */
-  readonly property: string;
-  /** The kernel that it is a fault of, where it is not a fault of every one. */
+  /** The kernel that it is a fault of, where that is not the newest: a profile of the suite. */
   readonly profile?: Version;
+}
+
+/** Whether kernels had the fault: one that upstream fixed, not one of our own making or finding. */
+export function isHistorical({ cites }: Fault): boolean {
+  return cites !== "seeded" && !cites.startsWith("none");
 }

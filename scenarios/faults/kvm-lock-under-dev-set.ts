@@ -10,7 +10,6 @@ export const kvmLockUnderDevSet: Fault = {
   title: "opening a device takes kvm->lock, forgetting a file takes group_lock under it",
   cites: "2b48f52f2bff vfio: fix deadlock between group lock and kvm lock",
   breaks: "lock-order",
-  property: "kvm-vfio",
   apply(k) {
     const firstOpen = k.vfio.firstOpen;
     const setKvm = k.kvmVfio.setKvm;

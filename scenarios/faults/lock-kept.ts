@@ -6,7 +6,6 @@ export const lockKept: Fault = {
   title: "asking whether a group's DMA is owned returns with the group's mutex held",
   cites: "seeded",
   breaks: "locks-dropped",
-  property: "emulated-devices",
   apply(k) {
     k.iommu = {
       ...k.iommu,

@@ -6,7 +6,6 @@ export const secondCdevOpen: Fault = {
   title: "BIND does not look whether the device is open already",
   cites: "seeded",
   breaks: "cdev-one-open",
-  property: "emulated-devices",
   apply(k) {
     k.vfio = {
       ...k.vfio,

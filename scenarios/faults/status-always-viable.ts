@@ -6,7 +6,6 @@ export const statusAlwaysViable: Fault = {
   title: "GET_STATUS does not ask who owns the group's DMA",
   cites: "seeded",
   breaks: "difference",
-  property: "pci-functions",
   apply(k) {
     k.iommu = {
       ...k.iommu,

@@ -6,7 +6,6 @@ export const vmNotPut: Fault = {
   title: "closing a device does not put its VM",
   cites: "seeded",
   breaks: "references-balance",
-  property: "kvm-vfio",
   apply(k) {
     k.vfio = {
       ...k.vfio,
