@@ -9,7 +9,7 @@ export const attachFaultDetaches: Deviation = {
   clause: "VFIO-CDEV-ATTACH-5",
   since: "6.6",
   source: "drivers/vfio/device_cdev.c:vfio_df_ioctl_attach_pt",
-  upstream: "none known",
+  upstream: "searched, none found",
   evidence: "attach-fault-detaches",
   apply(k, fired) {
     k.deviceCdev = {

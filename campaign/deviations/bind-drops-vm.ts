@@ -6,7 +6,8 @@ const HERE = {
   clause: "refused-no-trace",
   since: "6.6",
   source: "drivers/vfio/device_cdev.c:vfio_df_ioctl_bind_iommufd",
-  upstream: "none known",
+  upstream:
+    "reported with a patch in 2024 that was not applied: https://lore.kernel.org/kvm/20240628151845.22166-1-yan.y.zhao@intel.com/",
 } as const;
 
 export const bindDropsVm: Deviation = {

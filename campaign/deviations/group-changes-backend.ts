@@ -12,7 +12,7 @@ export const groupChangesBackend: Deviation = {
   clause: "references-balance",
   since: "6.2",
   source: "drivers/vfio/vfio_main.c:vfio_df_device_last_close",
-  upstream: "none known",
+  upstream: "searched, none found",
   evidence: "group-changes-backend",
   destructive: true,
   apply(k) {

@@ -7,7 +7,7 @@ export const ioasFaultStays: Deviation = {
   clause: "IOMMUFD-MAP-13",
   since: "6.2",
   source: "drivers/iommu/iommufd/ioas.c:iommufd_ioas_map",
-  upstream: "none known",
+  upstream: "searched, none found",
   evidence: "ioas-fault-stays",
   apply(k, fired) {
     const right = k.ioas.canAnswer;

@@ -8,7 +8,7 @@ export const ioasUnmapPartial: Deviation = {
   clause: "IOMMUFD-UNMAP-5",
   since: "6.2",
   source: "drivers/iommu/iommufd/io_pagetable.c:iopt_unmap_iova_range",
-  upstream: "none known",
+  upstream: "searched, none found",
   evidence: "ioas-unmap-partial",
   apply(k, fired) {
     const right = k.ioas.wholeAreas;

@@ -7,7 +7,7 @@ export const kvmDeviceFaultLeaks: Deviation = {
   clause: "KVM-VFIO-CREATE-6",
   since: "6.1",
   source: "virt/kvm/kvm_main.c:kvm_vm_ioctl",
-  upstream: "none known",
+  upstream: "searched, none found",
   evidence: "kvm-device-fault-leaks",
   apply(k, fired) {
     const right = k.kvm.canReturnDevice;

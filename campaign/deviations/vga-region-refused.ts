@@ -9,7 +9,7 @@ export const vgaRegionRefused: Deviation = {
   clause: "VFIO-PCI-REGION-1",
   since: "6.1",
   source: "drivers/vfio/pci/vfio_pci_core.c:vfio_pci_ioctl_get_region_info",
-  upstream: "none known",
+  upstream: "searched, none found; user space has come to expect it: https://github.com/rust-vmm/vfio/pull/50",
   evidence: "vga-region-refused",
   apply(k, fired) {
     const right = k.vfioPci.vgaRegion;
