@@ -1,9 +1,17 @@
 /** Faults: for each, how many programs a campaign without a hint takes until it is caught, over some seeds, and what tells of it. */
-import type { Fault } from "../scenarios/faults/fault.ts";
+import { type Fault, isHistorical } from "../scenarios/faults/fault.ts";
 import { type Catch, hunt, toldBy } from "./hunt.ts";
 
-/** Programs that a hunt may take: some seconds of a campaign on the model. */
-export const HUNT_BUDGET = 3000;
+/** How faults are hunted. */
+export interface FaultBench {
+  /** Hunts for each fault, with the seeds 1, 2, … */
+  readonly hunts: number;
+  /** Programs that a hunt may take. */
+  readonly budget: number;
+}
+
+/** Some seconds of a campaign on the model for each hunt. */
+export const FAULT_BENCH: FaultBench = { hunts: 10, budget: 3000 };
 
 /** What the hunts for one fault came to. */
 export interface FaultRow {
@@ -19,8 +27,25 @@ export interface FaultRow {
   readonly by: readonly string[];
 }
 
-/** Hunts a fault with the seeds 1, 2, … */
-export function benchFault(fault: Fault, hunts: number, budget: number = HUNT_BUDGET): FaultRow {
+/** Hunts faults, a line for each as it comes. Gives how many hunts came to nothing. */
+export function* benchFaults(faults: readonly Fault[], bench: FaultBench = FAULT_BENCH): Generator<string, number> {
+  const { hunts, budget } = bench;
+  const width = Math.max(...faults.map(({ id }) => id.length));
+  yield `Programs until a fault is caught: the median of ${hunts} seeds (least–most), what tells of it, [where]`;
+  let missed = 0;
+  for (const fault of faults) {
+    const row = benchFault(fault, bench);
+    missed += row.hunts - row.caught;
+    yield printRow(row, width);
+  }
+  const all = hunts * faults.length;
+  const historical = faults.filter(isHistorical).length;
+  yield `${faults.length} faults, ${historical} of them from the history of Linux: ${all - missed} of ${all} hunts of at most ${budget} programs caught theirs`;
+  return missed;
+}
+
+/** Hunts one fault. */
+export function benchFault(fault: Fault, { hunts, budget }: FaultBench = FAULT_BENCH): FaultRow {
   const catches: Catch[] = [];
   for (let seed = 1; seed <= hunts; seed++) {
     const caught = hunt({ fault, seed, budget });
@@ -36,14 +61,13 @@ export function benchFault(fault: Fault, hunts: number, budget: number = HUNT_BU
   };
 }
 
-/** A row as a line; `width` is that of the longest id. */
-export function printFaultRow({ fault, caught, hunts, programs, told, by }: FaultRow, width: number): string {
-  const how =
-    programs === null
-      ? `not caught in ${HUNT_BUDGET} programs`
-      : `${`${programs.median}`.padStart(5)} programs (${programs.least}–${programs.most})`;
-  const missed = caught === hunts ? "" : `  NOT CAUGHT by ${hunts - caught} of ${hunts} seeds`;
-  return `${fault.id.padEnd(width)}  ${how.padEnd(28)}  ${told.join(", ")}  [${by.join(", ")}]${missed}`;
+/** `width` is that of the longest id. */
+function printRow({ fault, caught, hunts, programs, told, by }: FaultRow, width: number): string {
+  const id = fault.id.padEnd(width);
+  if (programs === null) return `${id}  NOT CAUGHT`;
+  const how = `${`${programs.median}`.padStart(5)} programs (${programs.least}–${programs.most})`;
+  const missed = caught === hunts ? "" : `  NOT CAUGHT with ${hunts - caught} of ${hunts} seeds`;
+  return `${id}  ${how.padEnd(28)}  ${told.join(", ")}  [${by.join(", ")}]${missed}`;
 }
 
 function spread(values: readonly number[]): FaultRow["programs"] {

@@ -9,9 +9,6 @@ interface BenchOptions {
   readonly kernel?: string;
 }
 
-/** Seeds that each fault is hunted with. */
-const HUNTS = 10;
-
 export function addBench(program: Command, done: (code: ExitCode) => void): void {
   program
     .command("bench")
@@ -38,30 +35,16 @@ async function benchSpeed({ time, kernel }: BenchOptions, signal: AbortSignal): 
   return EXIT_CODE.conforms;
 }
 
-/** A line for each fault; one that is not caught with every seed makes the run fail. */
+/** One fault that is not caught with every seed makes the run fail. */
 async function benchFaults(signal: AbortSignal): Promise<ExitCode> {
-  const { benchFault, HUNT_BUDGET, printFaultRow } = await import("../campaign/bench-faults.ts");
+  const bench = await import("../campaign/bench-faults.ts");
   const { FAULTS } = await import("../scenarios/faults/all.ts");
-  const { isHistorical } = await import("../scenarios/faults/fault.ts");
-  const width = Math.max(...FAULTS.map(({ id }) => id.length));
-  const began = performance.now();
-  let missed = 0;
-  await print(
-    `Programs until a fault is caught: the median of ${HUNTS} seeds (least–most), what tells of it, [where]`,
-    signal,
-  );
-  for (const fault of FAULTS) {
-    const row = benchFault(fault, HUNTS);
-    missed += row.hunts - row.caught;
-    await print(printFaultRow(row, width), signal);
+  const lines = bench.benchFaults(FAULTS);
+  for (;;) {
+    const { value, done } = lines.next();
+    if (done) return value === 0 ? EXIT_CODE.conforms : EXIT_CODE.differs;
+    await print(value, signal);
   }
-  const hunts = HUNTS * FAULTS.length;
-  const seconds = Math.round((performance.now() - began) / 1000);
-  await print(
-    `${FAULTS.length} faults, ${FAULTS.filter(isHistorical).length} of them from the history of Linux: ${hunts - missed} of ${hunts} hunts of at most ${HUNT_BUDGET} programs caught theirs, in ${seconds} s`,
-    signal,
-  );
-  return missed === 0 ? EXIT_CODE.conforms : EXIT_CODE.differs;
 }
 
 async function print(line: string, signal: AbortSignal): Promise<void> {

@@ -54,6 +54,17 @@ const U64_MAX = 2n ** 64n - 1n;
 const mapping = (fields: Readonly<Record<string, FieldValue>>): Call =>
   ioctl("@iommufd", "IOMMU_IOAS_MAP", { size: 40, flags: READ_WRITE, ioas_id: "@ioas", ...fields });
 
+const [GET, SET, CLEAR] = [0, 1, 2];
+
+/** IOMMU_VFIO_IOAS */
+const vfioIoas = (op: number, place?: Place): Call =>
+  ioctl(
+    "@iommufd",
+    "IOMMU_VFIO_IOAS",
+    op === SET ? { size: 12, ioas_id: "@ioas", op } : { size: 12, op },
+    place === undefined ? {} : { place },
+  );
+
 /** A bind that says a token lies somewhere. */
 const bindWithToken = (place?: Place): Call =>
   ioctl("@device", "VFIO_DEVICE_BIND_IOMMUFD", {
@@ -229,6 +240,21 @@ export const CORNERS: readonly Scenario[] = [
       getDeviceFd("@group", "rooted0"),
       ioctl("@device", "VFIO_DEVICE_GET_REGION_INFO", { argsz: 32, index: 0 }),
       ioctl("@device", "VFIO_DEVICE_GET_REGION_INFO", { argsz: 128, index: 0 }),
+    ],
+  }),
+  scenario({
+    id: "compat-ioas",
+    title: "the IOAS that stands in for a container can be set, told, and taken away",
+    needs: { since: "6.2", kconfig: ["IOMMUFD"] },
+    steps: [
+      openIommufd(),
+      refused("ENODEV", vfioIoas(GET)),
+      allocIoas("@iommufd"),
+      vfioIoas(SET),
+      vfioIoas(GET),
+      refused("EFAULT", vfioIoas(GET, "readonly")),
+      vfioIoas(CLEAR),
+      refused("ENODEV", vfioIoas(GET)),
     ],
   }),
   scenario({

@@ -82,6 +82,7 @@ export const HOT_RESET: readonly Scenario[] = [
       openCdev("bridged0"),
       bind("@device", "@iommufd"),
       unbindDriver("vfio-pci", "bridged1"),
+      hotResetInfo("@device", 2),
       refused("EINVAL", hotReset("@device")),
       bindDriver("vfio-pci", "bridged1"),
       hotReset("@device"),
