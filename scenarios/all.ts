@@ -3,11 +3,20 @@ import { CORNERS } from "./corners.ts";
 import { EVIDENCE } from "./evidence.ts";
 import { EXCLUSION } from "./exclusion.ts";
 import { HOT_RESET } from "./hot-reset.ts";
+import { IOAS } from "./ioas.ts";
 import { KVM } from "./kvm.ts";
 import type { Scenario } from "./scenario.ts";
 import { WAYS_IN } from "./ways-in.ts";
 
-export const SCENARIOS: readonly Scenario[] = [...WAYS_IN, ...EXCLUSION, ...KVM, ...HOT_RESET, ...CORNERS, ...EVIDENCE];
+export const SCENARIOS: readonly Scenario[] = [
+  ...WAYS_IN,
+  ...EXCLUSION,
+  ...KVM,
+  ...HOT_RESET,
+  ...IOAS,
+  ...CORNERS,
+  ...EVIDENCE,
+];
 
 /** The scenario of that id, or undefined. */
 export function findScenario(id: string): Scenario | undefined {
