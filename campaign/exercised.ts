@@ -1,17 +1,29 @@
 /** What a run exercised of the clauses: which were not seen, why, and which of them a whole campaign should have seen. */
 import "../model/machine.ts";
-import { allClauses, type Clause, clauseApplies, findClause } from "../model/kernel/clause.ts";
-import type { Profile } from "../model/profile.ts";
+import { allClauses, type Clause, clauseApplies, findClause, type MachineKind } from "../model/kernel/clause.ts";
+import { PROFILES, type Profile } from "../model/profile.ts";
+import type { Topology } from "../model/topology.ts";
 import { versionNumber } from "../model/uapi/version.ts";
 import { PROPERTIES } from "../properties/all.ts";
 import type { Coverage } from "../properties/coverage.ts";
 import { SCENARIOS } from "../scenarios/all.ts";
+import type { TargetAbout } from "../targets/target.ts";
 import type { Results } from "./results.ts";
 
-/** Clauses that hold for a kernel and that every campaign on the model of it must see: all that carry no reason. */
-export function clausesToSee({ version, kconfig }: Profile): Clause[] {
+/** Clauses that hold for a kernel and that campaigns on such a machine must see: all that carry no reason and name no other. */
+export function clausesToSee({ version, kconfig }: Profile, topology: Topology): Clause[] {
   const number = versionNumber(version);
-  return allClauses().filter((clause) => clause.text.unseen === undefined && clauseApplies(clause, number, kconfig));
+  return allClauses().filter((clause) => isToBeSeen(clause, topology) && clauseApplies(clause, number, kconfig));
+}
+
+function isToBeSeen({ text }: Clause, topology: Topology): boolean {
+  return text.unseen === undefined && text.machine === machineOf(topology);
+}
+
+/** What clauses call such a machine; undefined is the one with an IOMMU. */
+function machineOf({ iommu, noiommu }: Topology): MachineKind | undefined {
+  if (iommu) return undefined;
+  return noiommu ? "noiommu" : "mock";
 }
 
 /** Of these clauses, those that were not seen. */
@@ -35,8 +47,14 @@ export function unseenIn(runs: readonly Pick<Results, "clauses">[]): Clause[] {
  * all that programs ask for, and a rule that nothing shows there is one that nothing tests.
  */
 export function missedClauses(results: Results): Clause[] {
-  if (results.target.kind !== "model") return [];
+  if (results.target.kind !== "model" || !isFull(results.target)) return [];
   const ran = new Set(results.properties.map(({ id }) => id));
   if (![...PROPERTIES, ...SCENARIOS].every(({ id }) => ran.has(id))) return [];
-  return unseenIn([results]).filter(({ text }) => text.unseen === undefined);
+  return unseenIn([results]).filter((clause) => isToBeSeen(clause, results.topology));
+}
+
+/** Whether a kernel has every way in to its devices. */
+function isFull({ version, kconfig }: TargetAbout): boolean {
+  const full = Object.values(PROFILES).find((profile) => profile.version === version);
+  return full !== undefined && [...full.kconfig].every((option) => kconfig.includes(option));
 }

@@ -7,7 +7,7 @@ import { DEVIATIONS } from "../campaign/deviations/all.ts";
 import type { Deviation } from "../campaign/deviations/deviation.ts";
 import { EXIT_CODE, type ExitCode } from "../campaign/results.ts";
 import { printCall } from "../model/format/print.ts";
-import { type Clause, findClause, type Observable } from "../model/kernel/clause.ts";
+import { type Clause, findClause, type MachineKind, type Observable } from "../model/kernel/clause.ts";
 import { PROFILES, type Profile } from "../model/profile.ts";
 import { REFERENCE_TOPOLOGY } from "../model/reference-topology.ts";
 import { versionNumber } from "../model/uapi/version.ts";
@@ -17,6 +17,7 @@ import { findScenario } from "../scenarios/all.ts";
 import { findFault } from "../scenarios/faults/all.ts";
 import type { Fault } from "../scenarios/faults/fault.ts";
 import type { Expectation, Scenario } from "../scenarios/scenario.ts";
+import { MACHINES } from "../targets/qemu/machines.ts";
 import { UsageError } from "./errors.ts";
 import { INVARIANTS } from "./list.ts";
 import { table } from "./table.ts";
@@ -61,8 +62,18 @@ const OBSERVED: Readonly<Record<Observable, string>> = {
   internal: "not from user space",
 };
 
+/** `CONFIG_X`, or `!CONFIG_X`. */
+function configName(option: string): string {
+  return option.startsWith("!") ? `!CONFIG_${option.slice(1)}` : `CONFIG_${option}`;
+}
+
+/** `noiommu: without an IOMMU, in no-IOMMU mode` */
+function machineText(kind: MachineKind): string {
+  return `${kind}: ${MACHINES.find(({ name }) => name === kind)?.title ?? ""}`;
+}
+
 function explainClause({ id, text }: Clause): string {
-  const { rule, errno, source, since, until, kconfig, observable, unseen } = text;
+  const { rule, errno, source, since, until, kconfig, machine, observable, unseen } = text;
   const kernels = [since ? `from ${since}` : "", until ? `up to ${until}` : ""].filter(Boolean).join(" ");
   const file = definedIn(id);
   return [
@@ -72,7 +83,8 @@ function explainClause({ id, text }: Clause): string {
       ["kind", "clause"],
       ["refused with", errno ?? "nothing: it says what a successful call does"],
       ["kernels", kernels === "" ? "all" : kernels],
-      ["Kconfig", kconfig && kconfig.length > 0 ? kconfig.map((option) => `CONFIG_${option}`).join(", ") : "any"],
+      ["Kconfig", kconfig && kconfig.length > 0 ? kconfig.map(configName).join(", ") : "any"],
+      ...(machine === undefined ? [] : [["machine", machineText(machine)]]),
       ["source", source],
       ["observed", OBSERVED[observable ?? "return"]],
       ...(unseen === undefined ? [] : [["out of reach", unseen]]),
@@ -151,13 +163,18 @@ function explainProperty({ id, title, goals, state, history, length }: Property)
 }
 
 function explainScenario({ id, title, calls, expect, needs, breaks }: Scenario): string {
-  const kconfig = needs.kconfig?.map((option) => `CONFIG_${option}`).join(", ") ?? "";
+  const kconfig = needs.kconfig?.map(configName).join(", ") ?? "";
   return [
     `${id}: ${title}`,
     "",
     table([
       ["kind", breaks === undefined ? "scenario" : `scenario, the evidence of ${breaks}`],
-      ["needs", [needs.since ? `Linux ${needs.since}` : "", kconfig].filter(Boolean).join(", ") || "nothing"],
+      [
+        "needs",
+        [needs.since ? `Linux ${needs.since}` : "", kconfig, needs.noiommu ? "no-IOMMU mode" : ""]
+          .filter(Boolean)
+          .join(", ") || "nothing",
+      ],
     ]),
     "",
     table(calls.map((call, at) => [outcome(expect[at]), printCall(call, REFERENCE_TOPOLOGY)])),

@@ -30,9 +30,9 @@ export const INVARIANTS: readonly Entry[] = [
 
 const TARGETS: readonly Entry[] = [
   { id: "model", title: "the model of 6.1, 6.12 or 7.2 itself, with or without a fault; needs nothing" },
-  ...MACHINES.map(({ name, devices }) => ({
+  ...MACHINES.map(({ name, title, devices }) => ({
     id: `qemu --machine ${name}`,
-    title: `a kernel booted in QEMU, ${name === "mock" ? "without" : "with"} an IOMMU; devices: ${devices.map((device) => device.name).join(", ")}`,
+    title: `a kernel booted in QEMU, ${title}; devices: ${devices.map((device) => device.name).join(", ")}`,
   })),
   { id: "host", title: "this host's own kernel, with the devices that are named by --device" },
 ];

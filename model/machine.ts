@@ -257,7 +257,7 @@ export class Machine {
   }
 }
 
-/** Brings the kernel up: every function bound to vfio-pci by override, the standing mediated devices made. */
+/** Brings the kernel up: every function bound to vfio-pci by override if that takes it, the standing mediated devices made. */
 function boot(k: Kernel): void {
   const groups = new Map<number, IommuGroup>();
   const groupOf = (id: number): IommuGroup => {
@@ -271,7 +271,7 @@ function boot(k: Kernel): void {
   };
   for (const spec of k.topology.functions) {
     const group = spec.group < 0 ? null : groupOf(spec.group);
-    const pciFunction = new PciFunction(spec, group, "vfio-pci", "vfio-pci");
+    const pciFunction = new PciFunction(spec, group, null, "vfio-pci");
     group?.members.push(pciFunction);
     k.functions.push(pciFunction);
     k.driverCore.attachVfio(k, pciFunction);

@@ -3,11 +3,14 @@ import { describe, expect, it } from "vitest";
 import { checkProgram } from "../model/format/check-program.ts";
 import { Machine } from "../model/machine.ts";
 import { PROFILES } from "../model/profile.ts";
-import { REFERENCE_TOPOLOGY } from "../model/reference-topology.ts";
+import { NOIOMMU_TOPOLOGY, REFERENCE_TOPOLOGY } from "../model/reference-topology.ts";
 import { errnoName } from "../model/uapi/errno.ts";
 import { SCENARIOS } from "./all.ts";
 import { createMdev, openCdev, openGroup } from "./calls.ts";
-import { type Expectation, gives, refused, scenario, whyNot } from "./scenario.ts";
+import { type Expectation, gives, refused, type Scenario, scenario, whyNot } from "./scenario.ts";
+
+/** A machine that has what a scenario is about. */
+const machineFor = ({ needs }: Scenario) => (needs.noiommu ? NOIOMMU_TOPOLOGY : REFERENCE_TOPOLOGY);
 
 /** An outcome as scenarios write it. */
 function asWritten(ret: number, expected: Expectation | undefined): string | number {
@@ -17,9 +20,10 @@ function asWritten(ret: number, expected: Expectation | undefined): string | num
 
 for (const [version, profile] of Object.entries(PROFILES)) {
   describe(`on the model of ${version}`, () => {
-    const apply = SCENARIOS.filter((each) => whyNot(each, profile, REFERENCE_TOPOLOGY) === null);
-    it.each(apply.map((each) => [each.id, each] as const))("%s", (_id, { calls, expect: right }) => {
-      const machine = new Machine({ topology: REFERENCE_TOPOLOGY, profile });
+    const apply = SCENARIOS.filter((each) => whyNot(each, profile, machineFor(each)) === null);
+    it.each(apply.map((each) => [each.id, each] as const))("%s", (_id, each) => {
+      const { calls, expect: right } = each;
+      const machine = new Machine({ topology: machineFor(each), profile });
       expect(calls.map((call, at) => asWritten(machine.step(call).ret, right[at]))).toEqual(right);
     });
   });
@@ -29,7 +33,7 @@ describe("scenarios", () => {
   it("have ids of their own, and each applies to some kernel", () => {
     expect(new Set(SCENARIOS.map(({ id }) => id)).size).toBe(SCENARIOS.length);
     for (const each of SCENARIOS) {
-      const reasons = Object.values(PROFILES).map((profile) => whyNot(each, profile, REFERENCE_TOPOLOGY));
+      const reasons = Object.values(PROFILES).map((profile) => whyNot(each, profile, machineFor(each)));
       expect(reasons, each.id).toContain(null);
     }
   });

@@ -5,6 +5,7 @@ import { EXCLUSION } from "./exclusion.ts";
 import { HOT_RESET } from "./hot-reset.ts";
 import { IOAS } from "./ioas.ts";
 import { KVM } from "./kvm.ts";
+import { NOIOMMU } from "./noiommu.ts";
 import type { Scenario } from "./scenario.ts";
 import { WAYS_IN } from "./ways-in.ts";
 
@@ -14,6 +15,7 @@ export const SCENARIOS: readonly Scenario[] = [
   ...KVM,
   ...HOT_RESET,
   ...IOAS,
+  ...NOIOMMU,
   ...CORNERS,
   ...EVIDENCE,
 ];

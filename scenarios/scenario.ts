@@ -23,6 +23,8 @@ export interface Step {
 export interface Needs {
   readonly since?: Version;
   readonly kconfig?: readonly KconfigOption[];
+  /** A machine in no-IOMMU mode. */
+  readonly noiommu?: true;
 }
 
 export interface Scenario {
@@ -67,6 +69,7 @@ export function whyNot({ needs, calls }: Scenario, profile: Profile, topology: T
   for (const option of needs.kconfig ?? []) {
     if (KCONFIG_OPTIONS.includes(option) && !profile.kconfig.has(option)) return `The kernel has no CONFIG_${option}.`;
   }
+  if (needs.noiommu && (topology.iommu || !topology.noiommu)) return "The machine is not in no-IOMMU mode.";
   for (const name of devicesOf(calls)) {
     const known = [...topology.functions, ...topology.mdevs].some((device) => device.name === name);
     if (!known) return `The machine has no device ${name}.`;

@@ -1,4 +1,4 @@
-/** Makes a system ready for programs: every function bound to vfio-pci by override, the standing mdevs made. */
+/** Makes a system ready for programs: every function bound to vfio-pci by override if that takes it, the standing mdevs made. */
 import type { Topology } from "../model/topology.ts";
 import { Assembler } from "./agent/assembler.ts";
 import type { AgentConnection } from "./agent/connection.ts";
@@ -14,11 +14,13 @@ export async function setUp(agent: AgentConnection, topology: Topology): Promise
   const code = new Assembler();
   const lowering = new Lowering(code, topology);
   const shapes: { readonly shape: Shape; readonly name: string; readonly required: boolean }[] = [];
-  for (const { name, address } of topology.functions) {
+  for (const { name, address, group } of topology.functions) {
+    // One that no IOMMU isolates is refused by a kernel that is not in no-IOMMU mode.
+    const required = group >= 0;
     const path = devicePath(topology, name);
     shapes.push({ name, required: true, shape: lowering.sysfsWrite(`${path}/driver_override`, "vfio-pci") });
     shapes.push({ name, required: false, shape: lowering.sysfsWrite(`${path}/driver/unbind`, address) });
-    shapes.push({ name, required: true, shape: lowering.sysfsWrite("/sys/bus/pci/drivers/vfio-pci/bind", address) });
+    shapes.push({ name, required, shape: lowering.sysfsWrite("/sys/bus/pci/drivers/vfio-pci/bind", address) });
   }
   for (const { name, uuid, standing } of topology.mdevs) {
     if (!standing) continue;

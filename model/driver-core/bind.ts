@@ -1,5 +1,5 @@
 /** Drivers and PCI functions: bind, unbind and driver_override in sysfs. Beside drivers/base/{bus,dd}.c and drivers/pci/pci-driver.c. */
-import { clauses, must } from "../kernel/clause.ts";
+import { clauses, must, Refusal } from "../kernel/clause.ts";
 import type { Kernel } from "../kernel/kernel.ts";
 import { type Operation, Unmodelled } from "../kernel/operation.ts";
 import { rule as vfsRule } from "../kernel/vfs.ts";
@@ -119,9 +119,14 @@ export const steps = {
     else if (driver !== "pci-stub" && pciFunction.group) yield* k.iommu.release(k, pciFunction.group);
   },
 
-  /** Registers the VFIO device of a function that vfio-pci got, at boot or by a bind. */
+  /** Gives vfio-pci a function at boot, which has no driver if vfio-pci refuses. */
   attachVfio(k: Kernel, pciFunction: PciFunction): void {
-    k.vfioPci.register(k, pciFunction);
+    try {
+      k.vfioPci.register(k, pciFunction);
+      pciFunction.driver = "vfio-pci";
+    } catch (refusal) {
+      if (!(refusal instanceof Refusal)) throw refusal;
+    }
   },
 
   /** driver_override_store. 6.1 guards the string with the device lock, late 6.12 and 7.2 with one of its own. */

@@ -11,7 +11,7 @@ import { Ioas, type IommufdContext } from "./objects.ts";
 
 const source = (name: string) => iommufdSource("vfio_compat", name);
 
-const NOIOMMU = { since: "6.3", kconfig: ["IOMMUFD", "VFIO_NOIOMMU"] } as const;
+const NOIOMMU = { since: "6.3", kconfig: ["IOMMUFD", "VFIO_NOIOMMU"], machine: "noiommu" } as const;
 
 export const rule = clauses({
   "IOMMUFD-COMPAT-1": {

@@ -10,6 +10,9 @@ import { inRange, type Version } from "../uapi/version.ts";
 /** How a clause can be seen from user space. */
 export type Observable = "return" | "output" | "later-call" | "sysfs" | "internal";
 
+/** A machine without an IOMMU, and one that is in no-IOMMU mode besides. */
+export type MachineKind = "mock" | "noiommu";
+
 /** What an author writes of a clause. */
 export interface ClauseText {
   /** The rule in one line, in our own words. */
@@ -21,8 +24,10 @@ export interface ClauseText {
   /** First and last kernel that the clause holds for. */
   readonly since?: Version;
   readonly until?: Version;
-  /** Kconfig options that must be set. */
+  /** Kconfig options that must be set, or with `!` before their name must not be. */
   readonly kconfig?: readonly string[];
+  /** The machine that shows it, where one with an IOMMU does not. */
+  readonly machine?: MachineKind;
   /** "return" unless told. */
   readonly observable?: Observable;
   /**
@@ -99,5 +104,10 @@ export function refuse(clause: Clause): never {
 
 /** Whether a clause holds for a kernel of this version number and Kconfig. */
 export function clauseApplies({ text }: Clause, version: number, kconfig: ReadonlySet<string>): boolean {
-  return inRange(version, text) && (text.kconfig?.every((option) => kconfig.has(option)) ?? true);
+  return inRange(version, text) && (text.kconfig?.every((option) => isSet(option, kconfig)) ?? true);
+}
+
+/** Whether a Kconfig is as `OPTION` or `!OPTION` asks. */
+function isSet(option: string, kconfig: ReadonlySet<string>): boolean {
+  return option.startsWith("!") ? !kconfig.has(option.slice(1)) : kconfig.has(option);
 }

@@ -72,6 +72,7 @@ export const rule = clauses({
     rule: "a function that is in no group, and so not isolated, is told of nobody",
     errno: "EPERM",
     source: "drivers/vfio/pci/vfio_pci_core.c:vfio_pci_fill_devs",
+    machine: "noiommu",
   },
 });
 

@@ -32,6 +32,7 @@ export const rule = clauses({
     rule: "only a caller with CAP_SYS_RAWIO may open a group that no IOMMU isolates",
     errno: "EPERM",
     kconfig: ["VFIO_NOIOMMU"],
+    machine: "noiommu",
     source: source("vfio_group_fops_open"),
   },
   "VFIO-GROUP-BLOCK-1": {
@@ -44,16 +45,21 @@ export const rule = clauses({
     rule: "a device that no IOMMU group isolates becomes no VFIO device, unless no-IOMMU mode is on",
     errno: "EINVAL",
     source: source("vfio_group_find_or_alloc"),
+    kconfig: ["VFIO_GROUP"],
+    machine: "mock",
   },
   "VFIO-GROUP-MAKE-2": {
     rule: "without groups a device that no IOMMU isolates becomes no VFIO device in any mode",
     errno: "EINVAL",
     source: "drivers/vfio/vfio_main.c:__vfio_register_dev",
     since: "6.6",
+    kconfig: ["!VFIO_GROUP"],
+    machine: "mock",
   },
   "VFIO-GROUP-MAKE-3": {
     rule: "in no-IOMMU mode such a device gets a group of its own, named noiommu-, and the kernel is tainted",
     kconfig: ["VFIO_NOIOMMU"],
+    machine: "noiommu",
     source: source("vfio_group_find_or_alloc"),
     observable: "sysfs",
   },
@@ -99,12 +105,14 @@ export const rule = clauses({
     source: source("vfio_df_group_open"),
     since: "6.3",
     kconfig: ["VFIO_NOIOMMU", "IOMMUFD"],
+    machine: "noiommu",
   },
   "VFIO-GROUP-GETFD-8": {
     rule: "only a caller with CAP_SYS_RAWIO may open a device without IOMMU, unless it is open",
     errno: "EPERM",
     source: source("vfio_df_group_open"),
     kconfig: ["VFIO_NOIOMMU"],
+    machine: "noiommu",
   },
 });
 

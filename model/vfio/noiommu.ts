@@ -3,7 +3,7 @@ import { clauses, must } from "../kernel/clause.ts";
 import type { Kernel } from "../kernel/kernel.ts";
 import { EXTENSION } from "./type1.ts";
 
-const NOIOMMU = { kconfig: ["VFIO_NOIOMMU"] } as const;
+const NOIOMMU = { kconfig: ["VFIO_NOIOMMU"], machine: "noiommu" } as const;
 
 export const rule = clauses({
   "VFIO-NOIOMMU-EXT-1": {

@@ -35,6 +35,7 @@ export const rule = clauses({
     errno: "ENOTTY",
     source: "drivers/vfio/vfio.h:vfio_df_ioctl_bind_iommufd",
     since: "6.6",
+    kconfig: ["!VFIO_DEVICE_CDEV"],
   },
   "VFIO-DEV-OPEN-1": {
     rule: "a device that is open, in whatever way, can't be bound through its node",

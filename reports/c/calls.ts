@@ -228,7 +228,7 @@ function openFlags(flags: number): string {
 
 /** Handles that a program makes, as C variables; those that `body` does not have are left out: a struct that can't be read brings none. */
 export function handleVariables({ calls }: Program, names: Names, body: string): string[] {
-  const code = body.replace(/\/\*[^]*?\*\/|"(?:[^"\\]|\\.)*"/g, "");
+  const code = body.replace(/\/\*[\s\S]*?\*\/|"(?:[^"\\]|\\.)*"/g, "");
   const words = new Set(code.match(/[A-Za-z_]\w*/g));
   const handles = new Set(calls.flatMap((call) => [...madeBy(call)]));
   return [...handles].flatMap((handle) => {

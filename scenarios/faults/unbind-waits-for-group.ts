@@ -11,9 +11,9 @@ export const unbindWaitsForGroup: Fault = {
     const right = k.group.removeDevice;
     k.group = {
       ...k.group,
-      *removeDevice(kernel, group) {
-        if (group.drivers === 1 && group.openedFile) throw new Blocked("the group's file to be closed");
-        yield* right(kernel, group);
+      *removeDevice(kernel, device) {
+        if (device.group.drivers === 1 && device.group.openedFile) throw new Blocked("the group's file to be closed");
+        yield* right(kernel, device);
       },
     };
   },

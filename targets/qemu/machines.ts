@@ -12,6 +12,8 @@ export interface MachineDevice {
 /** See the file's comment. */
 export interface QemuMachine {
   readonly name: string;
+  /** What it is, after "a machine": `with an IOMMU`. */
+  readonly title: string;
   /** QEMU's arguments, without memory, CPUs, accelerator, kernel and console. */
   readonly args: readonly string[];
   /** What the kernel's command line gets. */
@@ -58,6 +60,7 @@ const PCI_DEVICES: readonly MachineDevice[] = [
  */
 export const IOMMU_MACHINE: QemuMachine = {
   name: "iommu",
+  title: "with an IOMMU",
   args: ["-M", `${BOARD},kernel-irqchip=split`, "-cpu", CPU, "-device", "intel-iommu,intremap=on", ...PCI_ARGS],
   append: "intel_iommu=on",
   devices: PCI_DEVICES,
@@ -70,6 +73,7 @@ export const IOMMU_MACHINE: QemuMachine = {
  */
 export const MOCK_MACHINE: QemuMachine = {
   name: "mock",
+  title: "without an IOMMU",
   args: ["-M", BOARD, "-cpu", CPU, ...PCI_ARGS],
   append: "intel_iommu=off",
   devices: PCI_DEVICES,
@@ -80,6 +84,7 @@ export const MOCK_MACHINE: QemuMachine = {
 export const NOIOMMU_MACHINE: QemuMachine = {
   ...MOCK_MACHINE,
   name: "noiommu",
+  title: "without an IOMMU, in no-IOMMU mode",
   append: `${MOCK_MACHINE.append} vfio.enable_unsafe_noiommu_mode=1`,
 };
 
