@@ -142,7 +142,7 @@ const ALLOCATOR =
 
 /** Size and allocating functions of the first object that a report of the detector names. Exported for its test. */
 export function firstLost(report: string): string | null {
-  const object = /unreferenced object 0x[0-9a-f]+ \(size (\d+)\):([^]*?)(?=unreferenced object|$)/.exec(report);
+  const object = /unreferenced object 0x[0-9a-f]+ \(size (\d+)\):([\s\S]*?)(?=unreferenced object|$)/.exec(report);
   if (!object) return null;
   const [, size, text = ""] = object;
   const functions = [...text.matchAll(/^\s+(?:\[<[0-9a-f]+>\] )?(\w+(?:\.\w+)*)\+0x[0-9a-f]+\/0x[0-9a-f]+/gm)]
