@@ -7,7 +7,7 @@ import { LockOrder } from "../model/kernel/lock.ts";
 import type { MachineOptions } from "../model/machine.ts";
 import { PROFILES } from "../model/profile.ts";
 import type { Program } from "../model/program.ts";
-import { REFERENCE_TOPOLOGY } from "../model/reference-topology.ts";
+import { NOIOMMU_TOPOLOGY, REFERENCE_TOPOLOGY } from "../model/reference-topology.ts";
 import { PROPERTIES } from "../properties/all.ts";
 import { rerun } from "../properties/generate/walk.ts";
 import type { Violation } from "../properties/invariants/invariant.ts";
@@ -25,7 +25,7 @@ export interface HuntOptions {
   readonly seed: number;
   /** Programs at the most. */
   readonly budget: number;
-  /** All of them unless given. */
+  /** All that apply to the machine unless given. */
   readonly properties?: readonly Property[];
   /** What counts as catching it: any problem unless given. */
   readonly caught?: (problem: Problem) => boolean;
@@ -40,11 +40,11 @@ export interface Catch {
   readonly problem: Problem;
 }
 
-/** The target with a fault in it: the model of the kernel that it is a fault of. */
+/** The target with a fault in it: the model of the kernel that it is a fault of, on a machine that shows it. */
 export function faultyTarget(fault: Fault): ModelTarget {
   const profile = PROFILES[fault.profile ?? "7.2"];
   if (!profile) throw new Error(`the fault ${fault.id} is one of a kernel that there is no profile of`);
-  return new ModelTarget(REFERENCE_TOPOLOGY, profile, [fault]);
+  return new ModelTarget(fault.machine === "noiommu" ? NOIOMMU_TOPOLOGY : REFERENCE_TOPOLOGY, profile, [fault]);
 }
 
 /** What tells of a fault: the invariant that it broke, or `difference` where an answer was wrong. */
@@ -53,11 +53,12 @@ export function toldBy({ kind, rule }: Problem): string {
 }
 
 /** Hunts a fault; null where the budget is used up before. */
-export function hunt({ fault, seed, budget, properties = PROPERTIES, caught = () => true }: HuntOptions): Catch | null {
+export function hunt({ fault, seed, budget, properties, caught = () => true }: HuntOptions): Catch | null {
   const target = faultyTarget(fault);
   const { topology, profile } = target;
   const machine: MachineOptions = { topology, profile, order: new LockOrder() };
-  const turns = new Map(properties.map((property) => [property, 0]));
+  const applying = (properties ?? PROPERTIES).filter((property) => property.whyNot(topology, profile) === null);
+  const turns = new Map(applying.map((property) => [property, 0]));
   for (let programs = 0; programs < budget; ) {
     const property = leastServed(turns);
     const turn = turns.get(property) ?? 0;

@@ -136,7 +136,8 @@ function affected({ since }: Deviation): string {
   return Object.values(PROFILES).find(has)?.version ?? since;
 }
 
-function explainFault({ id, title, cites, breaks, profile }: Fault): string {
+function explainFault({ id, title, cites, breaks, profile, machine }: Fault): string {
+  const where = profile === undefined ? "" : ` --profile ${profile}`;
   return [
     `${id}: ${title}`,
     "",
@@ -144,7 +145,7 @@ function explainFault({ id, title, cites, breaks, profile }: Fault): string {
       ["kind", "fault that can be put into the model"],
       ["cites", cites],
       ["breaks", breaks],
-      ["found by", `vfio-conformance run --fault ${id}${profile === undefined ? "" : ` --profile ${profile}`}`],
+      ["found by", `vfio-conformance run --fault ${id}${where}${machine === undefined ? "" : ` --machine ${machine}`}`],
     ]),
   ].join("\n");
 }

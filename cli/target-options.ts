@@ -193,7 +193,7 @@ function chooseModel({ profile, fault: id, ...options }: TargetOptions): {
   if (!chosen)
     throw new UsageError(`There is no profile ${version}: choose one of ${Object.keys(PROFILES).join(", ")}.`);
   const { kconfig } = chooseVariant(options);
-  const topology = chooseTopology(options.machine);
+  const topology = chooseTopology(options.machine ?? fault?.machine);
   return { topology, profile: kconfig ? withVariant(chosen, kconfig) : chosen, fault };
 }
 

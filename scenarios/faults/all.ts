@@ -16,6 +16,8 @@ import { hotResetUnowned } from "./hot-reset-unowned.ts";
 import { kvmLockUnderDevSet } from "./kvm-lock-under-dev-set.ts";
 import { lockKept } from "./lock-kept.ts";
 import { noGate } from "./no-gate.ts";
+import { noiommuHasType1 } from "./noiommu-has-type1.ts";
+import { noiommuNeverOpened } from "./noiommu-never-opened.ts";
 import { secondCdevOpen } from "./second-cdev-open.ts";
 import { statusAlwaysViable } from "./status-always-viable.ts";
 import { unbindWaitsForGroup } from "./unbind-waits-for-group.ts";
@@ -42,6 +44,8 @@ export const FAULTS: readonly Fault[] = [
   forgetUnknownFile,
   hotResetInfoCountsOn,
   unbindWaitsForGroup,
+  noiommuHasType1,
+  noiommuNeverOpened,
   vmForgetsWhenGone,
   vmNotPut,
 ];
