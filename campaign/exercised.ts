@@ -20,6 +20,13 @@ function isToBeSeen({ text }: Clause, topology: Topology): boolean {
   return text.unseen === undefined && text.machine === machineOf(topology);
 }
 
+/** Why a run on such a machine can't see a clause; null where it can. */
+export function whyOutOfReach({ text }: Clause, topology: Topology): string | null {
+  if (text.unseen !== undefined) return text.unseen;
+  if (text.machine === undefined || text.machine === machineOf(topology)) return null;
+  return `it takes the machine ${text.machine}`;
+}
+
 /** What clauses call such a machine; undefined is the one with an IOMMU. */
 function machineOf({ iommu, noiommu }: Topology): MachineKind | undefined {
   if (iommu) return undefined;

@@ -4,7 +4,7 @@ import { DEVIATIONS } from "../campaign/deviations/all.ts";
 import { unseenIn } from "../campaign/exercised.ts";
 import { EXIT_CODE, type ExitCode } from "../campaign/results.ts";
 import "../model/machine.ts";
-import { allClauses } from "../model/kernel/clause.ts";
+import { allClauses, type MachineKind } from "../model/kernel/clause.ts";
 import { HISTORY_INVARIANTS, PROPERTIES, STATE_INVARIANTS } from "../properties/all.ts";
 import { BALANCE, NO_TRACE } from "../properties/invariants/effects.ts";
 import { SCENARIOS } from "../scenarios/all.ts";
@@ -103,6 +103,8 @@ async function list(what: string, { json, unseen }: ListOptions): Promise<string
 /** A clause that was not seen, with the reason why none can see it, or null where one could have. */
 interface Unseen extends Entry {
   readonly why: string | null;
+  /** The machine that shows it, where one with an IOMMU does not. */
+  readonly machine?: MachineKind;
 }
 
 /** Clauses that can't be seen, and those that none of the runs saw, in the order of the tables. */
@@ -110,7 +112,13 @@ async function unseenClauses(paths: readonly string[]): Promise<Unseen[]> {
   const missed = new Set(unseenIn(await Promise.all(paths.map(readResults))));
   return allClauses()
     .filter((clause) => clause.text.unseen !== undefined || missed.has(clause))
-    .map(({ id, text }) => ({ id, detail: text.errno ?? "", title: text.rule, why: text.unseen ?? null }));
+    .map(({ id, text }) => ({
+      id,
+      detail: text.errno ?? "",
+      title: text.rule,
+      why: text.unseen ?? null,
+      ...(text.machine ? { machine: text.machine } : {}),
+    }));
 }
 
 /** A line for each, and one for the reason. */
@@ -118,7 +126,10 @@ function printUnseen(entries: readonly Unseen[], json: boolean): string {
   if (json) return `${JSON.stringify(entries, null, 1)}\n`;
   if (entries.length === 0) return "";
   const lines = table(entries.map(({ id, detail, title }) => [id, detail ?? "", title])).split("\n");
-  return entries
-    .map(({ why }, at) => `${lines[at]}\n${why === null ? "    no run saw it" : `    out of reach: ${why}`}\n`)
-    .join("");
+  return entries.map((entry, at) => `${lines[at]}\n    ${whyUnseen(entry)}\n`).join("");
+}
+
+function whyUnseen({ why, machine }: Unseen): string {
+  if (why !== null) return `out of reach: ${why}`;
+  return machine === undefined ? "no run saw it" : `no run saw it; it takes the machine ${machine}`;
 }

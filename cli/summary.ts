@@ -1,6 +1,6 @@
 /** What a run ends with on the terminal: what was done, what was seen, what is wrong, and where to read on. */
 import { DEVIATIONS } from "../campaign/deviations/all.ts";
-import { missedClauses, unseenIn } from "../campaign/exercised.ts";
+import { missedClauses, unseenIn, whyOutOfReach } from "../campaign/exercised.ts";
 import type { Finding, PropertyResult, Results } from "../campaign/results.ts";
 import { allFindings, counted, duration, missedGoals, ruleText, verdictOf } from "../reports/verdict.ts";
 import { printListing, red, type Style } from "./listing.ts";
@@ -40,7 +40,7 @@ function done(results: Results): string {
   const scenarios = properties.filter(({ kind }) => kind === "scenario");
   const played = scenarios.filter(({ programs }) => programs > 0);
   const seen = clauses.filter((clause) => clause.seen > 0).length;
-  const hidden = unseenIn([results]).filter(({ text }) => text.unseen !== undefined).length;
+  const hidden = unseenIn([results]).filter((clause) => whyOutOfReach(clause, results.topology) !== null).length;
   const lines = [
     target.name,
     `  ran ${counted(

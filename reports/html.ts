@@ -5,6 +5,7 @@
 import { readFileSync } from "node:fs";
 import { Eta } from "eta";
 import { DEVIATIONS } from "../campaign/deviations/all.ts";
+import { whyOutOfReach } from "../campaign/exercised.ts";
 import { EXIT_CODE, exitCodeOf, type Finding, type PropertyResult, type Results } from "../campaign/results.ts";
 import { formatProgram } from "../model/format/program-file.ts";
 import { allClauses, type Clause, clauseApplies } from "../model/kernel/clause.ts";
@@ -55,7 +56,7 @@ function view(results: Results, expectations: ExpectationsOf, limits: Limits) {
     properties.reduce((total, each) => total + of(each), 0);
   const clauses = clauseRows(results);
   const unseen = clauses.filter(({ seen }) => seen === 0).length;
-  const hidden = clauses.filter(({ outOfReach }) => outOfReach).length;
+  const hidden = clauses.filter(({ outOfReach }) => outOfReach !== null).length;
   return {
     target,
     topology,
@@ -185,14 +186,15 @@ function clauseRows(results: Results) {
   const broken = new Set(allFindings(results).map(({ rule }) => rule));
   const met = new Set(results.properties.flatMap(({ known }) => known.map(({ id }) => id)));
   const deviating = new Map(DEVIATIONS.filter(({ id }) => met.has(id)).map(({ clause, id }) => [clause, id]));
-  const row = ({ id, text }: Clause) => {
+  const row = (clause: Clause) => {
+    const { id, text } = clause;
     const seen = seenById.get(id) ?? 0;
     const isBroken = broken.has(id) || deviating.has(id);
-    const outOfReach = seen === 0 && text.unseen !== undefined;
+    const outOfReach = seen === 0 ? whyOutOfReach(clause, results.topology) : null;
     const remarks = [
       broken.has(id) ? "broken, see the findings" : "",
       deviating.has(id) ? `known deviation ${deviating.get(id)}` : "",
-      outOfReach ? `out of reach: ${text.unseen}` : "",
+      outOfReach === null ? "" : `out of reach: ${outOfReach}`,
     ];
     return {
       id,

@@ -83,6 +83,7 @@ describe("report.html", () => {
     expect(html).toContain('<tr id="VFIO-CDEV-BIND-4" class="broken">');
     expect(html).not.toContain('<tr id="KVM-VFIO-ADD-3"');
     expect(html).toMatch(/<tr id="IOMMUFD-UNMAP-7" class="unseen">.*out of reach: programs have one task/);
+    expect(html).toMatch(/<tr id="VFIO-PCI-HOTINFO-11" class="unseen">.*out of reach: it takes the machine noiommu/);
   });
 
   it("keeps text from becoming markup, and needs nothing from elsewhere", () => {
