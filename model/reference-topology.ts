@@ -6,6 +6,8 @@
 import { type Bar, type FunctionSpec, mdevsFor, type Topology } from "./topology.ts";
 
 const MSI_WINDOW = { start: 0xfee0_0000n, last: 0xfeef_ffffn };
+/** 4 KiB, 2 MiB, 1 GiB */
+const PAGE_SIZES = 0x4020_1000n;
 const memory = (size: number): Bar => ({ size, memory: true, mappable: size >= 4096 });
 const ports = (size: number): Bar => ({ size, memory: false, mappable: false });
 
@@ -31,6 +33,7 @@ function pciFunction(given: Given): FunctionSpec {
     nativeDriver: null,
     reservedRegions: [MSI_WINDOW],
     apertureBits: 39,
+    pageSizes: PAGE_SIZES,
     atomics: null,
     ...given,
   };
@@ -106,6 +109,7 @@ export const REFERENCE_TOPOLOGY: Topology = {
   noiommu: false,
   nesting: false,
   kvm: true,
+  dmaEntryLimit: 6,
 };
 
 /** The same machine without its IOMMU, and with VFIO told to take the functions all the same. */

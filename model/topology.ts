@@ -57,6 +57,8 @@ export interface FunctionSpec {
   readonly reservedRegions: readonly ReservedRegion[];
   /** Bits of an address that the IOMMU in front of it translates: everything above is out of reach. */
   readonly apertureBits: number;
+  /** Page sizes that the IOMMU in front of it maps, one bit each. */
+  readonly pageSizes: bigint;
   /** PCIe AtomicOp completer capability bits that GET_INFO reports, or null where it reports none. */
   readonly atomics: number | null;
 }
@@ -96,6 +98,8 @@ export interface Topology {
   /** Whether the IOMMU can nest page tables, as the nesting type of type1 wanted it. */
   readonly nesting: boolean;
   readonly kvm: boolean;
+  /** Mappings that a container may hold: the module parameter dma_entry_limit of type1. */
+  readonly dmaEntryLimit: number;
 }
 
 /** The bus name of a device of the topology; a name that no device has stands for itself. */

@@ -1,6 +1,7 @@
 /** The properties of the suite. */
 import type { Topology } from "../model/topology.ts";
 import type { Focus, MoveKind } from "./generate/moves.ts";
+import { TYPE1_MOTIFS } from "./generate/type1-motifs.ts";
 import * as goal from "./goals.ts";
 import { accessStays, gateBeforeAccess, hotResetNeedsOwnership } from "./invariants/history.ts";
 import {
@@ -54,6 +55,7 @@ function property(
     readonly weights?: Partial<Record<MoveKind, number>>;
     readonly ioctls?: Focus["ioctls"];
     readonly kvm?: boolean;
+    readonly motifs?: Focus["motifs"];
     readonly wrongOneIn?: number;
     readonly length?: number;
   },
@@ -84,6 +86,7 @@ function property(
           kvm: given.kvm ?? true,
           wrongOneIn: given.wrongOneIn ?? 6,
           ...(given.ioctls ? { ioctls: given.ioctls } : {}),
+          ...(given.motifs ? { motifs: given.motifs } : {}),
         };
         focuses.set(topology, focus);
       }
@@ -142,6 +145,36 @@ export const PROPERTIES: readonly Property[] = [
     ioctls: { VFIO_DEVICE_RESET: 0.2, VFIO_DEVICE_PCI_HOT_RESET: 0.5 },
     share: 1,
     goals: [goal.deviceThroughGroup, goal.bound, goal.attached],
+  }),
+  property({
+    id: "type1",
+    title: "containers: what is mapped, pinned, counted and logged while groups come and go",
+    devices: (topology) => [...standing(topology), ...functions(topology)],
+    weights: { mdev: 0, io: 1, dup: 1, open: 5, probe: 4, credentials: 3 },
+    motifs: TYPE1_MOTIFS,
+    kvm: false,
+    ioctls: {
+      ...NO_RESETS,
+      VFIO_IOMMU_MAP_DMA: 8,
+      VFIO_IOMMU_UNMAP_DMA: 5,
+      VFIO_IOMMU_GET_INFO: 2,
+      VFIO_IOMMU_DIRTY_PAGES: 4,
+      VFIO_GROUP_SET_CONTAINER: 4,
+      VFIO_SET_IOMMU: 3,
+      VFIO_CHECK_EXTENSION: 1,
+    },
+    share: 2,
+    goals: [
+      goal.containerBackend,
+      goal.dmaMapped,
+      goal.dmaMapExists,
+      goal.dmaMapFull,
+      goal.dmaMapLimit,
+      goal.dmaMapFault,
+      goal.dmaUnmapped,
+      goal.iommuInfo,
+      goal.dirtyLogged,
+    ],
   }),
   property({
     id: "hot-reset",

@@ -85,6 +85,35 @@ export const hotResetRefused = ioctlEnded(
 );
 export const kvmFileAdded = ioctlEnded("kvm-file", "a VM was told of a file, or forgot one", "KVM_SET_DEVICE_ATTR", 0);
 
+export const dmaMapped = ioctlEnded("map-dma", "memory was mapped in a container", "VFIO_IOMMU_MAP_DMA", 0);
+export const dmaMapExists = ioctlEnded(
+  "map-dma-exists",
+  "a mapping was refused because something is mapped there",
+  "VFIO_IOMMU_MAP_DMA",
+  "EEXIST",
+);
+export const dmaMapFull = ioctlEnded(
+  "map-dma-full",
+  "a mapping was refused because the container is full",
+  "VFIO_IOMMU_MAP_DMA",
+  "ENOSPC",
+);
+export const dmaMapLimit = ioctlEnded(
+  "map-dma-limit",
+  "a mapping was refused because the caller may lock no more memory",
+  "VFIO_IOMMU_MAP_DMA",
+  "ENOMEM",
+);
+export const dmaMapFault = ioctlEnded(
+  "map-dma-fault",
+  "a mapping was refused because its memory can't be pinned",
+  "VFIO_IOMMU_MAP_DMA",
+  "EFAULT",
+);
+export const dmaUnmapped = ioctlEnded("unmap-dma", "a range was unmapped", "VFIO_IOMMU_UNMAP_DMA", 0);
+export const iommuInfo = ioctlEnded("iommu-info", "a container told of its IOMMU", "VFIO_IOMMU_GET_INFO", 0);
+export const dirtyLogged = ioctlEnded("dirty-pages", "dirty pages were logged", "VFIO_IOMMU_DIRTY_PAGES", 0);
+
 export const groupBusyByCdev: Goal = {
   id: "group-busy",
   title: "a group could not be opened because it is open, or a device of it bound",

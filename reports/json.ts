@@ -88,6 +88,8 @@ const functionSpec = z.strictObject({
   nativeDriver: z.string().nullable(),
   reservedRegions: z.array(z.strictObject({ start: wideNumber, last: wideNumber })),
   apertureBits: count,
+  // Of Intel's IOMMU, in files from before it was looked at.
+  pageSizes: wideNumber.default(0x4020_1000n),
   atomics: count.nullable(),
 });
 
@@ -115,6 +117,7 @@ const topology: z.ZodType<Topology> = z.strictObject({
   noiommu: z.boolean(),
   nesting: z.boolean(),
   kvm: z.boolean(),
+  dmaEntryLimit: count.default(65535),
 });
 
 const target: z.ZodType<TargetAbout> = z.strictObject({

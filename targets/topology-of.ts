@@ -49,6 +49,7 @@ export function topologyOf(name: string, survey: Survey, hints: Hints): Topology
     noiommu: survey.noiommu,
     nesting: false,
     kvm: survey.nodes.includes("/dev/kvm"),
+    dmaEntryLimit: survey.dmaEntryLimit,
   };
 }
 
@@ -89,6 +90,7 @@ function functionOf(
       .filter(({ type }) => type !== "direct-relaxable")
       .map(({ start, last }) => ({ start, last })),
     apertureBits: survey.addressBits,
+    pageSizes: survey.pageSizes,
     atomics: null,
   };
 }

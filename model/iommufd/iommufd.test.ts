@@ -32,6 +32,7 @@ const topology: Topology = {
   noiommu: false,
   nesting: false,
   kvm: false,
+  dmaEntryLimit: 65535,
   drivers: [],
 };
 
@@ -62,6 +63,7 @@ function pciFunction(group: IommuGroup, apertureBits = 39): PciFunction {
     atomics: null,
     reservedRegions: [MSI_WINDOW],
     apertureBits,
+    pageSizes: 0x4020_1000n,
   };
   return new PciFunction(spec, group, "vfio-pci", null);
 }

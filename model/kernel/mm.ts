@@ -6,12 +6,24 @@ import { Unmodelled } from "./operation.ts";
 /** PAGE_SIZE */
 export const PAGE = 4096n;
 
+interface Region {
+  readonly start: bigint;
+  readonly end: bigint;
+  readonly writable: boolean;
+  /** Private memory, whose pages are the zero page until they are written. */
+  readonly anonymous: boolean;
+}
+
+function region(start: bigint, size: number, kind: Pick<Region, "writable" | "anonymous">): Region {
+  return { start, end: start + BigInt(size), ...kind };
+}
+
 /** What every target maps for a program; before `LAID_OUT_BEFORE` there is nothing else from the first of them on. */
 const REGIONS = [
-  { start: MEMORY.user, end: MEMORY.user + BigInt(MEMORY.userSize), writable: true },
-  { start: MEMORY.userReadonly, end: MEMORY.userReadonly + BigInt(MEMORY.userReadonlySize), writable: false },
-  { start: MEMORY.scratch, end: MEMORY.scratch + BigInt(MEMORY.scratchSize), writable: true },
-  { start: MEMORY.scratchReadonly, end: MEMORY.scratchReadonly + BigInt(MEMORY.scratchSize), writable: false },
+  region(MEMORY.user, MEMORY.userSize, { writable: true, anonymous: true }),
+  region(MEMORY.userReadonly, MEMORY.userReadonlySize, { writable: false, anonymous: true }),
+  region(MEMORY.scratch, MEMORY.scratchSize, { writable: true, anonymous: false }),
+  region(MEMORY.scratchReadonly, MEMORY.scratchSize, { writable: false, anonymous: false }),
 ];
 /** Stack and libraries are above. */
 const LAID_OUT_BEFORE = 0x2000_0000_0000n;
@@ -22,13 +34,18 @@ const LOWEST_MAPPABLE = 0x1_0000n;
 
 const mmapLock = new LockClass("mmap_lock");
 
-/** What the pages from one on are to the caller: how many there are before a hole, and whether they can be written. */
+/** What the pages from one on are to the caller. */
 export interface Reach {
+  /** How many there are before a hole. */
   readonly pages: number;
   readonly writable: boolean;
+  readonly anonymous: boolean;
 }
 
-const NOTHING: Reach = { pages: 0, writable: false };
+const NOTHING: Reach = { pages: 0, writable: false, anonymous: false };
+
+/** Pages that type1 asks for at once: VFIO_BATCH_MAX_CAPACITY. */
+const BATCH = 512;
 
 /** struct mm_struct */
 export class Mm {
@@ -39,16 +56,42 @@ export class Mm {
   /** Pages pinned through iommufd, however they count: pinned_vm, which /proc shows as VmPin. */
   pinnedPages = 0;
   readonly mmapLock = new Lock(mmapLock);
+  /** Numbers of private pages that were written. */
+  readonly #own = new Set<number>();
 
   /** What lies at an address, of `pages` pages at the most. */
   reach(address: bigint, pages: number): Reach {
-    for (const { start, end, writable } of REGIONS) {
+    for (const { start, end, writable, anonymous } of REGIONS) {
       if (address < start || address >= end) continue;
       const there = Number((end - address) / PAGE);
-      return { pages: Math.min(pages, there), writable };
+      return { pages: Math.min(pages, there), writable, anonymous };
     }
     if (address < LOWEST_MAPPABLE || address >= USER_END) return NOTHING;
     if (address >= MEMORY.scratch && address < LAID_OUT_BEFORE) return NOTHING;
     throw new Unmodelled("mapping memory outside the regions that every target lays out");
+  }
+
+  /** What of that can be pinned, for devices that write or only read. */
+  pinnable(address: bigint, pages: number, write: boolean): Reach {
+    const reach = this.reach(address, pages);
+    return write && !reach.writable ? NOTHING : reach;
+  }
+
+  /**
+   * Notes that private pages were asked for to be written, which makes them memory of the process's own. Where there was
+   * only room for some, as many as had been asked for by then.
+   */
+  makeOwn(address: bigint, pages: number, room: number): void {
+    const asked = pages <= room ? pages : Math.min(pages, Math.ceil((Math.max(room, 0) + 1) / BATCH) * BATCH);
+    const first = Number(address / PAGE);
+    for (let i = 0; i < asked; i++) this.#own.add(first + i);
+  }
+
+  /** How many of these pages are memory of the process's own, not the zero page. */
+  ownPages(address: bigint, pages: number): number {
+    const first = Number(address / PAGE);
+    let count = 0;
+    for (let i = 0; i < pages; i++) if (this.#own.has(first + i)) count++;
+    return count;
   }
 }

@@ -47,8 +47,10 @@ export interface Trailing {
   readonly width: Width;
   readonly signed: boolean;
   readonly meaning: Meaning;
-  /** The field that counts the elements. */
-  readonly count: string;
+  /** The field that counts the elements, where there is one besides argsz. */
+  readonly count?: string;
+  /** How many elements generators make at the most; 3 unless told. */
+  readonly most?: number;
 }
 
 export interface Layout {

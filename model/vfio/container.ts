@@ -67,6 +67,7 @@ const driversLockClass = new LockClass("vfio.iommu_drivers_lock");
 
 /** struct vfio_container. It lives as long as its file or a group in it. */
 export class Container {
+  /** In the order in which they joined; the kernel goes through them from the last. */
   readonly groups: VfioGroup[] = [];
   /** Whether its groups have no IOMMU; says nothing while there are none. */
   noiommu = false;
@@ -87,12 +88,12 @@ export class ContainerFile extends File {
     if (known) return known;
     if (!this.container.driver) refuse(rule["VFIO-CONT-IOCTL-1"]);
     if (this.container.driver === "noiommu") refuse(vfsRule["VFS-IOCTL-1"]);
-    return k.type1.ioctl(k, command);
+    return k.type1.ioctl(k, this, command, arg);
   }
 }
 
 /** Files that answer the container's own three commands; what an iommufd says to them is in iommufd/vfio-compat.ts. */
-type ContainerLike = File;
+export type ContainerLike = File;
 
 export const getApiVersion = ioctl<ContainerLike>({
   name: "VFIO_GET_API_VERSION",
@@ -170,7 +171,7 @@ export const steps = {
     must(type !== EXTENSION.UNMAP_ALL, rule["VFIO-CONT-SETIOMMU-4"]);
     const iommu = k.type1.open(type);
     // A group that can't be attached lets the call fail; the instance goes, and the groups before it with it.
-    for (const group of container.groups) yield* k.type1.attachGroup(k, iommu, group);
+    for (const group of container.groups.toReversed()) yield* k.type1.attachGroup(k, iommu, group);
     container.driver = "type1";
     container.iommu = iommu;
     k.keeps(rule["VFIO-CONT-SETIOMMU-5"]);

@@ -25,14 +25,14 @@ export function rightStruct(dice: Dice, layout: Layout, handles: Handles, owner:
   }
   const { trailing } = layout;
   if (trailing) {
-    const count = dice.roll(4);
+    const count = dice.roll((trailing.most ?? 3) + 1);
     const elements = [];
     for (let i = 0; i < count; i++) {
       const value = rightValue(dice, trailing.meaning, layout, handles, owner);
       elements.push(typeof value === "string" || typeof value === "number" ? value : 0);
     }
     fields[trailing.name] = elements;
-    fields[trailing.count] = count;
+    if (trailing.count !== undefined) fields[trailing.count] = count;
     if (typeof fields["argsz"] === "number") fields["argsz"] = layout.size + count * trailing.width;
   }
   return { fields };

@@ -9,6 +9,7 @@ import { DeviceFile } from "../../model/vfio/device.ts";
 import { rightStruct, spoil } from "./arguments.ts";
 import { type Dice, oneIn, pick } from "./dice.ts";
 import { type Handles, kindBits } from "./handles.ts";
+import type { Motif } from "./motifs.ts";
 
 /** What a generator is asked to dwell on: devices, and how often each kind of call comes. */
 export interface Focus {
@@ -20,6 +21,8 @@ export interface Focus {
   readonly ioctls?: Readonly<Record<string, number>>;
   /** Whether VMs are made; making one is slow. */
   readonly kvm: boolean;
+  /** How programs mostly begin; as those of any user unless told. */
+  readonly motifs?: readonly Motif[];
   /** One call in so many is wrong on purpose. */
   readonly wrongOneIn: number;
 }

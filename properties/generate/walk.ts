@@ -53,7 +53,7 @@ export function walk(dice: Dice, focus: Focus, options: MachineOptions, length: 
     return true;
   };
 
-  if (dice.roll(3) > 0) pick(dice, MOTIFS)(on, make);
+  if (dice.roll(3) > 0) pick(dice, focus.motifs ?? MOTIFS)(on, make);
   const deck = kinds(focus);
   let misses = 0;
   while (calls.length < length && misses < 64) {

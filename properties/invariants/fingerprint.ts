@@ -12,6 +12,7 @@ import { KvmVfioFile } from "../../model/kvm/vfio.ts";
 import type { Machine } from "../../model/machine.ts";
 import { type Container, ContainerFile } from "../../model/vfio/container.ts";
 import { DeviceFile, type VfioDevice } from "../../model/vfio/device.ts";
+import type { Dma } from "../../model/vfio/dma.ts";
 import { GroupFile, type VfioGroup } from "../../model/vfio/group.ts";
 
 let hash = 0;
@@ -103,7 +104,18 @@ function vfioGroup(group: VfioGroup): void {
 
 function container({ groups, driver, iommu }: Container): void {
   mix(groups.length * 4 + (driver === "noiommu" ? 2 : 0) + 1);
-  if (iommu) mix(iommu.type * 31 + iommu.groups.length);
+  if (!iommu) return;
+  mix(((iommu.type * 31 + iommu.groups.length) << 2) | bit(iommu.tracking, 0) | bit(iommu.windows, 1));
+  const { all } = iommu.dmas;
+  for (let i = 0; i < all.length; i++) {
+    const dma = all[i];
+    if (dma) mapping(dma);
+  }
+}
+
+function mapping({ iova, size, vaddr, iommuMapped, lockedPages, vaddrInvalid, dirty }: Dma): void {
+  mix(Number(BigInt.asUintN(48, iova * 31n + size * 7n + vaddr) % 0xffff_fffbn));
+  mix((lockedPages << 3) | bit(iommuMapped, 0) | bit(vaddrInvalid, 1) | bit(dirty, 2));
 }
 
 function deviceFile(file: DeviceFile): void {

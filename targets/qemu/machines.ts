@@ -62,7 +62,8 @@ export const IOMMU_MACHINE: QemuMachine = {
   name: "iommu",
   title: "with an IOMMU",
   args: ["-M", `${BOARD},kernel-irqchip=split`, "-cpu", CPU, "-device", "intel-iommu,intremap=on", ...PCI_ARGS],
-  append: "intel_iommu=on",
+  // So few mappings in a container that programs run out of them.
+  append: "intel_iommu=on vfio_iommu_type1.dma_entry_limit=6",
   devices: PCI_DEVICES,
   conventionalBridges: ["07.0"],
 };
@@ -75,7 +76,7 @@ export const MOCK_MACHINE: QemuMachine = {
   name: "mock",
   title: "without an IOMMU",
   args: ["-M", BOARD, "-cpu", CPU, ...PCI_ARGS],
-  append: "intel_iommu=off",
+  append: "intel_iommu=off vfio_iommu_type1.dma_entry_limit=6",
   devices: PCI_DEVICES,
   conventionalBridges: ["07.0"],
 };

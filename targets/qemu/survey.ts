@@ -85,6 +85,10 @@ export interface Survey {
   readonly drivers: readonly string[];
   /** Bits of an address that the first IOMMU translates, from its capability register; 64 without one. */
   readonly addressBits: number;
+  /** Page sizes that it maps, one bit each. */
+  readonly pageSizes: bigint;
+  /** dma_entry_limit of type1; 0 where the module is not there. */
+  readonly dmaEntryLimit: number;
   /** Which of `/dev/kvm`, `/dev/iommu`, `/dev/vfio/vfio` exist. */
   readonly nodes: readonly string[];
   /** The IOMMUs that the kernel registered: `dmar0`, … */
@@ -136,11 +140,14 @@ export async function survey(
     const group = baseName(await readLink(agent, `/sys/bus/pci/devices/${bdf}/iommu_group`));
     functions.push({ bdf, above: path.slice(0, -1), iommuGroup: group === undefined ? undefined : Number(group) });
   }
+  const capability = await iommuCapability(agent);
   return {
     functions,
     mdevParents: await list(agent, "/sys/class/mdev_bus"),
     drivers: await list(agent, "/sys/bus/pci/drivers"),
-    addressBits: await addressBits(agent),
+    addressBits: addressBits(capability),
+    pageSizes: pageSizes(capability),
+    dmaEntryLimit: Number(await readText(agent, "/sys/module/vfio_iommu_type1/parameters/dma_entry_limit")),
     release: await readText(agent, "/proc/sys/kernel/osrelease"),
     cmdline: await readText(agent, "/proc/cmdline"),
     devices: surveyed,
@@ -194,11 +201,22 @@ function baseName(path: string): string | undefined {
   return path === "" ? undefined : path.slice(path.lastIndexOf("/") + 1);
 }
 
-/** VT-d's maximum guest address width, bits 16 to 21 of the capability register, counts from one. */
-async function addressBits(agent: AgentConnection): Promise<number> {
+/** The capability register of the first IOMMU, where that is VT-d's. */
+async function iommuCapability(agent: AgentConnection): Promise<bigint | undefined> {
   const [first] = await list(agent, "/sys/class/iommu");
-  const capability = first && (await readText(agent, `/sys/class/iommu/${first}/intel-iommu/cap`));
-  return capability ? Number((BigInt(`0x${capability}`) >> 16n) & 0x3fn) + 1 : 64;
+  const text = first && (await readText(agent, `/sys/class/iommu/${first}/intel-iommu/cap`));
+  return text ? BigInt(`0x${text}`) : undefined;
+}
+
+/** VT-d's maximum guest address width, bits 16 to 21 of the capability register, counts from one. */
+function addressBits(capability: bigint | undefined): number {
+  return capability === undefined ? 64 : Number((capability >> 16n) & 0x3fn) + 1;
+}
+
+/** VT-d's large pages, bits 34 and up of the capability register: 2 MiB, 1 GiB. */
+function pageSizes(capability = 0n): bigint {
+  const large = (capability >> 34n) & 3n;
+  return 0x1000n | ((large & 1n) << 21n) | ((large >> 1n) << 30n);
 }
 
 function parseRanges(text: string): ReservedRange[] {
