@@ -7,6 +7,7 @@ import { IOAS } from "./ioas.ts";
 import { KVM } from "./kvm.ts";
 import { NOIOMMU } from "./noiommu.ts";
 import type { Scenario } from "./scenario.ts";
+import { TYPE1 } from "./type1.ts";
 import { WAYS_IN } from "./ways-in.ts";
 
 export const SCENARIOS: readonly Scenario[] = [
@@ -17,6 +18,7 @@ export const SCENARIOS: readonly Scenario[] = [
   ...IOAS,
   ...NOIOMMU,
   ...CORNERS,
+  ...TYPE1,
   ...EVIDENCE,
 ];
 

@@ -10,6 +10,8 @@ import { hotResetInfoHeader } from "./hot-reset-info-header.ts";
 import { ioasFaultStays } from "./ioas-fault-stays.ts";
 import { ioasUnmapPartial } from "./ioas-unmap-partial.ts";
 import { kvmDeviceFaultLeaks } from "./kvm-device-fault-leaks.ts";
+import { type1ReplayCrawl } from "./type1-replay-crawl.ts";
+import { type1UnmapFault } from "./type1-unmap-fault.ts";
 import { vgaRegionRefused } from "./vga-region-refused.ts";
 
 export const DEVIATIONS: readonly Deviation[] = [
@@ -21,6 +23,8 @@ export const DEVIATIONS: readonly Deviation[] = [
   ioasFaultStays,
   ioasUnmapPartial,
   kvmDeviceFaultLeaks,
+  type1ReplayCrawl,
+  type1UnmapFault,
   vgaRegionRefused,
 ];
 

@@ -11,8 +11,12 @@ export type Width = 1 | 2 | 4 | 8;
 export type Meaning =
   /** size of the struct as the caller knows it */
   | { readonly kind: "argsz" }
-  /** a set of known bits */
-  | { readonly kind: "flags"; readonly bits: Readonly<Record<string, number>> }
+  /** a set of known bits; `usual` are combinations that mean something, where not every one does */
+  | {
+      readonly kind: "flags";
+      readonly bits: Readonly<Record<string, number>>;
+      readonly usual?: readonly number[];
+    }
   /** one of some values worth trying; the first is the plain one */
   | { readonly kind: "value"; readonly values: readonly (number | bigint)[] }
   /** an open file of one of these kinds */
@@ -161,7 +165,8 @@ const u = (width: Width, meaning: Meaning): FieldSpec => ({ width, meaning });
 /** Shorthands for the fields that most structs are made of. */
 export const field = {
   argsz: (): FieldSpec => u(4, { kind: "argsz" }),
-  flags: (bits: Readonly<Record<string, number>> = {}): FieldSpec => u(4, { kind: "flags", bits }),
+  flags: (bits: Readonly<Record<string, number>> = {}, ...usual: readonly number[]): FieldSpec =>
+    u(4, usual.length > 0 ? { kind: "flags", bits, usual } : { kind: "flags", bits }),
   value32: (...values: readonly number[]): FieldSpec => u(4, { kind: "value", values }),
   value64: (...values: readonly (number | bigint)[]): FieldSpec => u(8, { kind: "value", values }),
   fd: (...of: readonly string[]): FieldSpec => ({ width: 4, signed: true, meaning: { kind: "fd", of } }),

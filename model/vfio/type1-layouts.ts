@@ -28,11 +28,14 @@ export const MAP = { READ: 1, WRITE: 2, VADDR: 4 } as const;
 /** struct vfio_iommu_type1_dma_map */
 export const DmaMap = layout("vfio_iommu_type1_dma_map", {
   argsz: field.argsz(),
-  flags: field.flags({
-    VFIO_DMA_MAP_FLAG_READ: MAP.READ,
-    VFIO_DMA_MAP_FLAG_WRITE: MAP.WRITE,
-    VFIO_DMA_MAP_FLAG_VADDR: MAP.VADDR,
-  }),
+  flags: field.flags(
+    {
+      VFIO_DMA_MAP_FLAG_READ: MAP.READ,
+      VFIO_DMA_MAP_FLAG_WRITE: MAP.WRITE,
+      VFIO_DMA_MAP_FLAG_VADDR: MAP.VADDR,
+    },
+    ...[MAP.READ | MAP.WRITE, MAP.READ | MAP.WRITE, MAP.READ, MAP.WRITE, MAP.VADDR],
+  ),
   vaddr: field.userAddress(),
   iova: field.iova(),
   size: field.length(),
@@ -55,11 +58,14 @@ export const UNMAP = { GET_DIRTY_BITMAP: 1, ALL: 2, VADDR: 4 } as const;
 /** struct vfio_iommu_type1_dma_unmap, with the struct vfio_bitmap that one of its flags asks for. */
 export const DmaUnmap = layout("vfio_iommu_type1_dma_unmap", {
   argsz: field.argsz(),
-  flags: field.flags({
-    VFIO_DMA_UNMAP_FLAG_GET_DIRTY_BITMAP: UNMAP.GET_DIRTY_BITMAP,
-    VFIO_DMA_UNMAP_FLAG_ALL: UNMAP.ALL,
-    VFIO_DMA_UNMAP_FLAG_VADDR: UNMAP.VADDR,
-  }),
+  flags: field.flags(
+    {
+      VFIO_DMA_UNMAP_FLAG_GET_DIRTY_BITMAP: UNMAP.GET_DIRTY_BITMAP,
+      VFIO_DMA_UNMAP_FLAG_ALL: UNMAP.ALL,
+      VFIO_DMA_UNMAP_FLAG_VADDR: UNMAP.VADDR,
+    },
+    ...[0, 0, 0, UNMAP.GET_DIRTY_BITMAP, UNMAP.VADDR, UNMAP.ALL, UNMAP.ALL | UNMAP.VADDR],
+  ),
   iova: field.iova(),
   size: field.length(),
   bitmap_pgsize: field.later(bitmap.bitmap_pgsize),
@@ -72,11 +78,14 @@ export const DIRTY = { START: 1, STOP: 2, GET_BITMAP: 4 } as const;
 /** struct vfio_iommu_type1_dirty_bitmap, with the struct vfio_iommu_type1_dirty_bitmap_get that one of its flags asks for. */
 export const DirtyPages = layout("vfio_iommu_type1_dirty_bitmap", {
   argsz: field.argsz(),
-  flags: field.flags({
-    VFIO_IOMMU_DIRTY_PAGES_FLAG_START: DIRTY.START,
-    VFIO_IOMMU_DIRTY_PAGES_FLAG_STOP: DIRTY.STOP,
-    VFIO_IOMMU_DIRTY_PAGES_FLAG_GET_BITMAP: DIRTY.GET_BITMAP,
-  }),
+  flags: field.flags(
+    {
+      VFIO_IOMMU_DIRTY_PAGES_FLAG_START: DIRTY.START,
+      VFIO_IOMMU_DIRTY_PAGES_FLAG_STOP: DIRTY.STOP,
+      VFIO_IOMMU_DIRTY_PAGES_FLAG_GET_BITMAP: DIRTY.GET_BITMAP,
+    },
+    ...[DIRTY.START, DIRTY.START, DIRTY.STOP, DIRTY.GET_BITMAP, DIRTY.GET_BITMAP, DIRTY.GET_BITMAP, DIRTY.GET_BITMAP],
+  ),
   iova: field.later(field.iova()),
   size: field.later(field.length()),
   bitmap_pgsize: field.later(bitmap.bitmap_pgsize),

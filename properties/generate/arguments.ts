@@ -63,6 +63,7 @@ function rightValue(
     case "flags": {
       const bits = Object.values(meaning.bits);
       if (bits.length === 0) return 0;
+      if (meaning.usual && !oneIn(dice, 10)) return pick(dice, meaning.usual);
       let flags = 0;
       for (const bit of bits) if (oneIn(dice, 2)) flags |= bit;
       return flags >>> 0;
@@ -81,12 +82,24 @@ function rightValue(
     case "length":
       return pick(dice, PAGES) * PAGE;
     case "user-address":
-      return MEMORY.user + BigInt(dice.roll(64) * PAGE);
+      return userAddress(dice);
     case "pointer":
       return rightStruct(dice, meaning.to, handles, owner);
     case "reserved":
     case "out":
       return 0;
+  }
+}
+
+/** Memory to map: mostly plain, some of it read-only, some of it ending in a hole. */
+function userAddress(dice: Dice): bigint {
+  switch (dice.roll(16)) {
+    case 0:
+      return MEMORY.userReadonly + BigInt(dice.roll(8) * PAGE);
+    case 1:
+      return MEMORY.user + BigInt(MEMORY.userSize - (1 + dice.roll(2)) * PAGE);
+    default:
+      return MEMORY.user + BigInt(dice.roll(64) * PAGE);
   }
 }
 

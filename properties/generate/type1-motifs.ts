@@ -1,7 +1,7 @@
 /** Motifs about containers: some groups, a type1 instance, and memory mapped in it. */
 import { MEMORY } from "../../model/kernel/memory-map.ts";
-import type { Call } from "../../model/program.ts";
-import { DIRTY, DirtyPages, DmaMap, MAP } from "../../model/vfio/type1-layouts.ts";
+import type { Call, StructArgument } from "../../model/program.ts";
+import { DIRTY, DirtyPages, DmaMap, DmaUnmap, MAP, UNMAP } from "../../model/vfio/type1-layouts.ts";
 import { type Dice, oneIn, pick } from "./dice.ts";
 import type { Motif } from "./motifs.ts";
 import { credentials, type Situation } from "./moves.ts";
@@ -23,21 +23,26 @@ function container({ handles }: Situation, make: Make, devices: readonly string[
 function join({ handles }: Pick<Situation, "handles">, make: Make, fd: string, device: string): void {
   const group = handles.fresh("group");
   make({ op: "open", node: { kind: "group", device }, as: group });
-  make({
-    op: "ioctl",
-    fd: group,
-    request: "VFIO_GROUP_SET_CONTAINER",
-    arg: { kind: "struct", struct: { fields: { fd } } },
-  });
+  ioctl(make, group, "VFIO_GROUP_SET_CONTAINER", { fd });
 }
 
 function setIommu(make: Make, fd: string, type: number): void {
   make({ op: "ioctl", fd, request: "VFIO_SET_IOMMU", arg: { kind: "value", value: type } });
 }
 
-function map(make: Make, fd: string, iova: number, pages: number, flags: number = MAP.READ | MAP.WRITE): void {
-  const fields = { argsz: DmaMap.size, flags, vaddr: MEMORY.user, iova, size: pages * PAGE };
-  make({ op: "ioctl", fd, request: "VFIO_IOMMU_MAP_DMA", arg: { kind: "struct", struct: { fields } } });
+function ioctl(make: Make, fd: string, request: string, fields: StructArgument["fields"]): void {
+  make({ op: "ioctl", fd, request, arg: { kind: "struct", struct: { fields } } });
+}
+
+const READ_WRITE = MAP.READ | MAP.WRITE;
+
+function map(make: Make, fd: string, iova: number | bigint, size: number | bigint, flags: number = READ_WRITE): void {
+  ioctl(make, fd, "VFIO_IOMMU_MAP_DMA", { argsz: DmaMap.size, flags, vaddr: MEMORY.user, iova, size });
+}
+
+/** A few mappings side by side, in order of falling addresses. */
+function mapSome({ dice }: Situation, make: Make, fd: string): void {
+  for (let n = dice.roll(4); n > 0; n--) map(make, fd, n * 4 * PAGE, pick(dice, [1, 2, 4]) * PAGE);
 }
 
 /** Some devices, the same never twice. */
@@ -51,7 +56,7 @@ function some(dice: Dice, devices: readonly string[]): string[] {
 const mapped: Motif = (on, make) => {
   const fd = container(on, make, some(on.dice, on.focus.devices));
   setIommu(make, fd, oneIn(on.dice, 3) ? V1 : V2);
-  for (let n = on.dice.roll(4); n > 0; n--) map(make, fd, n * 4 * PAGE, pick(on.dice, [1, 2, 4]));
+  mapSome(on, make, fd);
 };
 
 /** The same for a caller that may lock little memory. */
@@ -66,34 +71,62 @@ const full: Motif = (on, make) => {
   const fd = container(on, make, some(on.dice, on.focus.devices));
   setIommu(make, fd, oneIn(on.dice, 4) ? V1 : V2);
   const { dmaEntryLimit } = on.machine.k.topology;
-  for (let n = 0; n <= dmaEntryLimit && n < 12; n++) map(make, fd, 2 * n * PAGE, 1);
+  for (let n = 0; n <= dmaEntryLimit && n < 12; n++) map(make, fd, 2 * n * PAGE, PAGE);
 };
+
+/** Where the interrupt window is, what 39 bits do not reach, and what no bitmap can describe. */
+const ODD_RANGES: readonly (readonly [iova: number | bigint, size: number | bigint])[] = [
+  [0xfee0_0000, PAGE],
+  [1n << 39n, PAGE],
+  [(1n << 39n) - 4096n, PAGE],
+  [1n << 48n, 1n << 48n],
+];
 
 /** Mappings of an emulated device alone, then a device behind an IOMMU joins. */
 const joined: Motif = (on, make) => {
-  const { mdevs, topology } = on.machine.k;
-  const emulated = mdevs.find(({ name }) => on.focus.devices.includes(name));
-  const functions = topology.functions.filter(({ name }) => on.focus.devices.includes(name));
+  const { dice, focus, machine } = on;
+  const { mdevs, topology } = machine.k;
+  const emulated = mdevs.find(({ name }) => focus.devices.includes(name));
+  const functions = topology.functions.filter(({ name }) => focus.devices.includes(name));
   if (!emulated || functions.length === 0) return mapped(on, make);
   const fd = container(on, make, [emulated.name]);
-  setIommu(make, fd, oneIn(on.dice, 4) ? V1 : V2);
-  for (let n = on.dice.roll(4); n > 0; n--) map(make, fd, n * 4 * PAGE, pick(on.dice, [1, 2, 4]));
-  if (oneIn(on.dice, 2)) startLogging(make, fd);
-  join(on, make, fd, pick(on.dice, functions).name);
+  setIommu(make, fd, oneIn(dice, 4) ? V1 : V2);
+  mapSome(on, make, fd);
+  if (oneIn(dice, 3)) map(make, fd, ...pick(dice, ODD_RANGES));
+  if (oneIn(dice, 2)) log(make, fd, DIRTY.START);
+  join(on, make, fd, pick(dice, functions).name);
 };
 
-function startLogging(make: Make, fd: string): void {
-  const fields = { argsz: DirtyPages.size, flags: DIRTY.START };
-  make({ op: "ioctl", fd, request: "VFIO_IOMMU_DIRTY_PAGES", arg: { kind: "struct", struct: { fields } } });
+/** A mapping loses its address and gets another, or a group comes in between. */
+const moved: Motif = (on, make) => {
+  const { dice, focus } = on;
+  const fd = container(on, make, some(dice, focus.devices));
+  setIommu(make, fd, oneIn(dice, 3) ? V1 : V2);
+  mapSome(on, make, fd);
+  map(make, fd, 0, 2 * PAGE);
+  ioctl(make, fd, "VFIO_IOMMU_UNMAP_DMA", { argsz: DmaUnmap.size, flags: UNMAP.VADDR, size: 2 * PAGE });
+  if (oneIn(dice, 2)) join(on, make, fd, pick(dice, focus.devices));
+  map(make, fd, 0, 2 * PAGE, MAP.VADDR);
+};
+
+/** Begins or ends logging, or asks for what was logged in a range. */
+function log(make: Make, fd: string, flags: number, iova = 0, pages = 0): void {
+  const bitmap = pages === 0 ? {} : { bitmap_pgsize: PAGE, bitmap_size: 8, bitmap_data: { fields: {} } };
+  const range = { iova, size: pages * PAGE, ...bitmap };
+  ioctl(make, fd, "VFIO_IOMMU_DIRTY_PAGES", { argsz: DirtyPages.size, flags, ...range });
 }
 
-/** Dirty pages are logged. */
+/** Dirty pages are logged, some of the mappings made before, some after. */
 const logged: Motif = (on, make) => {
-  const fd = container(on, make, some(on.dice, on.focus.devices));
+  const { dice, focus } = on;
+  const fd = container(on, make, some(dice, focus.devices));
   setIommu(make, fd, V2);
-  map(make, fd, 0, 2);
-  startLogging(make, fd);
-  map(make, fd, 8 * PAGE, 3);
+  mapSome(on, make, fd);
+  if (oneIn(dice, 6)) map(make, fd, ...pick(dice, ODD_RANGES));
+  log(make, fd, DIRTY.START);
+  mapSome(on, make, fd);
+  for (let left = dice.roll(4); left > 0; left--)
+    log(make, fd, DIRTY.GET_BITMAP, dice.roll(5) * PAGE, 1 + dice.roll(32));
 };
 
-export const TYPE1_MOTIFS: readonly Motif[] = [mapped, mapped, limited, full, joined, joined, logged];
+export const TYPE1_MOTIFS: readonly Motif[] = [mapped, mapped, limited, full, joined, joined, moved, logged, logged];

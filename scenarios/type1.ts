@@ -1,0 +1,92 @@
+/** Containers with a type1 backend: what mappings cost, who may join, and what refused calls leave. */
+import { MEMORY } from "../model/kernel/memory-map.ts";
+import type { Call, Place, Value } from "../model/program.ts";
+import { DmaMap, DmaUnmap } from "../model/vfio/type1-layouts.ts";
+import { close, ioctl, openContainer, openGroup, setContainer, setIommu, unsetContainer } from "./calls.ts";
+import { gives, refused, type Scenario, scenario } from "./scenario.ts";
+
+const LEGACY = { kconfig: ["VFIO_GROUP", "VFIO_CONTAINER"] } as const;
+const PAGE = 4096;
+const READ_WRITE = 3;
+
+/** Maps plain memory in a container. */
+const mapDma = (container: Value, iova: number | bigint, size: number | bigint): Call =>
+  ioctl(container, "VFIO_IOMMU_MAP_DMA", { argsz: DmaMap.size, flags: READ_WRITE, vaddr: MEMORY.user, iova, size });
+
+const unmapDma = (container: Value, iova: number | bigint, size: number | bigint, place?: Place): Call =>
+  ioctl(container, "VFIO_IOMMU_UNMAP_DMA", { argsz: DmaUnmap.size, iova, size }, place === undefined ? {} : { place });
+
+/** KiB that the process has locked. */
+const locked: Call = { op: "probe", probe: { kind: "locked" } };
+
+/** A container with the group of a device and an instance of v2. */
+const containerOf = (device: string): readonly Call[] => [
+  openContainer(),
+  openGroup(device),
+  setContainer("@group", "@container"),
+  setIommu("@container"),
+];
+
+export const TYPE1: readonly Scenario[] = [
+  scenario({
+    id: "type1-unmap-fault",
+    breaks: "type1-unmap-fault",
+    title: "an unmapping whose answer can't be written unmaps nothing",
+    needs: LEGACY,
+    steps: [
+      ...containerOf("edu0"),
+      mapDma("@container", 0, 2 * PAGE),
+      refused("EFAULT", unmapDma("@container", 0, 2 * PAGE, "readonly")),
+      gives(8, locked),
+    ],
+  }),
+  scenario({
+    id: "type1-replay-crawl",
+    breaks: "type1-replay-crawl",
+    title: "a group that can't join because a mapping can't be pinned is told so at once, however large the mapping is",
+    needs: LEGACY,
+    steps: [
+      ...containerOf("mtty0"),
+      mapDma("@container", 1n << 38n, 1n << 38n),
+      openGroup("edu0", "@group1"),
+      refused("EFAULT", setContainer("@group1", "@container")),
+    ],
+  }),
+  scenario({
+    id: "type1-locked-memory",
+    title: "what an IOMMU can reach is counted and limited, and what only an emulated device has mapped is neither",
+    needs: LEGACY,
+    steps: [
+      { op: "capset", without: ["CAP_IPC_LOCK"] },
+      { op: "prlimit", resource: "RLIMIT_MEMLOCK", soft: 4 * PAGE, hard: 4 * PAGE },
+      ...containerOf("mtty0"),
+      mapDma("@container", 0, 8 * PAGE),
+      mapDma("@container", 0x10000, 3 * PAGE),
+      gives(0, locked),
+      openGroup("edu0", "@group1"),
+      refused("ENOMEM", setContainer("@group1", "@container")),
+      gives(0, locked),
+      unmapDma("@container", 0, 8 * PAGE),
+      setContainer("@group1", "@container"),
+      gives(12, locked),
+      refused("ENOMEM", mapDma("@container", 0x20000, 2 * PAGE)),
+      mapDma("@container", 0x20000, PAGE),
+      unsetContainer("@group1"),
+      gives(0, locked),
+      refused("EEXIST", mapDma("@container", 0x10000, PAGE)),
+    ],
+  }),
+  scenario({
+    id: "type1-outlives-file",
+    title: "a container lives as long as a group is in it, and mappings as long as their container",
+    needs: LEGACY,
+    steps: [
+      ...containerOf("edu0"),
+      mapDma("@container", 0, PAGE),
+      close("@container"),
+      gives(4, locked),
+      unsetContainer("@group"),
+      gives(0, locked),
+    ],
+  }),
+];
