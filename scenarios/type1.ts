@@ -1,7 +1,7 @@
 /** Containers with a type1 backend: what mappings cost, who may join, and what refused calls leave. */
 import { MEMORY } from "../model/kernel/memory-map.ts";
-import type { Call, Place, Value } from "../model/program.ts";
-import { DmaMap, DmaUnmap } from "../model/vfio/type1-layouts.ts";
+import type { Call, FieldValue, Place, Value } from "../model/program.ts";
+import { DIRTY, DirtyPages, DmaMap, DmaUnmap, UNMAP } from "../model/vfio/type1-layouts.ts";
 import { close, ioctl, openContainer, openGroup, setContainer, setIommu, unsetContainer } from "./calls.ts";
 import { gives, refused, type Scenario, scenario } from "./scenario.ts";
 
@@ -15,6 +15,22 @@ const mapDma = (container: Value, iova: number | bigint, size: number | bigint):
 
 const unmapDma = (container: Value, iova: number | bigint, size: number | bigint, place?: Place): Call =>
   ioctl(container, "VFIO_IOMMU_UNMAP_DMA", { argsz: DmaUnmap.size, iova, size }, place === undefined ? {} : { place });
+
+/** struct vfio_bitmap of so many bytes, of which the first `place` can be written. */
+const bitmap = (size: number, place?: Place): Readonly<Record<string, FieldValue>> => ({
+  bitmap_pgsize: PAGE,
+  bitmap_size: size,
+  bitmap_data: place === undefined ? { fields: {} } : { fields: {}, place },
+});
+
+const dirtyPages = (container: Value, flags: number, iova = 0, size = 0): Call =>
+  ioctl(container, "VFIO_IOMMU_DIRTY_PAGES", {
+    argsz: DirtyPages.size,
+    flags,
+    iova,
+    size,
+    ...(size > 0 ? bitmap(8) : {}),
+  });
 
 /** KiB that the process has locked. */
 const locked: Call = { op: "probe", probe: { kind: "locked" } };
@@ -50,6 +66,53 @@ export const TYPE1: readonly Scenario[] = [
       mapDma("@container", 1n << 38n, 1n << 38n),
       openGroup("edu0", "@group1"),
       refused("EFAULT", setContainer("@group1", "@container")),
+    ],
+  }),
+  scenario({
+    id: "type1-dirty-leftovers",
+    breaks: "type1-dirty-leftovers",
+    title: "asking twice what is dirty gives the same answer twice where every mapped page is",
+    needs: LEGACY,
+    steps: [
+      ...containerOf("edu0"),
+      mapDma("@container", 0x4000, 2 * PAGE),
+      dirtyPages("@container", DIRTY.START),
+      dirtyPages("@container", DIRTY.GET_BITMAP, 0, 64 * PAGE),
+      dirtyPages("@container", DIRTY.GET_BITMAP, 0, 64 * PAGE),
+    ],
+  }),
+  scenario({
+    id: "type1-bitmap-fault",
+    breaks: "type1-bitmap-fault",
+    title: "an unmapping whose dirty bitmap can't be written unmaps nothing",
+    needs: LEGACY,
+    steps: [
+      ...containerOf("edu0"),
+      mapDma("@container", 0, PAGE),
+      mapDma("@container", 64 * PAGE, PAGE),
+      dirtyPages("@container", DIRTY.START),
+      refused(
+        "EFAULT",
+        ioctl("@container", "VFIO_IOMMU_UNMAP_DMA", {
+          argsz: DmaUnmap.size,
+          flags: UNMAP.GET_DIRTY_BITMAP,
+          size: 128 * PAGE,
+          ...bitmap(16, 8),
+        }),
+      ),
+      gives(8, locked),
+    ],
+  }),
+  scenario({
+    id: "type1-late-aperture",
+    breaks: "type1-late-aperture",
+    title: "a group can't join a container where something is mapped outside of what its IOMMU translates",
+    needs: LEGACY,
+    steps: [
+      ...containerOf("mtty0"),
+      mapDma("@container", 1n << 62n, PAGE),
+      openGroup("edu0", "@group1"),
+      refused("EINVAL", setContainer("@group1", "@container")),
     ],
   }),
   scenario({

@@ -10,6 +10,9 @@ import { hotResetInfoHeader } from "./hot-reset-info-header.ts";
 import { ioasFaultStays } from "./ioas-fault-stays.ts";
 import { ioasUnmapPartial } from "./ioas-unmap-partial.ts";
 import { kvmDeviceFaultLeaks } from "./kvm-device-fault-leaks.ts";
+import { type1BitmapFault } from "./type1-bitmap-fault.ts";
+import { type1DirtyLeftovers } from "./type1-dirty-leftovers.ts";
+import { type1LateAperture } from "./type1-late-aperture.ts";
 import { type1ReplayCrawl } from "./type1-replay-crawl.ts";
 import { type1UnmapFault } from "./type1-unmap-fault.ts";
 import { vgaRegionRefused } from "./vga-region-refused.ts";
@@ -23,6 +26,9 @@ export const DEVIATIONS: readonly Deviation[] = [
   ioasFaultStays,
   ioasUnmapPartial,
   kvmDeviceFaultLeaks,
+  type1DirtyLeftovers,
+  type1BitmapFault,
+  type1LateAperture,
   type1ReplayCrawl,
   type1UnmapFault,
   vgaRegionRefused,

@@ -106,6 +106,16 @@ export const dirtyPages: Ioctl<ContainerLike> = ioctl<ContainerLike>({
   run: (k, file, arg) => k.type1.dirtyPages(k, k.type1.instanceOf(file), arg),
 });
 
+/** Where a mapping's pages are in a dirty bitmap. */
+export interface BitmapPart {
+  /** Its bits: the first, and the one behind the last. */
+  readonly first: number;
+  readonly end: number;
+  /** Bytes of their 64-bit words. */
+  readonly from: number;
+  readonly to: number;
+}
+
 export const steps = {
   /** vfio_iommu_type1_dirty_pages */
   *dirtyPages(k: Kernel, iommu: Type1, arg: Argument): Operation<number> {
@@ -163,8 +173,7 @@ export const steps = {
     const cut = k.type1.findDma(iommu, last, last)?.last ?? last;
     must(bisected === iova && cut === last, rule["VFIO-TYPE1-DIRTY-14"]);
     const dmas = iommu.dmas.findAll(iova, last);
-    k.type1.putDirty(iommu, dmas, iova, at(block.u64(BITMAP + 16)));
-    for (const dma of dmas) k.type1.clearDirty(dma);
+    k.type1.takeDirty(k, iommu, dmas, iova, at(block.u64(BITMAP + 16)));
     k.keeps(rule["VFIO-TYPE1-DIRTY-15"]);
     k.keeps(rule["VFIO-TYPE1-DIRTY-16"]);
     return 0;
@@ -207,20 +216,43 @@ export const steps = {
     dma.dirty = false;
   },
 
-  /** update_user_bitmap of mappings, one after the other; bit 0 is the page at `base`. */
-  putDirty(iommu: Type1, dmas: readonly Dma[], base: bigint, bitmap: UserBlock): void {
+  /** The loop of vfio_iova_dirty_bitmap: what is reported is clean from then on. */
+  takeDirty(k: Kernel, iommu: Type1, dmas: readonly Dma[], base: bigint, bitmap: UserBlock): void {
+    k.type1.putDirty(k, iommu, dmas, base, bitmap);
+    for (const dma of dmas) k.type1.clearDirty(dma);
+  },
+
+  /** Reports mappings one after the other; bit 0 is the page at `base`. */
+  putDirty(k: Kernel, iommu: Type1, dmas: readonly Dma[], base: bigint, bitmap: UserBlock): void {
     if (dmas.length > 0 && bitmap.writable > 0 && bitmap.bytes.some((byte) => byte !== 0)) {
       throw new Unmodelled("a dirty bitmap that was not zeroed");
     }
-    for (const dma of dmas) {
-      const first = Number((dma.iova - base) / iommu.smallestPage);
-      const end = first + Number(dma.size / iommu.smallestPage);
-      const to = Math.ceil(end / 64) * 8;
-      if (to > BLOCK_SIZE && bitmap.writable === BLOCK_SIZE) throw new Unmodelled("a dirty bitmap larger than a block");
-      must(to <= bitmap.writable, rule["VFIO-TYPE1-BITMAP-3"]);
-      if (!dma.dirty && !dma.iommuMapped) continue;
-      for (let page = first; page < end; page++)
-        bitmap.bytes[page >> 3] = (bitmap.bytes[page >> 3] ?? 0) | (1 << (page & 7));
+    const [last] = dmas.slice(-1);
+    if (last && k.type1.bitmapPart(iommu, last, base).to > BLOCK_SIZE && bitmap.writable === BLOCK_SIZE) {
+      throw new Unmodelled("a dirty bitmap larger than a block");
     }
+    for (const dma of dmas) k.type1.reportDirty(k, iommu, dma, base, bitmap);
+  },
+
+  /** The pages of a mapping as bits of a bitmap that begins at `base`, and the bytes of the words that they are in. */
+  bitmapPart({ smallestPage }: Type1, dma: Dma, base: bigint): BitmapPart {
+    const first = Number((dma.iova - base) / smallestPage);
+    const end = first + Number(dma.size / smallestPage);
+    return { first, end, from: Math.floor(first / 64) * 8, to: Math.ceil(end / 64) * 8 };
+  },
+
+  /** update_user_bitmap: whole words are written, bits that others have set there among them. */
+  reportDirty(k: Kernel, iommu: Type1, dma: Dma, base: bigint, bitmap: UserBlock): void {
+    const { first, end, from, to } = k.type1.bitmapPart(iommu, dma, base);
+    const image = bitmap.bytes.slice();
+    if (k.type1.isDirty(dma)) {
+      for (let page = first; page < end; page++) image[page >> 3] = (image[page >> 3] ?? 0) | (1 << (page & 7));
+    }
+    bitmap.copyTo(image, from, to, rule["VFIO-TYPE1-BITMAP-3"]);
+  },
+
+  /** Devices behind an IOMMU can have written to all that it reaches. */
+  isDirty(dma: Dma): boolean {
+    return dma.dirty || dma.iommuMapped;
   },
 };

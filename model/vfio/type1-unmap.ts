@@ -164,7 +164,7 @@ export const steps = {
     const bitmap = withBitmap ? at(block.u64(MINSZ + 16)) : null;
     const dmas = k.type1.dmasToUnmap(iommu, { start: iova, last, all, bitmap });
     if (vaddrOnly) must(!dmas.some(({ vaddrInvalid }) => vaddrInvalid), rule["VFIO-TYPE1-VADDR-5"]);
-    if (bitmap) k.type1.putDirty(iommu, dmas, iova, bitmap);
+    if (bitmap) k.type1.putDirty(k, iommu, dmas, iova, bitmap);
     must(k.type1.canAnswer(block, MINSZ), rule["VFIO-TYPE1-UNMAP-13"]);
     let bytes = 0n;
     for (const dma of dmas) {
