@@ -6,8 +6,9 @@ import type { Operation } from "../kernel/operation.ts";
 import type { UserBlock } from "../kernel/user-memory.ts";
 import type { ContainerLike } from "./container.ts";
 import { Dma } from "./dma.ts";
-import { type Type1, U64_MAX } from "./type1.ts";
+import type { Type1 } from "./type1.ts";
 import { DmaMap, MAP } from "./type1-layouts.ts";
+import { U64_MAX } from "./type1-windows.ts";
 
 const source = "drivers/vfio/vfio_iommu_type1.c:vfio_dma_do_map";
 const header = "include/uapi/linux/vfio.h:VFIO_IOMMU_MAP_DMA";

@@ -2,7 +2,8 @@
 import type { FunctionSpec } from "../topology.ts";
 import type { VfioGroup } from "./group.ts";
 
-const U64_MAX = (1n << 64n) - 1n;
+/** The last address that there is. */
+export const U64_MAX = (1n << 64n) - 1n;
 
 /** Every page size that the kernel could have: ~(PAGE_SIZE - 1). */
 export const ALL_PAGE_SIZES = U64_MAX & ~0xfffn;

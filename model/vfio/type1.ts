@@ -14,7 +14,15 @@ import { steps as info, iommuGetInfo } from "./type1-info.ts";
 import { steps as map, mapDma } from "./type1-map.ts";
 import { steps as pin } from "./type1-pin.ts";
 import { steps as unmap, unmapDma } from "./type1-unmap.ts";
-import { ALL_PAGE_SIZES, apertureEnd, pageSizesOf, reservedBy, type Window, windowsOf } from "./type1-windows.ts";
+import {
+  ALL_PAGE_SIZES,
+  apertureEnd,
+  pageSizesOf,
+  reservedBy,
+  U64_MAX,
+  type Window,
+  windowsOf,
+} from "./type1-windows.ts";
 
 const attach = "drivers/vfio/vfio_iommu_type1.c:vfio_iommu_type1_attach_group";
 const detach = "drivers/vfio/vfio_iommu_type1.c:vfio_iommu_type1_detach_group";
@@ -57,8 +65,6 @@ export const rule = clauses({
     observable: "sysfs",
   },
 });
-
-export const U64_MAX = (1n << 64n) - 1n;
 
 /** Extension numbers of vfio.h; types are extensions too. */
 export const EXTENSION = {

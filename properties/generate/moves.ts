@@ -1,4 +1,6 @@
 /** Single calls: given the state of the model, one that mostly makes sense now. */
+// Whatever is imported first: every ioctl is known before they are listed here.
+import "../../model/machine.ts";
 import { IommufdFile } from "../../model/iommufd/main.ts";
 import type { File } from "../../model/kernel/file.ts";
 import { allIoctls, type Ioctl } from "../../model/kernel/ioctl.ts";
