@@ -28,6 +28,14 @@ export function runProbe(k: Kernel, probe: Probe, answer: { text: string | undef
       answer.text = names.join("\n");
       return names.length;
     }
+    case "mdev-type":
+      answer.text = k.mdev.typeOfDevice(k, probe.device);
+      return 0;
+    case "type-devices": {
+      const names = k.mdev.devicesOfType(k, probe.parent, probe.type).sort();
+      answer.text = names.join("\n");
+      return names.length;
+    }
     case "group-members": {
       const names = groupMembers(k, probe.device);
       if (!names) return refuse(vfsRule["VFS-OPEN-1"]);

@@ -48,7 +48,19 @@ export type Attribute =
   | { readonly kind: "unbind"; readonly driver: string }
   | { readonly kind: "mdev-create"; readonly parent: string; readonly type: string }
   | { readonly kind: "mdev-remove"; readonly device: string }
-  | { readonly kind: "available_instances"; readonly parent: string; readonly type: string };
+  | { readonly kind: "available_instances"; readonly parent: string; readonly type: string }
+  /** what a sample's driver shows of its device: the first is of mtty, the other of mdpy */
+  | { readonly kind: "mdev-vendor"; readonly device: string; readonly file: "sample_mdev_dev" | "resolution" }
+  /** what else a type says of itself */
+  | {
+      readonly kind: "mdev-type";
+      readonly parent: string;
+      readonly type: string;
+      readonly file: "name" | "description" | "device_api";
+    }
+  /** a driver of the mdev bus: `mtty`, `mdpy` */
+  | { readonly kind: "mdev-driver"; readonly driver: string; readonly file: "bind" | "unbind" }
+  | { readonly kind: "mdev-bus"; readonly file: "drivers_probe" | "drivers_autoprobe" };
 
 /** What is written to an attribute: a device's bus name, or text. */
 export type Text = { readonly device: string } | { readonly text: string };
@@ -63,6 +75,10 @@ export type Probe =
   | { readonly kind: "cdev-node"; readonly device: string }
   /** names in /sys/bus/mdev/devices */
   | { readonly kind: "mdevs" }
+  /** basename of a mediated device's `mdev_type` link */
+  | { readonly kind: "mdev-type"; readonly device: string }
+  /** names in the `devices` directory of an mdev type */
+  | { readonly kind: "type-devices"; readonly parent: string; readonly type: string }
   /** names of the devices in the device's IOMMU group */
   | { readonly kind: "group-members"; readonly device: string }
   /** VMs alive, counted in debugfs */

@@ -20,7 +20,21 @@ export function* writeAttribute(k: Kernel, attribute: Attribute, what: Text): Op
       return yield* k.mdev.create(k, attribute.parent, attribute.type, text);
     case "mdev-remove":
       return yield* k.mdev.remove(k, attribute.device, text);
+    case "mdev-driver":
+      return attribute.file === "bind"
+        ? k.mdev.bindDriver(k, attribute.driver, text)
+        : yield* k.mdev.unbindDriver(k, attribute.driver, text);
+    case "mdev-bus":
+      return attribute.file === "drivers_probe" ? k.mdev.probeDrivers(k, text) : k.mdev.setAutoprobe(k, text);
     case "available_instances":
+      k.mdev.findType(k, attribute.parent, attribute.type);
+      return refuse(vfsRule["VFS-OPEN-2"]);
+    case "mdev-vendor":
+      k.mdev.readVendor(k, attribute.device, attribute.file);
+      return refuse(vfsRule["VFS-OPEN-2"]);
+    case "mdev-type":
+      // What can't be read is not there to be written either.
+      k.mdev.describe(k, attribute.parent, attribute.type, attribute.file);
       return refuse(vfsRule["VFS-OPEN-2"]);
   }
 }
@@ -32,10 +46,23 @@ export function readAttribute(k: Kernel, attribute: Attribute): string {
       return k.driverCore.readOverride(k, functionOf(k, attribute.device));
     case "available_instances":
       return k.mdev.availableInstances(k, attribute.parent, attribute.type);
+    case "mdev-vendor":
+      return k.mdev.readVendor(k, attribute.device, attribute.file);
+    case "mdev-type":
+      return k.mdev.describe(k, attribute.parent, attribute.type, attribute.file);
+    case "mdev-bus":
+      return attribute.file === "drivers_autoprobe" ? k.mdev.readAutoprobe(k) : refuse(vfsRule["VFS-OPEN-2"]);
+    case "mdev-create":
+      k.mdev.findType(k, attribute.parent, attribute.type);
+      return refuse(vfsRule["VFS-OPEN-2"]);
+    case "mdev-remove":
+      if (!k.mdevs.some((mdev) => mdev.name === attribute.device)) return refuse(vfsRule["VFS-OPEN-1"]);
+      return refuse(vfsRule["VFS-OPEN-2"]);
+    case "mdev-driver":
+      k.mdev.findDriver(k, attribute.driver);
+      return refuse(vfsRule["VFS-OPEN-2"]);
     case "bind":
     case "unbind":
-    case "mdev-create":
-    case "mdev-remove":
       return refuse(vfsRule["VFS-OPEN-2"]);
   }
 }

@@ -1,9 +1,14 @@
 /** The properties of the suite. */
 import type { Topology } from "../model/topology.ts";
+import { KVM_MOTIFS } from "./generate/kvm-motifs.ts";
+import { crowd, orphan } from "./generate/mdevs.ts";
+import { MOTIFS } from "./generate/motifs.ts";
 import type { Focus, MoveKind } from "./generate/moves.ts";
 import { TYPE1_MOTIFS } from "./generate/type1-motifs.ts";
 import * as goal from "./goals.ts";
 import { accessStays, gateBeforeAccess, hotResetNeedsOwnership } from "./invariants/history.ts";
+import { recordedVmsLive } from "./invariants/kvm.ts";
+import { mdevsCounted, mdevsUnique } from "./invariants/mdevs.ts";
 import {
   accessMonotone,
   groupXorCdev,
@@ -24,6 +29,9 @@ export const STATE_INVARIANTS = [
   inUseStays,
   lockOrder,
   locksDropped,
+  mdevsUnique,
+  mdevsCounted,
+  recordedVmsLive,
 ] as const;
 
 export const HISTORY_INVARIANTS = [gateBeforeAccess, accessStays, hotResetNeedsOwnership] as const;
@@ -45,6 +53,7 @@ const mdevs = ({ mdevs }: Topology): string[] =>
   mdevs.flatMap(({ name, standing }) => (standing ? Array.from({ length: 6 }, () => name) : [name]));
 /** Mediated devices that are there already. */
 const standing = ({ mdevs }: Topology): string[] => mdevs.flatMap(({ name, standing }) => (standing ? [name] : []));
+const times = <T>(count: number, item: T): T[] => Array.from({ length: count }, () => item);
 const functions = (topology: Topology): string[] => topology.functions.map(({ name }) => name);
 
 function property(
@@ -134,7 +143,16 @@ export const PROPERTIES: readonly Property[] = [
     weights: { mdev: 0, close: 10, probe: 4 },
     ioctls: { ...NO_RESETS, KVM_CREATE_VM: 2, KVM_CREATE_DEVICE: 3, KVM_SET_DEVICE_ATTR: 8 },
     share: 1,
-    goals: [goal.kvmFileAdded, goal.bound],
+    motifs: KVM_MOTIFS,
+    goals: [
+      goal.kvmFileAdded,
+      goal.bound,
+      goal.kvmSecondDevice,
+      goal.kvmFileTwice,
+      goal.kvmFileUnknown,
+      goal.kvmNoVfioFile,
+      goal.kvmVmOutlives,
+    ],
   }),
   property({
     id: "pci-functions",
@@ -185,6 +203,18 @@ export const PROPERTIES: readonly Property[] = [
     ioctls: { VFIO_DEVICE_PCI_HOT_RESET: 6, VFIO_DEVICE_GET_PCI_HOT_RESET_INFO: 3, VFIO_DEVICE_RESET: 0.2 },
     share: 0.5,
     goals: [goal.hotReset, goal.hotResetRefused],
+  }),
+  property({
+    id: "mdev-lifecycle",
+    title: "mediated devices are made, counted, unbound and removed, and what their types say of themselves",
+    devices: mdevs,
+    kvm: false,
+    weights: { mdev: 30, open: 5, ioctl: 12, close: 5, dup: 1, io: 1, probe: 4 },
+    ioctls: NO_RESETS,
+    motifs: [...times(10, crowd), ...times(5, orphan), ...MOTIFS],
+    length: 60,
+    share: 0.5,
+    goals: [goal.mdevCreated, goal.mdevRemoved, goal.mdevDuplicate, goal.mdevFull, goal.mdevUnbound, goal.mdevNotBound],
   }),
   property({
     id: "driver-binding",

@@ -1,4 +1,5 @@
 /** Goals: what a campaign must have seen, so that a run which exercised too little is no pass. */
+import type { Attribute } from "../model/program.ts";
 import { ERRNO } from "../model/uapi/errno.ts";
 import { EXTENSION } from "../model/vfio/type1.ts";
 import type { Goal } from "./coverage.ts";
@@ -6,6 +7,7 @@ import type { Goal } from "./coverage.ts";
 const CDEV = { since: "6.6", kconfig: ["VFIO_DEVICE_CDEV"] } as const;
 const GROUP = { kconfig: ["VFIO_GROUP"] } as const;
 const CONTAINER = { kconfig: ["VFIO_CONTAINER"] } as const;
+const KVM = { kconfig: ["KVM"] } as const;
 const IOMMUFD = { since: "6.2", kconfig: ["IOMMUFD"] } as const;
 
 /** An ioctl that ended like this: 0 for success, or an errno's name. */
@@ -113,6 +115,40 @@ export const dmaMapFault = ioctlEnded(
 export const dmaUnmapped = ioctlEnded("unmap-dma", "a range was unmapped", "VFIO_IOMMU_UNMAP_DMA", 0);
 export const iommuInfo = ioctlEnded("iommu-info", "a container told of its IOMMU", "VFIO_IOMMU_GET_INFO", 0);
 export const dirtyLogged = ioctlEnded("dirty-pages", "dirty pages were logged", "VFIO_IOMMU_DIRTY_PAGES", 0);
+export const kvmSecondDevice = ioctlEnded(
+  "kvm-second-device",
+  "a VM was refused a second VFIO device",
+  "KVM_CREATE_DEVICE",
+  "EBUSY",
+  KVM,
+);
+export const kvmFileTwice = ioctlEnded(
+  "kvm-file-twice",
+  "a VM was told of a file that it knows",
+  "KVM_SET_DEVICE_ATTR",
+  "EEXIST",
+  KVM,
+);
+export const kvmFileUnknown = ioctlEnded(
+  "kvm-file-unknown",
+  "a VM was to forget a file that it does not know",
+  "KVM_SET_DEVICE_ATTR",
+  "ENOENT",
+  KVM,
+);
+export const kvmNoVfioFile = ioctlEnded(
+  "kvm-no-vfio-file",
+  "a VM was told of a file that is none of VFIO's",
+  "KVM_SET_DEVICE_ATTR",
+  "EINVAL",
+  KVM,
+);
+export const kvmVmOutlives: Goal = {
+  id: "kvm-vms-counted",
+  title: "VMs were counted while there were some",
+  needs: KVM,
+  reached: (call, { ret }) => call.op === "probe" && call.probe.kind === "vms" && ret > 0,
+};
 
 export const groupBusyByCdev: Goal = {
   id: "group-busy",
@@ -139,6 +175,39 @@ export const mdevRemoved: Goal = {
     "text" in call.text &&
     call.text.text === "1",
 };
+
+/** A write about mediated devices that ended like this: 0 for success, or an errno's names. */
+function mdevWrite(
+  id: string,
+  title: string,
+  about: (attribute: Attribute) => boolean,
+  ...endings: readonly (keyof typeof ERRNO)[]
+): Goal {
+  const codes = endings.map((name) => -ERRNO[name]);
+  return {
+    id,
+    title,
+    needs: { kconfig: ["VFIO_MDEV"] },
+    reached: (call, { ret }) =>
+      call.op === "sysfs-write" && about(call.attribute) && (codes.length > 0 ? codes.includes(ret) : ret > 0),
+  };
+}
+
+const makes = ({ kind }: Attribute): boolean => kind === "mdev-create";
+
+export const mdevDuplicate = mdevWrite("mdev-duplicate", "a UUID was refused a second device", makes, "EEXIST");
+export const mdevFull = mdevWrite("mdev-full", "a parent had no room for another device", makes, "ENOSPC", "EUSERS");
+export const mdevUnbound = mdevWrite(
+  "mdev-unbind",
+  "a mediated device lost its driver",
+  (attribute) => attribute.kind === "mdev-driver" && attribute.file === "unbind",
+);
+export const mdevNotBound = mdevWrite(
+  "mdev-bind",
+  "a mediated device could not be bound by its name",
+  (attribute) => attribute.kind === "mdev-driver" && attribute.file === "bind",
+  "ENODEV",
+);
 
 export const rebound: Goal = {
   id: "bind-driver",

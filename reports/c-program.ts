@@ -124,8 +124,8 @@ class Parts {
     this.calls = new CallWriter(program, topology, expectations, this.#names, style).lines();
     this.hooks = [
       takeNames(style),
-      firstMissing(requirements(program, expectations, this.#devices, this.#names)),
-      restore(restoring(program, this.#devices, this.#names)),
+      firstMissing(requirements(program, expectations, this.#devices, this.#names, topology)),
+      restore(restoring(program, this.#devices, this.#names, topology)),
     ];
   }
 

@@ -5,15 +5,21 @@ import { EXCLUSION } from "./exclusion.ts";
 import { HOT_RESET } from "./hot-reset.ts";
 import { IOAS } from "./ioas.ts";
 import { KVM } from "./kvm.ts";
+import { MDEV } from "./mdev.ts";
 import { NOIOMMU } from "./noiommu.ts";
 import type { Scenario } from "./scenario.ts";
+import { SELFTESTS } from "./selftests.ts";
 import { TYPE1 } from "./type1.ts";
+import { VMM } from "./vmm.ts";
 import { WAYS_IN } from "./ways-in.ts";
 
 export const SCENARIOS: readonly Scenario[] = [
   ...WAYS_IN,
   ...EXCLUSION,
   ...KVM,
+  ...VMM,
+  ...MDEV,
+  ...SELFTESTS,
   ...HOT_RESET,
   ...IOAS,
   ...NOIOMMU,

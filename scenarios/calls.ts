@@ -109,9 +109,16 @@ const KVM_DEV_TYPE_VFIO = 4;
 export const createKvmVfio = (vm: Value = "@vm", as = "@kvm-vfio"): Call =>
   ioctl(vm, "KVM_CREATE_DEVICE", { type: KVM_DEV_TYPE_VFIO }, { binds: { fd: as } });
 
+/** Asks whether such a device can be made, and makes none. */
+export const testKvmVfio = (vm: Value = "@vm"): Call =>
+  ioctl(vm, "KVM_CREATE_DEVICE", { type: KVM_DEV_TYPE_VFIO, flags: 1 });
+
 const KVM_DEV_VFIO_FILE = 1;
 const setFile = (kvmVfio: Value, attr: number, file: Value): Call =>
   ioctl(kvmVfio, "KVM_SET_DEVICE_ATTR", { group: KVM_DEV_VFIO_FILE, attr, addr: { fields: { fd: file } } });
+/** Whether an attribute is there: 1 adds a file, 2 removes one. */
+export const hasFileAttribute = (kvmVfio: Value, attr: number): Call =>
+  ioctl(kvmVfio, "KVM_HAS_DEVICE_ATTR", { group: KVM_DEV_VFIO_FILE, attr });
 /** Tells a VM of a VFIO file, and has it forget one. */
 export const addFile = (kvmVfio: Value, file: Value): Call => setFile(kvmVfio, 1, file);
 export const removeFile = (kvmVfio: Value, file: Value): Call => setFile(kvmVfio, 2, file);

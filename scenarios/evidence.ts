@@ -14,6 +14,7 @@ import {
   getRegionInfo,
   hotResetInfo,
   ioctl,
+  ioctlValue,
   map,
   openCdev,
   openContainer,
@@ -33,6 +34,7 @@ const IOMMUFD = { since: "6.2", kconfig: ["IOMMUFD"] } as const;
 const LEGACY = { kconfig: ["VFIO_GROUP", "VFIO_CONTAINER"] } as const;
 
 const VGA_REGION = 8;
+const KVM_CAP_DEVICE_CTRL = 89;
 
 /** A device that is bound for a VM, and the same device opened a second time. */
 const boundForVm = [
@@ -115,6 +117,19 @@ export const EVIDENCE: readonly Scenario[] = [
       openKvm(),
       createVm(),
       refused("EFAULT", ioctl("@vm", "KVM_CREATE_DEVICE", { type: 4 }, { place: "readonly" })),
+      createKvmVfio(),
+    ],
+  }),
+  scenario({
+    id: "device-ctrl-unsaid",
+    breaks: "device-ctrl-unsaid",
+    title: "a kernel whose VMs can have a VFIO device says that devices can be made",
+    needs: { kconfig: ["KVM"] },
+    steps: [
+      openKvm(),
+      gives(1, ioctlValue("@kvm", "KVM_CHECK_EXTENSION", KVM_CAP_DEVICE_CTRL)),
+      createVm(),
+      gives(1, ioctlValue("@vm", "KVM_CHECK_EXTENSION", KVM_CAP_DEVICE_CTRL)),
       createKvmVfio(),
     ],
   }),

@@ -8,7 +8,7 @@ import { KCONFIG_OPTIONS, type KconfigOption, type Profile, since } from "../mod
 import type { Call } from "../model/program.ts";
 import type { Topology } from "../model/topology.ts";
 import type { Errno } from "../model/uapi/errno.ts";
-import type { Version } from "../model/uapi/version.ts";
+import { inRange, type Version, versionNumber } from "../model/uapi/version.ts";
 
 /** What is right of a call: that it succeeds, that it gives this very number, or the errno that refuses it. */
 export type Expectation = "ok" | number | Errno;
@@ -22,6 +22,8 @@ export interface Step {
 /** What a kernel must have for a scenario to mean anything. Its devices are found from its calls. */
 export interface Needs {
   readonly since?: Version;
+  /** The last kernel that it is about. */
+  readonly until?: Version;
   readonly kconfig?: readonly KconfigOption[];
   /** A machine in no-IOMMU mode. */
   readonly noiommu?: true;
@@ -66,6 +68,9 @@ export function gives(value: number, call: Call): Step {
 /** Why a scenario says nothing of a machine, in one sentence; null where it applies. */
 export function whyNot({ needs, calls }: Scenario, profile: Profile, topology: Topology): string | null {
   if (needs.since && !since(profile, needs.since)) return `It is about kernels from ${needs.since} on.`;
+  if (needs.until && !inRange(versionNumber(profile.version), needs)) {
+    return `It is about kernels up to ${needs.until}.`;
+  }
   for (const option of needs.kconfig ?? []) {
     if (KCONFIG_OPTIONS.includes(option) && !profile.kconfig.has(option)) return `The kernel has no CONFIG_${option}.`;
   }
@@ -81,8 +86,9 @@ export function whyNot({ needs, calls }: Scenario, profile: Profile, topology: T
     if ("parent" in attribute && !topology.mdevParents.includes(attribute.parent)) {
       return `The machine has no ${attribute.parent} to make mediated devices of.`;
     }
-    if ("driver" in attribute && !topology.drivers.includes(attribute.driver)) {
-      return `The kernel has no driver ${attribute.driver}.`;
+    if ("driver" in attribute) {
+      const drivers = attribute.kind === "mdev-driver" ? topology.mdevParents : topology.drivers;
+      if (!drivers.includes(attribute.driver)) return `The kernel has no driver ${attribute.driver}.`;
     }
   }
   return null;

@@ -2,6 +2,8 @@
  * Programs as requests to the agent: the calls, and the cleanup that puts back what they may have changed and looks at
  * what they left.
  */
+import { names } from "../model/driver-core/sysfs-text.ts";
+import { madeByText } from "../model/mdev/mdev.ts";
 import type { Call, Outcome, Program } from "../model/program.ts";
 import type { Topology } from "../model/topology.ts";
 import { Assembler } from "./agent/assembler.ts";
@@ -46,6 +48,9 @@ function lowerCleanup(program: Program, topology: Topology): Check[] {
     checks.push({ shape, wrong: () => undefined });
   };
   const touched = touchedBy(program, topology);
+  if (touched.autoprobe) {
+    ignore(lowering.sysfsWrite(attributePath(topology, { kind: "mdev-bus", file: "drivers_autoprobe" }), "1"));
+  }
   for (const device of touched.mdevs) {
     ignore(lowering.sysfsWrite(`${devicePath(topology, device)}/remove`, "1"));
     const spec = topology.mdevs.find(({ name }) => name === device);
@@ -93,6 +98,8 @@ interface Touched {
   /** Functions whose group or node was opened. */
   readonly opened: ReadonlySet<string>;
   readonly kvm: boolean;
+  /** Whether the mdev bus was told when to look for drivers. */
+  readonly autoprobe: boolean;
 }
 
 function touchedBy(program: Program, topology: Topology): Touched {
@@ -100,26 +107,36 @@ function touchedBy(program: Program, topology: Topology): Touched {
   const rebound = new Set<string>();
   const opened = new Set<string>();
   let kvm = false;
+  let autoprobe = false;
   const isFunction = (device: string): boolean => topology.functions.some((spec) => spec.name === device);
   for (const call of program.calls) {
     if (call.op === "open") {
       if (call.node.kind === "kvm") kvm = true;
       else if ("device" in call.node && isFunction(call.node.device)) opened.add(call.node.device);
     } else if (call.op === "sysfs-write") {
-      touchedByWrite(call, mdevs, rebound);
+      touchedByWrite(call, topology, mdevs, rebound);
+      if (call.attribute.kind === "mdev-bus") autoprobe = true;
     }
   }
-  return { mdevs, rebound, opened, kvm };
+  return { mdevs, rebound, opened, kvm, autoprobe };
 }
 
 function touchedByWrite(
   { attribute, text }: Call & { op: "sysfs-write" },
+  topology: Topology,
   mdevs: Set<string>,
   rebound: Set<string>,
 ): void {
   switch (attribute.kind) {
-    case "mdev-create":
-      if ("device" in text) mdevs.add(text.device);
+    case "mdev-create": {
+      const made = madeByText(topology, text);
+      if (made !== null) mdevs.add(made);
+      break;
+    }
+    case "mdev-driver":
+      for (const { name, uuid } of topology.mdevs) {
+        if ("device" in text ? text.device === name : names(text.text, uuid)) mdevs.add(name);
+      }
       break;
     case "mdev-remove":
       mdevs.add(attribute.device);

@@ -5,6 +5,7 @@ import { inRange, versionNumber } from "../../model/uapi/version.ts";
 import { attachFaultDetaches } from "./attach-fault-detaches.ts";
 import { bindDropsVm, bindLeaksVm } from "./bind-drops-vm.ts";
 import type { Deviation } from "./deviation.ts";
+import { deviceCtrlUnsaid } from "./device-ctrl-unsaid.ts";
 import { groupChangesBackend } from "./group-changes-backend.ts";
 import { hotResetInfoHeader } from "./hot-reset-info-header.ts";
 import { ioasFaultStays } from "./ioas-fault-stays.ts";
@@ -21,6 +22,7 @@ export const DEVIATIONS: readonly Deviation[] = [
   attachFaultDetaches,
   bindDropsVm,
   bindLeaksVm,
+  deviceCtrlUnsaid,
   groupChangesBackend,
   hotResetInfoHeader,
   ioasFaultStays,

@@ -27,11 +27,15 @@ const EXTENSIONS = values({
 
 const KVM_DEVICE_ATTR = {
   group: values({ KVM_DEV_VFIO_FILE: 1 }),
-  attr: values({ KVM_DEV_VFIO_FILE_ADD: 1, KVM_DEV_VFIO_FILE_DEL: 2 }),
+  attr: values({ KVM_DEV_VFIO_FILE_ADD: 1, KVM_DEV_VFIO_FILE_DEL: 2, KVM_DEV_VFIO_GROUP_SET_SPAPR_TCE: 3 }),
 };
 
 /** By ioctl: names for an argument that is passed by value. */
-const OF_ARGUMENT: Readonly<Record<string, Names>> = { VFIO_CHECK_EXTENSION: EXTENSIONS, VFIO_SET_IOMMU: EXTENSIONS };
+const OF_ARGUMENT: Readonly<Record<string, Names>> = {
+  VFIO_CHECK_EXTENSION: EXTENSIONS,
+  VFIO_SET_IOMMU: EXTENSIONS,
+  KVM_CHECK_EXTENSION: values({ KVM_CAP_DEVICE_CTRL: 89 }),
+};
 
 /** By struct: names for its fields. */
 const OF_FIELD: Readonly<Record<string, Readonly<Record<string, Names>>>> = {

@@ -8,6 +8,7 @@ import { findIoctl } from "../kernel/ioctl.ts";
 import type { Attribute, Call, FieldValue, Node, Place, Probe, StructArgument } from "../program.ts";
 import { busName, type Topology } from "../topology.ts";
 import type { Field, Layout } from "../uapi/layout.ts";
+import { fixedPath, typePath } from "./attribute-path.ts";
 import { named, namesOfArgument } from "./names.ts";
 import { handle, hex, printField, printValue, quote } from "./values.ts";
 
@@ -177,15 +178,12 @@ function attributePath(attribute: Attribute, topology: Topology | undefined): st
   switch (attribute.kind) {
     case "driver_override":
       return `${devicePath(attribute.device, topology, "pci")}/driver_override`;
-    case "bind":
-    case "unbind":
-      return `/sys/bus/pci/drivers/${attribute.driver}/${attribute.kind}`;
-    case "mdev-create":
-      return `/sys/class/mdev_bus/${attribute.parent}/mdev_supported_types/${attribute.type}/create`;
     case "mdev-remove":
       return `${devicePath(attribute.device, topology, "mdev")}/remove`;
-    case "available_instances":
-      return `/sys/class/mdev_bus/${attribute.parent}/mdev_supported_types/${attribute.type}/available_instances`;
+    case "mdev-vendor":
+      return `${devicePath(attribute.device, topology, "mdev")}/vendor/${attribute.file}`;
+    default:
+      return fixedPath(attribute);
   }
 }
 
@@ -199,6 +197,10 @@ function printProbe(probe: Probe, topology: Topology | undefined): string {
       return `access(${quote(nodePath({ kind: "cdev", device: probe.device }))}, F_OK)`;
     case "mdevs":
       return `list("/sys/bus/mdev/devices")`;
+    case "mdev-type":
+      return `readlink(${quote(`${devicePath(probe.device, topology, "mdev")}/mdev_type`)})`;
+    case "type-devices":
+      return `list(${quote(`${typePath(probe)}/devices`)})`;
     case "group-members":
       return `list(${quote(`${devicePath(probe.device, topology, "pci")}/iommu_group/devices`)})`;
     case "vms":

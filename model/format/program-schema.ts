@@ -65,7 +65,11 @@ const attribute = z.discriminatedUnion("kind", [
   ofDriver("unbind"),
   ofType("mdev-create"),
   ofDevice("mdev-remove"),
+  ofDevice("mdev-vendor").extend({ file: z.enum(["sample_mdev_dev", "resolution"]) }),
   ofType("available_instances"),
+  ofType("mdev-type").extend({ file: z.enum(["name", "description", "device_api"]) }),
+  ofDriver("mdev-driver").extend({ file: z.enum(["bind", "unbind"]) }),
+  alone("mdev-bus").extend({ file: z.enum(["drivers_probe", "drivers_autoprobe"]) }),
 ]);
 
 const text = z.union([z.strictObject({ device }), z.strictObject({ text: z.string().max(LONGEST_TEXT) })], {
@@ -77,6 +81,8 @@ const probe = z.discriminatedUnion("kind", [
   ofDevice("group-node"),
   ofDevice("cdev-node"),
   alone("mdevs"),
+  ofDevice("mdev-type"),
+  ofType("type-devices"),
   ofDevice("group-members"),
   alone("vms"),
   alone("pinned"),

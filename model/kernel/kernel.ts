@@ -11,7 +11,8 @@ import { steps as ioas } from "../iommufd/ioas.ts";
 import { steps as iommufd } from "../iommufd/main.ts";
 import { steps as kvm, type Vm } from "../kvm/kvm.ts";
 import { steps as kvmVfio } from "../kvm/vfio.ts";
-import { type Mdev, type MdevParent, steps as mdev } from "../mdev/mdev.ts";
+import { steps as mdev } from "../mdev/mdev.ts";
+import type { Mdev, MdevParent } from "../mdev/objects.ts";
 import type { PciFunction } from "../pci/function.ts";
 import type { Profile } from "../profile.ts";
 import type { Topology } from "../topology.ts";
@@ -63,6 +64,8 @@ export class Kernel {
   readonly iommuGroups: IommuGroup[] = [];
   readonly mdevParents: MdevParent[] = [];
   readonly mdevs: Mdev[] = [];
+  /** Whether the mdev bus looks for drivers by itself (drivers/base/bus.c:drivers_autoprobe). */
+  readonly mdevBus = { autoprobe: true };
   readonly vms = new Set<Vm>();
   /** Clauses about effects that the call in flight was seen to have. */
   readonly kept: Clause[] = [];

@@ -1,7 +1,7 @@
 /** VMs, as far as VFIO needs them: /dev/kvm, the VM's file, and devices made in it. Beside virt/kvm/kvm_main.c. */
 import { clauses, must, refuse } from "../kernel/clause.ts";
 import { File } from "../kernel/file.ts";
-import { type Argument, type Ioctl, ioctl, kvmRequest } from "../kernel/ioctl.ts";
+import { type Argument, dispatch, type Ioctl, ioctl, kvmRequest } from "../kernel/ioctl.ts";
 import type { Kernel } from "../kernel/kernel.ts";
 import { Lock, LockClass } from "../kernel/lock.ts";
 import { type Operation, Unmodelled } from "../kernel/operation.ts";
@@ -21,6 +21,23 @@ export const rule = clauses({
     rule: "a VM lives until its file, its devices and all open VFIO devices that took it are closed",
     source: source("kvm_create_vm"),
     observable: "sysfs",
+  },
+  "KVM-API-VERSION-1": {
+    rule: "the version takes no argument",
+    errno: "EINVAL",
+    source: source("kvm_dev_ioctl"),
+  },
+  "KVM-API-VERSION-2": {
+    rule: "the version is 12, and was for as long as the API is stable",
+    source: "Documentation/virt/kvm/api.rst:KVM_GET_API_VERSION",
+  },
+  "KVM-EXTENSION-1": {
+    rule: "KVM_CAP_DEVICE_CTRL is there, for /dev/kvm and for a VM, wherever KVM_CREATE_DEVICE is",
+    source: "Documentation/virt/kvm/api.rst:KVM_CREATE_DEVICE",
+  },
+  "KVM-EXTENSION-2": {
+    rule: "an extension that nobody knows is not there",
+    source: "Documentation/virt/kvm/api.rst:KVM_CHECK_EXTENSION",
   },
   "KVM-DEV-UNKNOWN-1": {
     rule: "/dev/kvm answers a command that it does not know with EINVAL",
@@ -69,6 +86,8 @@ export class Vm {
   /** The VM's file, its devices' files, and open VFIO devices. */
   refs = 1;
   vfio: KvmVfio | null = null;
+  /** kvm->arch.noncoherent_dma_count: how many of its devices said that DMA may bypass the caches. */
+  noncoherentDma = 0;
   readonly lock = new Lock(kvmLock);
   /** Its descriptor when it was made: with the process it names the VM's directory in debugfs. */
   readonly firstFd: number;
@@ -85,7 +104,8 @@ export class KvmFile extends File {
   readonly kind = "kvm";
 
   override ioctl(k: Kernel, command: Ioctl, arg: Argument): Operation<number> {
-    if (command.request === createVm.request) return createVm.run(k, this, arg);
+    const known = dispatch(KVM_COMMANDS, k, this, command, arg);
+    if (known) return known;
     if (DEVICE_ATTRIBUTES.has(command.name)) throw new Unmodelled("attributes of the processor");
     return refuse(rule["KVM-DEV-UNKNOWN-1"]);
   }
@@ -102,7 +122,8 @@ export class VmFile extends File {
   }
 
   override ioctl(k: Kernel, command: Ioctl, arg: Argument): Operation<number> {
-    if (command.request === createDevice.request) return createDevice.run(k, this, arg);
+    const known = dispatch(VM_COMMANDS, k, this, command, arg);
+    if (known) return known;
     if (command.request >>> 8 === 0x3b) return refuse(vfsRule["VFS-IOCTL-1"]);
     throw new Unmodelled(`${command.name} on a VM`);
   }
@@ -169,7 +190,51 @@ export const createDevice = ioctl<VmFile>({
   },
 });
 
+const API_VERSION = 12;
+
+export const getApiVersion = ioctl<KvmFile>({
+  name: "KVM_GET_API_VERSION",
+  request: kvmRequest(0x00),
+  argument: { kind: "value", values: [0, 1] },
+  on: ["kvm"],
+  weight: 0.1,
+  *run(k, _file, { value }): Operation<number> {
+    must(value === 0, rule["KVM-API-VERSION-1"]);
+    k.keeps(rule["KVM-API-VERSION-2"]);
+    return API_VERSION;
+  },
+});
+
+const CAP_DEVICE_CTRL = 89;
+/** Below it are extensions that processors and versions decide on. */
+const NO_EXTENSION = 0x1000;
+
+export const checkExtension = ioctl<KvmFile | VmFile>({
+  name: "KVM_CHECK_EXTENSION",
+  request: kvmRequest(0x03),
+  argument: { kind: "value", values: [CAP_DEVICE_CTRL, NO_EXTENSION] },
+  on: ["kvm", "vm"],
+  weight: 0.1,
+  *run(k, _file, { value }): Operation<number> {
+    if (value === CAP_DEVICE_CTRL) {
+      k.keeps(rule["KVM-EXTENSION-1"]);
+      return k.kvm.saysDeviceControl();
+    }
+    if (value < NO_EXTENSION) throw new Unmodelled("what the processor offers");
+    k.keeps(rule["KVM-EXTENSION-2"]);
+    return 0;
+  },
+});
+
+const KVM_COMMANDS: readonly Ioctl<KvmFile>[] = [createVm, getApiVersion, checkExtension];
+const VM_COMMANDS: readonly Ioctl<VmFile>[] = [createDevice, checkExtension];
+
 export const steps = {
+  /** kvm_vm_ioctl_check_extension_generic, asked for KVM_CAP_DEVICE_CTRL */
+  saysDeviceControl(): number {
+    return 1;
+  },
+
   /** kvm_put_kvm */
   put(k: Kernel, vm: Vm): void {
     vm.refs--;

@@ -7,8 +7,9 @@ import { Lock, LockClass } from "../kernel/lock.ts";
 import type { Operation } from "../kernel/operation.ts";
 import { rule as vfsRule } from "../kernel/vfs.ts";
 import { field, layout } from "../uapi/layout.ts";
-import { DeviceFile } from "../vfio/device.ts";
+import { DeviceFile, type VfioDevice } from "../vfio/device.ts";
 import { GroupFile } from "../vfio/group.ts";
+import { coherencySteps } from "./coherency.ts";
 import type { Vm } from "./kvm.ts";
 
 const source = (name: string) => `virt/kvm/vfio.c:${name}`;
@@ -70,6 +71,12 @@ export const rule = clauses({
     source: "Documentation/virt/kvm/devices/vfio.rst",
     observable: "later-call",
   },
+  "KVM-VFIO-ADD-6": {
+    rule: "a device that is open already stays as it is until it is opened anew",
+    source: "Documentation/virt/kvm/devices/vfio.rst",
+    since: "6.3",
+    observable: "later-call",
+  },
   "KVM-VFIO-DEL-1": {
     rule: "the descriptor must be open",
     errno: "EBADF",
@@ -85,6 +92,17 @@ export const rule = clauses({
     source: "Documentation/virt/kvm/devices/vfio.rst",
     observable: "later-call",
   },
+  "KVM-VFIO-DEL-4": {
+    rule: "a device that is open keeps the VM that it took, though the VM has forgotten its file",
+    source: "drivers/vfio/vfio_main.c:vfio_device_put_kvm",
+    since: "6.3",
+    observable: "later-call",
+  },
+  "KVM-VFIO-RELEASE-1": {
+    rule: "the last close lets every file go, and the VM may have another such device",
+    source: source("kvm_vfio_release"),
+    observable: "later-call",
+  },
 });
 
 const kvLock = new LockClass("kv->lock");
@@ -93,6 +111,8 @@ const kvLock = new LockClass("kv->lock");
 export class KvmVfio {
   readonly vm: Vm;
   readonly files: File[] = [];
+  /** Whether the VM was told of noncoherent DMA. */
+  noncoherent = false;
   readonly lock = new Lock(kvLock);
   constructor(vm: Vm) {
     this.vm = vm;
@@ -183,32 +203,48 @@ export const hasDeviceAttr = ioctl<KvmVfioFile>({
 
 const COMMANDS: readonly Ioctl<KvmVfioFile>[] = [setDeviceAttr, getDeviceAttr, hasDeviceAttr];
 
+/** The devices behind a file that is one of VFIO's. */
+function openDevices(file: File): readonly VfioDevice[] {
+  if (file instanceof GroupFile) return file.group.devices;
+  return file instanceof DeviceFile ? [file.device] : [];
+}
+
 export const steps = {
+  ...coherencySteps,
+
   /** kvm_vfio_file_add */
   *add(k: Kernel, kv: KvmVfio, fd: number): Operation<void> {
     const file = k.fds.get(fd);
     must(file !== undefined, rule["KVM-VFIO-ADD-1"]);
     if (k.since("6.6")) must(file instanceof GroupFile || file instanceof DeviceFile, rule["KVM-VFIO-ADD-2"]);
     else must(file instanceof GroupFile, rule["KVM-VFIO-ADD-3"]);
-    using _ = yield* k.lock(kv.lock);
-    must(!kv.files.includes(file), rule["KVM-VFIO-ADD-4"]);
-    file.refs++;
-    kv.files.push(file);
-    yield* k.kvmVfio.setKvm(k, file, kv.vm);
-    yield* k.kvmVfio.updateCoherency(k, kv);
+    {
+      using _ = yield* k.lock(kv.lock);
+      must(!kv.files.includes(file), rule["KVM-VFIO-ADD-4"]);
+      file.refs++;
+      kv.files.push(file);
+      yield* k.kvmVfio.setKvm(k, file, kv.vm);
+      if (k.since("6.6")) yield* k.kvmVfio.updateCoherency(k, kv);
+    }
+    if (!k.since("6.6")) yield* k.kvmVfio.updateCoherency(k, kv);
     k.keeps(rule["KVM-VFIO-ADD-5"]);
+    if (openDevices(file).some(({ openCount, kvm }) => openCount > 0 && kvm !== kv.vm)) k.keeps(rule["KVM-VFIO-ADD-6"]);
   },
 
   /** kvm_vfio_file_del */
   *remove(k: Kernel, kv: KvmVfio, fd: number): Operation<void> {
     const file = k.fds.get(fd);
     must(file !== undefined, rule["KVM-VFIO-DEL-1"]);
-    using _ = yield* k.lock(kv.lock);
-    const at = kv.files.indexOf(file);
-    must(at >= 0, rule["KVM-VFIO-DEL-2"]);
-    yield* k.kvmVfio.free(k, kv, at);
-    yield* k.kvmVfio.updateCoherency(k, kv);
+    {
+      using _ = yield* k.lock(kv.lock);
+      const at = kv.files.indexOf(file);
+      must(at >= 0, rule["KVM-VFIO-DEL-2"]);
+      yield* k.kvmVfio.free(k, kv, at);
+      if (k.since("6.6")) yield* k.kvmVfio.updateCoherency(k, kv);
+    }
+    if (!k.since("6.6")) yield* k.kvmVfio.updateCoherency(k, kv);
     k.keeps(rule["KVM-VFIO-DEL-3"]);
+    if (openDevices(file).some(({ kvm }) => kvm === kv.vm)) k.keeps(rule["KVM-VFIO-DEL-4"]);
   },
 
   /** kvm_vfio_file_free */
@@ -225,6 +261,8 @@ export const steps = {
       using _ = yield* k.lock(kv.vm.lock);
       kv.vm.vfio = null;
       while (kv.files.length > 0) yield* k.kvmVfio.free(k, kv, 0);
+      yield* k.kvmVfio.updateCoherency(k, kv);
+      k.keeps(rule["KVM-VFIO-RELEASE-1"]);
     }
     k.kvm.put(k, kv.vm);
   },
@@ -238,14 +276,6 @@ export const steps = {
     } else if (file instanceof DeviceFile) {
       using _ = yield* k.lock(file.kvmRefLock);
       file.kvm = vm;
-    }
-  },
-
-  /** kvm_vfio_update_coherency: walks the devices of every group; no such device is ever noncoherent to user space. */
-  *updateCoherency(k: Kernel, kv: KvmVfio): Operation<void> {
-    for (const file of kv.files) {
-      if (!(file instanceof GroupFile)) continue;
-      using _ = yield* k.lock(k.since("6.3") ? file.group.deviceLock : file.group.groupLock);
     }
   },
 };

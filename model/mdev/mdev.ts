@@ -1,13 +1,17 @@
 /** Mediated devices: parents, and devices made and removed through sysfs. Beside drivers/vfio/mdev/mdev_{core,sysfs}.c. */
 import { cString, parseUnsigned, taken } from "../driver-core/sysfs-text.ts";
-import { type Clause, clauses, must, refuse } from "../kernel/clause.ts";
+import { clauses, must } from "../kernel/clause.ts";
 import type { Kernel } from "../kernel/kernel.ts";
-import { Lock, LockClass } from "../kernel/lock.ts";
-import type { Operation } from "../kernel/operation.ts";
+import type { Lock } from "../kernel/lock.ts";
+import { Blocked, type Operation } from "../kernel/operation.ts";
 import { rule as vfsRule } from "../kernel/vfs.ts";
-import type { VfioDevice, VfioDeviceOps } from "../vfio/device.ts";
+import type { Text } from "../program.ts";
+import { busName, type Topology } from "../topology.ts";
+import { busSteps } from "./bus.ts";
 import { mdpy } from "./mdpy.ts";
 import { mtty } from "./mtty.ts";
+import { Mdev, type MdevDriver, MdevParent, type MdevType } from "./objects.ts";
+import { typeSteps } from "./type-attributes.ts";
 
 const DOCUMENT = "Documentation/driver-api/vfio-mediated-device.rst";
 
@@ -47,73 +51,30 @@ export const rule = clauses({
     source: DOCUMENT,
     observable: "sysfs",
   },
-  "MDEV-AVAILABLE-1": {
-    rule: "available_instances says how many more devices of the type can be made",
+  "MDEV-REMOVE-4": {
+    rule: "a device that another task is still making can't be removed",
+    errno: "EAGAIN",
+    source: "drivers/vfio/mdev/mdev_core.c:mdev_device_remove",
+    unseen: "it takes a second task",
+  },
+  "MDEV-PARENT-1": {
+    rule: "a parent that goes takes its devices with it, once nobody has them open, and its types",
     source: DOCUMENT,
-    observable: "sysfs",
+    unseen: "a parent that is built in never goes",
+  },
+  "MDEV-PARENT-2": {
+    rule: "no device is made of a parent that is going",
+    errno: "ENODEV",
+    source: "drivers/vfio/mdev/mdev_core.c:mdev_device_create",
+    unseen: "a parent that is built in never goes",
+  },
+  "MDEV-PARENT-3": {
+    rule: "a device of a parent that is going is left to it to remove",
+    errno: "ENODEV",
+    source: "drivers/vfio/mdev/mdev_core.c:mdev_device_remove",
+    unseen: "a parent that is built in never goes",
   },
 });
-
-const listLock = new LockClass("mdev_list_lock");
-
-/** A type that a parent can make devices of. */
-export interface MdevType {
-  /** Name of its directory in sysfs: `mtty-2`. */
-  readonly name: string;
-  /** How much of its parent's capacity one device takes. */
-  readonly units: number;
-  readonly ops: VfioDeviceOps;
-}
-
-/** A driver of mediated devices: struct mdev_driver. */
-export interface MdevDriver {
-  readonly name: string;
-  readonly types: readonly MdevType[];
-  /** Units that its devices share. */
-  readonly capacity: number;
-  /** The clause that refuses a device when they are used up. */
-  readonly full: Clause;
-}
-
-/** struct mdev_parent: a device that mediated devices can be made of. */
-export class MdevParent {
-  readonly driver: MdevDriver;
-  /** Units that no device uses. */
-  free: number;
-  /** Taken with nothing that another parent's is taken with, so one each orders the same as the kernel's global one. */
-  readonly listLock = new Lock(listLock);
-
-  constructor(driver: MdevDriver) {
-    this.driver = driver;
-    this.free = driver.capacity;
-  }
-
-  get name(): string {
-    return this.driver.name;
-  }
-}
-
-/** struct mdev_device */
-export class Mdev {
-  /** Its name in the topology, or its UUID where that does not name it. */
-  readonly name: string;
-  /** In lower case, which is its name on the bus. */
-  readonly uuid: string;
-  readonly parent: MdevParent;
-  readonly type: MdevType;
-  vfio: VfioDevice | null = null;
-
-  constructor(name: string, uuid: string, parent: MdevParent, type: MdevType) {
-    this.name = name;
-    this.uuid = uuid;
-    this.parent = parent;
-    this.type = type;
-  }
-
-  get driver(): string {
-    return this.parent.driver.name;
-  }
-}
 
 const DRIVERS: readonly MdevDriver[] = [mtty, mdpy];
 
@@ -125,7 +86,22 @@ export function parseUuid(text: string): string | null {
   return match ? match[0].toLowerCase() : null;
 }
 
+/** The topology's name for the device of that UUID; the UUID itself, in lower case, where the topology has none. */
+function nameOf({ mdevs }: Topology, uuid: string): string {
+  return mdevs.find((known) => known.uuid.toLowerCase() === uuid)?.name ?? uuid;
+}
+
+/** The name of the device that this text makes, written to `create`; null where it makes none. */
+export function madeByText(topology: Topology, what: Text): string | null {
+  const written = taken("device" in what ? busName(topology, what.device) : what.text);
+  const uuid = written.length <= UUID_LENGTH + 1 ? parseUuid(cString(written)) : null;
+  return uuid === null ? null : nameOf(topology, uuid);
+}
+
 export const steps = {
+  ...busSteps,
+  ...typeSteps,
+
   /** mdev_register_parent, for every parent of the topology */
   registerParents(k: Kernel): void {
     for (const name of k.topology.mdevParents) {
@@ -135,11 +111,19 @@ export const steps = {
     }
   },
 
-  /** The parent and type behind a directory in mdev_supported_types. */
-  findType(k: Kernel, parentName: string, typeName: string): [MdevParent, MdevType] {
-    const parent = k.mdevParents.find((candidate) => candidate.name === parentName);
-    const type = parent?.driver.types.find((candidate) => candidate.name === typeName);
-    return parent && type ? [parent, type] : refuse(vfsRule["VFS-OPEN-1"]);
+  /**
+   * mdev_unregister_parent: waits until nobody has a device of it open. Nothing in user space brings this about while
+   * the drivers are built in, and their parents are on no bus that could unbind them.
+   */
+  *unregisterParent(k: Kernel, parent: MdevParent): Operation<void> {
+    const own = k.mdevs.filter((mdev) => mdev.parent === parent);
+    const open = own.find(({ vfio }) => vfio !== null && vfio.registrations > 0);
+    if (open) throw new Blocked(`the last file of ${open.name} to be closed`);
+    using _ = yield* k.lock(parent.unregSem);
+    parent.unregistering = true;
+    for (const mdev of own) yield* k.mdev.removeCommon(k, mdev);
+    k.mdevParents.splice(k.mdevParents.indexOf(parent), 1);
+    k.keeps(rule["MDEV-PARENT-1"]);
   },
 
   /** create_store */
@@ -151,7 +135,14 @@ export const steps = {
     const uuid = parseUuid(cString(written));
     must(uuid !== null, rule["MDEV-CREATE-2"]);
     const mdev = yield* k.mdev.reserve(k, parent, type, uuid);
-    k.mdev.probe(k, mdev);
+    try {
+      using _ = yield* k.mdev.enter(k, parent);
+      yield* k.mdev.attach(k, mdev);
+      mdev.active = true;
+    } catch (refusal) {
+      yield* k.mdev.release(k, mdev);
+      throw refusal;
+    }
     k.keeps(rule["MDEV-CREATE-4"]);
     return written.length;
   },
@@ -159,18 +150,36 @@ export const steps = {
   /** mdev_device_create, as far as it holds the list's lock */
   *reserve(k: Kernel, parent: MdevParent, type: MdevType, uuid: string): Operation<Mdev> {
     using _ = yield* k.lock(parent.listLock);
-    must(!k.mdevs.some((other) => other.uuid === uuid), rule["MDEV-CREATE-3"]);
-    must(parent.free >= type.units, parent.driver.full);
-    parent.free -= type.units;
-    const name = k.topology.mdevs.find((known) => known.uuid.toLowerCase() === uuid)?.name ?? uuid;
-    const mdev = new Mdev(name, uuid, parent, type);
+    must(!k.mdev.namespace(k, parent).some((other) => other.uuid === uuid), rule["MDEV-CREATE-3"]);
+    if (parent.driver.countedBy === "core") k.mdev.take(parent, type);
+    const mdev = new Mdev(nameOf(k.topology, uuid), uuid, parent, type);
     k.mdevs.push(mdev);
     return mdev;
   },
 
-  /** mdev_probe */
-  probe(k: Kernel, mdev: Mdev): void {
-    mdev.vfio = k.vfio.register(k, mdev.uuid, mdev.type.ops, { kind: "mdev", mdev });
+  /** The devices that a new one of this parent may not share its UUID with: those of every parent, as the bus has them all. */
+  namespace(k: Kernel, _parent: MdevParent): readonly Mdev[] {
+    return k.mdevs;
+  },
+
+  /** What a device of the type takes of its parent. */
+  take(parent: MdevParent, type: MdevType): void {
+    must(parent.free >= type.units, parent.driver.full);
+    parent.free -= type.units;
+  },
+
+  /** down_read_trylock(&parent->unreg_sem), for a device that is made */
+  *enter(k: Kernel, parent: MdevParent): Operation<Lock> {
+    must(!parent.unregistering, rule["MDEV-PARENT-2"]);
+    return yield* k.lock(parent.unregSem);
+  },
+
+  /** device_driver_attach with mdev_probe behind it: the driver registers a VFIO device in a group of its own. */
+  *attach(k: Kernel, mdev: Mdev): Operation<void> {
+    using _ = yield* k.lock(mdev.lock);
+    const { parent, type } = mdev;
+    if (parent.driver.countedBy === "driver") k.mdev.take(parent, type);
+    mdev.vfio = k.vfio.register(k, mdev.uuid, type.ops, { kind: "mdev", mdev });
   },
 
   /** remove_store */
@@ -190,24 +199,33 @@ export const steps = {
     return written.length;
   },
 
-  /** mdev_device_remove: waits until nobody has the device open. */
+  /** mdev_device_remove */
   *removeDevice(k: Kernel, mdev: Mdev): Operation<void> {
-    if (mdev.vfio) yield* k.vfio.unregister(k, mdev.vfio);
-    mdev.vfio = null;
+    const { parent } = mdev;
+    {
+      using _ = yield* k.lock(parent.listLock);
+      must(mdev.active, rule["MDEV-REMOVE-4"]);
+      must(!parent.unregistering, rule["MDEV-PARENT-3"]);
+    }
+    using _ = yield* k.lock(parent.unregSem);
+    yield* k.mdev.removeCommon(k, mdev);
+  },
+
+  /** mdev_device_remove_common: waits until nobody has the device open. */
+  *removeCommon(k: Kernel, mdev: Mdev): Operation<void> {
+    if (mdev.vfio) yield* k.mdev.detach(k, mdev, mdev.vfio);
+    yield* k.mdev.release(k, mdev);
+  },
+
+  /** mdev_device_release */
+  *release(k: Kernel, mdev: Mdev): Operation<void> {
     using _ = yield* k.lock(mdev.parent.listLock);
     k.mdevs.splice(k.mdevs.indexOf(mdev), 1);
-    k.mdev.giveBack(mdev);
+    if (mdev.parent.driver.countedBy === "core") k.mdev.giveBack(mdev);
   },
 
-  /** mdev_device_release, and the driver's release of the VFIO device */
-  giveBack(mdev: Mdev): void {
-    mdev.parent.free += mdev.type.units;
-  },
-
-  /** available_instances_show */
-  availableInstances(k: Kernel, parentName: string, typeName: string): string {
-    const [parent, type] = k.mdev.findType(k, parentName, typeName);
-    k.keeps(rule["MDEV-AVAILABLE-1"]);
-    return `${Math.floor(parent.free / type.units)}\n`;
+  /** What the device took of its parent is free again. */
+  giveBack({ parent, type }: Mdev): void {
+    parent.free += type.units;
   },
 };

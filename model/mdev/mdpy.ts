@@ -7,7 +7,7 @@ import {
   REGION_FLAGS,
   type RegionDescription,
 } from "../vfio/device-info.ts";
-import type { MdevDriver, MdevType } from "./mdev.ts";
+import type { MdevDriver, MdevType } from "./objects.ts";
 import { CONFIG_SIZE, sampleOps } from "./sample-device.ts";
 
 export const rule = clauses({
@@ -55,6 +55,9 @@ function type(name: string, width: number, height: number): MdevType {
   ]);
   return {
     name,
+    label: name,
+    description: `virtual display, ${width}x${height} framebuffer`,
+    vendor: { file: "resolution", text: () => `${width}x${height}` },
     units: 1,
     ops: sampleOps({ name: "mdpy", mmap: true, region: (index) => mdpyRegion(index, memory), unmodelled }),
   };
@@ -62,6 +65,7 @@ function type(name: string, width: number, height: number): MdevType {
 
 export const mdpy: MdevDriver = {
   name: "mdpy",
+  countedBy: "core",
   types: [type("mdpy-vga", 640, 480), type("mdpy-xga", 1024, 768), type("mdpy-hd", 1920, 1080)],
   capacity: MAX_INSTANCES,
   full: rule["MDPY-CREATE-1"],

@@ -8,7 +8,7 @@ import {
   REGION_FLAGS,
   type RegionDescription,
 } from "../vfio/device-info.ts";
-import type { MdevDriver } from "./mdev.ts";
+import type { MdevDriver } from "./objects.ts";
 import { CONFIG_SIZE, sampleOps } from "./sample-device.ts";
 
 export const rule = clauses({
@@ -48,11 +48,14 @@ const ops = (ports: number): VfioDeviceOps =>
     unmodelled: new Set([DEVICE_REQUEST.GET_IRQ_INFO, DEVICE_REQUEST.SET_IRQS, DEVICE_REQUEST.FEATURE]),
   });
 
+const vendor = { file: "sample_mdev_dev", text: (uuid: string): string => `This is MDEV ${uuid}` };
+
 export const mtty: MdevDriver = {
   name: "mtty",
+  countedBy: "driver",
   types: [
-    { name: "mtty-1", units: 1, ops: ops(1) },
-    { name: "mtty-2", units: 2, ops: ops(2) },
+    { name: "mtty-1", label: "Single port serial", description: null, vendor, units: 1, ops: ops(1) },
+    { name: "mtty-2", label: "Dual port serial", description: null, vendor, units: 2, ops: ops(2) },
   ],
   capacity: PORTS,
   full: rule["MTTY-CREATE-1"],

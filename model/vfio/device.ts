@@ -6,7 +6,7 @@ import type { Kernel } from "../kernel/kernel.ts";
 import { Lock, LockClass } from "../kernel/lock.ts";
 import type { Operation } from "../kernel/operation.ts";
 import type { Vm } from "../kvm/kvm.ts";
-import type { Mdev } from "../mdev/mdev.ts";
+import type { Mdev } from "../mdev/objects.ts";
 import type { PciFunction } from "../pci/function.ts";
 import type { VfioGroup } from "./group.ts";
 

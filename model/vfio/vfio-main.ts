@@ -43,6 +43,12 @@ export const rule = clauses({
     source: source("vfio_df_open"),
     since: "6.6",
   },
+  "VFIO-DEV-KVM-1": {
+    rule: "a device takes the VM that was told of its group or file when it is opened, and keeps it alive until it is closed",
+    source: source("vfio_device_get_kvm_safe"),
+    since: "6.3",
+    observable: "later-call",
+  },
   "VFIO-DEV-MMAP-1": {
     rule: "a device whose driver maps nothing refuses to be mapped",
     errno: "EINVAL",
@@ -127,10 +133,11 @@ export const steps = {
   },
 
   /** vfio_device_get_kvm_safe: the open device keeps the VM that was recorded for it. */
-  getKvm(_k: Kernel, device: VfioDevice, vm: Vm | null): void {
+  getKvm(k: Kernel, device: VfioDevice, vm: Vm | null): void {
     if (!vm || vm.refs === 0) return;
     vm.refs++;
     device.kvm = vm;
+    k.keeps(rule["VFIO-DEV-KVM-1"]);
   },
 
   /** vfio_device_put_kvm */

@@ -5,12 +5,13 @@ import { IommufdFile } from "../../model/iommufd/main.ts";
 import type { File } from "../../model/kernel/file.ts";
 import { allIoctls, type Ioctl } from "../../model/kernel/ioctl.ts";
 import type { Machine } from "../../model/machine.ts";
-import type { Attribute, Call, Capability, IoctlArgument, Node, Probe } from "../../model/program.ts";
+import type { Call, Capability, IoctlArgument, Node, Probe } from "../../model/program.ts";
 import { versionNumber } from "../../model/uapi/version.ts";
 import { DeviceFile } from "../../model/vfio/device.ts";
 import { rightStruct, spoil } from "./arguments.ts";
 import { type Dice, oneIn, pick } from "./dice.ts";
 import { type Handles, kindBits } from "./handles.ts";
+import { mdevCall } from "./mdevs.ts";
 import type { Motif } from "./motifs.ts";
 
 /** What a generator is asked to dwell on: devices, and how often each kind of call comes. */
@@ -57,7 +58,7 @@ export function makeCall(kind: MoveKind, on: Situation): Call | undefined {
     case "io":
       return io(on);
     case "mdev":
-      return mdev(on);
+      return mdevCall(on);
     case "binding":
       return binding(on);
     case "probe":
@@ -293,42 +294,6 @@ function io({ dice, handles }: Situation): Call | undefined {
       return { op: "mmap", fd, length: pick(dice, [4096, 8192, 0]), prot: 1 + dice.roll(3), offset: 0 };
   }
 }
-
-/** The large displays are seldom made: the kernel clears a framebuffer for each. */
-const MDEV_TYPES: readonly (readonly [parent: string, type: string])[] = [
-  ["mtty", "mtty-1"],
-  ["mtty", "mtty-1"],
-  ["mtty", "mtty-2"],
-  ["mtty", "mtty-2"],
-  ["mtty", "mtty-1"],
-  ["mdpy", "mdpy-vga"],
-  ["mdpy", "mdpy-vga"],
-  ["mdpy", "mdpy-xga"],
-  ["mdpy", "mdpy-hd"],
-];
-
-function mdev({ dice, focus, machine }: Situation): Call | undefined {
-  // Standing ones are seldom removed: to make them again costs more than the rest of a program.
-  const standing = oneIn(dice, 12);
-  const names = machine.k.topology.mdevs
-    .filter((entry) => (entry.standing !== null) === standing)
-    .map(({ name }) => name);
-  const device = pick(dice, names.length > 0 ? names : focus.devices);
-  if (!machine.k.topology.mdevs.some(({ name }) => name === device)) return undefined;
-  const [parent, type] = pick(dice, MDEV_TYPES);
-  if (oneIn(dice, 12)) return { op: "sysfs-read", attribute: { kind: "available_instances", parent, type } };
-  const present = machine.k.mdevs.some((entry) => entry.name === device);
-  const wrong = oneIn(dice, 8);
-  if (present !== wrong) {
-    const text = oneIn(dice, 12) ? pick(dice, ["0", "2", "x", "-1"]) : "1";
-    return { op: "sysfs-write", attribute: { kind: "mdev-remove", device }, text: { text } };
-  }
-  const attribute: Attribute = { kind: "mdev-create", parent, type };
-  if (oneIn(dice, 16)) return { op: "sysfs-write", attribute, text: { text: pick(dice, BAD_UUIDS) } };
-  return { op: "sysfs-write", attribute, text: { device } };
-}
-
-const BAD_UUIDS = ["", "not-a-uuid", "83b8f4f2-509f-382f-3c1e-e6bfe0fa100", "83b8f4f2x509f-382f-3c1e-e6bfe0fa1001"];
 
 function binding({ dice, focus, machine }: Situation): Call | undefined {
   const functions = machine.k.functions.filter((candidate) => focus.devices.includes(candidate.spec.name));

@@ -56,10 +56,13 @@ export function fingerprint({ k }: Machine): number {
   for (let i = 0; i < mdevs.length; i++) {
     const mdev = mdevs[i];
     if (!mdev) continue;
-    if (mdev.driver === null) mix(11);
+    if (!mdev.active) mix(11);
     if (mdev.vfio) vfioDevice(mdev.vfio);
     else mix(13);
   }
+  let free = bit(k.mdevBus.autoprobe, 0);
+  for (let i = 0; i < k.mdevParents.length; i++) free = free * 64 + (k.mdevParents[i]?.free ?? 0);
+  mix(free);
   for (const entry of k.vms) vm(entry);
   mix(k.mm.pinnedPages);
   mix(k.mm.lockedPages);
@@ -151,7 +154,8 @@ function context(of: IommufdContext): void {
   mix(sum);
 }
 
-function vm({ refs, vfio }: Vm): void {
+function vm({ refs, vfio, noncoherentDma }: Vm): void {
   mix(refs);
+  mix(noncoherentDma);
   mix(vfio ? vfio.files.length + 1 : 0);
 }

@@ -1,5 +1,6 @@
 /** Calls as C: a block each, in which structs are filled by field names and what comes back is compared. */
 
+import { fixedPath, typePath } from "../../model/format/attribute-path.ts";
 import { printCall } from "../../model/format/print.ts";
 import { madeBy } from "../../model/handles.ts";
 import { CAPABILITIES } from "../../model/kernel/credentials.ts";
@@ -172,16 +173,12 @@ export class CallWriter {
     switch (attribute.kind) {
       case "driver_override":
         return this.#devicePath(attribute.device, "driver_override");
-      case "bind":
-      case "unbind":
-        return cString(`/sys/bus/pci/drivers/${attribute.driver}/${attribute.kind}`);
       case "mdev-remove":
         return this.#devicePath(attribute.device, "remove");
-      case "mdev-create":
-      case "available_instances": {
-        const file = attribute.kind === "mdev-create" ? "create" : attribute.kind;
-        return cString(`/sys/class/mdev_bus/${attribute.parent}/mdev_supported_types/${attribute.type}/${file}`);
-      }
+      case "mdev-vendor":
+        return this.#devicePath(attribute.device, `vendor/${attribute.file}`);
+      default:
+        return cString(fixedPath(attribute));
     }
   }
 
@@ -195,6 +192,10 @@ export class CallWriter {
         return `result(access(cdev_node(&${this.#device(probe.device)}), F_OK))`;
       case "mdevs":
         return 'list("/sys/bus/mdev/devices")';
+      case "mdev-type":
+        return `text_of_link(${this.#devicePath(probe.device, "mdev_type")})`;
+      case "type-devices":
+        return `list(${cString(`${typePath(probe)}/devices`)})`;
       case "group-members":
         return `list(${this.#devicePath(probe.device, "iommu_group/devices")})`;
       case "vms":

@@ -1,4 +1,6 @@
 /** The devices that a C program needs, what else must be there, and how things are put back afterwards. */
+import { fixedPath } from "../../model/format/attribute-path.ts";
+import { madeByText } from "../../model/mdev/mdev.ts";
 import type { Call, Node, Program } from "../../model/program.ts";
 import { busName, type Topology } from "../../model/topology.ts";
 import type { Expectation } from "./expectations.ts";
@@ -14,7 +16,7 @@ export interface Device {
 
 /** Devices that the program names, functions that a group or a reset ties to them, and mediated devices it may count. */
 export function devicesOf(program: Program, topology: Topology): Device[] {
-  const named = new Set(program.calls.flatMap(deviceNames));
+  const named = new Set(program.calls.flatMap((call) => deviceNames(call, topology)));
   const used = topology.functions.filter(({ name }) => named.has(name));
   const functions = topology.functions.filter(
     (spec) =>
@@ -38,12 +40,17 @@ export function devicesOf(program: Program, topology: Topology): Device[] {
 
 /** Whether what a call sees depends on which mediated devices there are. */
 function countsMdevs(call: Call): boolean {
-  if (call.op === "probe") return call.probe.kind === "mdevs";
+  if (call.op === "probe") return call.probe.kind === "mdevs" || call.probe.kind === "type-devices";
   const attribute = call.op === "sysfs-write" || call.op === "sysfs-read" ? call.attribute.kind : null;
   return attribute === "mdev-create" || attribute === "available_instances";
 }
 
-function deviceNames(call: Call): string[] {
+/** The mediated device that a call makes, or null. */
+function madeBy(call: Call, topology: Topology): string | null {
+  return call.op === "sysfs-write" && call.attribute.kind === "mdev-create" ? madeByText(topology, call.text) : null;
+}
+
+function deviceNames(call: Call, topology: Topology): string[] {
   const names: string[] = [];
   const add = (holder: object): void => {
     if ("device" in holder && typeof holder.device === "string") names.push(holder.device);
@@ -53,6 +60,8 @@ function deviceNames(call: Call): string[] {
   if ("text" in call) add(call.text);
   if ("probe" in call) add(call.probe);
   if (call.op === "ioctl") add(call.arg);
+  const made = madeBy(call, topology);
+  if (made !== null) names.push(made);
   return names;
 }
 
@@ -77,6 +86,7 @@ export function requirements(
   expectations: readonly (Expectation | null)[],
   devices: readonly Device[],
   names: Names,
+  topology: Topology,
 ): string[] {
   const checks = new Set<string>();
   const isFunction = new Set(devices.filter(({ bus }) => bus === "pci").map(({ name }) => name));
@@ -93,7 +103,8 @@ export function requirements(
     if (call.op === "open") for (const check of nodeRequirement(call.node, isFunction)) checks.add(check);
     if (call.op === "sysfs-write" && call.attribute.kind === "mdev-create") {
       checks.add(parentRequirement(call.attribute.parent));
-      if ("device" in call.text) checks.add(`occupied_mdev(&${deviceVariable(call.text.device, names)})`);
+      const made = madeBy(call, topology);
+      if (made !== null) checks.add(`occupied_mdev(&${deviceVariable(made, names)})`);
     }
   }
   return [...checks];
@@ -122,13 +133,15 @@ function nodeRequirement(node: Node, isFunction: ReadonlySet<string>): string[] 
 }
 
 /** Statements that undo what the program did to mediated devices and drivers. */
-export function restoring({ calls }: Program, devices: readonly Device[], names: Names): string[] {
+export function restoring({ calls }: Program, devices: readonly Device[], names: Names, topology: Topology): string[] {
   const statements = new Set<string>();
   for (const call of calls) {
     if (call.op !== "sysfs-write") continue;
     const { attribute, text } = call;
-    if (attribute.kind === "mdev-create" && "device" in text) {
-      statements.add(`remove_mdev(&${deviceVariable(text.device, names)});`);
+    const made = madeBy(call, topology);
+    if (made !== null) statements.add(`remove_mdev(&${deviceVariable(made, names)});`);
+    if (attribute.kind === "mdev-bus" && attribute.file === "drivers_autoprobe") {
+      statements.add(`write_file(${cString(fixedPath(attribute))}, "1");`);
     }
     if (attribute.kind === "driver_override") {
       statements.add(`bind_again(&${deviceVariable(attribute.device, names)});`);

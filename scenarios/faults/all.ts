@@ -14,7 +14,12 @@ import { forgetUnknownFile } from "./forget-unknown-file.ts";
 import { hotResetInfoCountsOn } from "./hot-reset-info-counts-on.ts";
 import { hotResetUnowned } from "./hot-reset-unowned.ts";
 import { kvmLockUnderDevSet } from "./kvm-lock-under-dev-set.ts";
+import { kvmReleaseForgetsRecord } from "./kvm-release-forgets-record.ts";
 import { lockKept } from "./lock-kept.ts";
+import { mdevDuplicateParents } from "./mdev-duplicate-parents.ts";
+import { mdevFailedCreateKeeps } from "./mdev-failed-create-keeps.ts";
+import { mdevNotCounted } from "./mdev-not-counted.ts";
+import { mdevProbeResultLost } from "./mdev-probe-result-lost.ts";
 import { noGate } from "./no-gate.ts";
 import { noiommuHasType1 } from "./noiommu-has-type1.ts";
 import { noiommuNeverOpened } from "./noiommu-never-opened.ts";
@@ -33,7 +38,12 @@ export const FAULTS: readonly Fault[] = [
   detachRevokesAccess,
   hotResetUnowned,
   kvmLockUnderDevSet,
+  kvmReleaseForgetsRecord,
   lockKept,
+  mdevDuplicateParents,
+  mdevFailedCreateKeeps,
+  mdevNotCounted,
+  mdevProbeResultLost,
   noGate,
   secondCdevOpen,
   statusAlwaysViable,

@@ -5,6 +5,7 @@
  * slots, structs become bytes at addresses that are the same on every target, device names become paths that the agent
  * completes with the numbers that it finds when it gets there.
  */
+import { typePath } from "../../model/format/attribute-path.ts";
 import { capabilityMask } from "../../model/kernel/credentials.ts";
 import { blockAddress, isStruct } from "../../model/kernel/encode.ts";
 import { findIoctl } from "../../model/kernel/ioctl.ts";
@@ -186,11 +187,11 @@ export class Lowering {
     const code = this.#code;
     switch (probe.kind) {
       case "driver":
-        code
-          .pokeText(PATH, `${devicePath(this.#topology, probe.device)}/driver`)
-          .syscall(SYS.readlink, PATH, TEXT, READ_SIZE)
-          .peek(TEXT, READ_SIZE);
-        return { kind: "readlink" };
+        return this.#readLink(`${devicePath(this.#topology, probe.device)}/driver`);
+      case "mdev-type":
+        return this.#readLink(`${devicePath(this.#topology, probe.device)}/mdev_type`);
+      case "type-devices":
+        return this.list(`${typePath(probe)}/devices`);
       case "group-node":
       case "cdev-node": {
         const shape = this.#node({ kind: probe.kind === "group-node" ? "group" : "cdev", device: probe.device });
@@ -209,6 +210,11 @@ export class Lowering {
         this.#readFile("/proc/self/status", STATUS_SIZE);
         return { kind: "status", line: probe.kind === "pinned" ? VM_PIN : VM_LCK };
     }
+  }
+
+  #readLink(path: string): Shape {
+    this.#code.pokeText(PATH, path).syscall(SYS.readlink, PATH, TEXT, READ_SIZE).peek(TEXT, READ_SIZE);
+    return { kind: "readlink" };
   }
 
   /** Puts the path of a node at PATH. */

@@ -1,4 +1,5 @@
 /** Where devices, nodes and attributes of a topology are in a real kernel's file systems. */
+import { fixedPath } from "../../model/format/attribute-path.ts";
 import type { Attribute } from "../../model/program.ts";
 import { busName, type Topology } from "../../model/topology.ts";
 
@@ -19,20 +20,13 @@ export function attributePath(topology: Topology, attribute: Attribute): string 
   switch (attribute.kind) {
     case "driver_override":
       return `${devicePath(topology, attribute.device)}/driver_override`;
-    case "bind":
-    case "unbind":
-      return `/sys/bus/pci/drivers/${attribute.driver}/${attribute.kind}`;
-    case "mdev-create":
-      return `${typePath(attribute)}/create`;
     case "mdev-remove":
       return `${devicePath(topology, attribute.device)}/remove`;
-    case "available_instances":
-      return `${typePath(attribute)}/available_instances`;
+    case "mdev-vendor":
+      return `${devicePath(topology, attribute.device)}/vendor/${attribute.file}`;
+    default:
+      return fixedPath(attribute);
   }
-}
-
-function typePath({ parent, type }: { readonly parent: string; readonly type: string }): string {
-  return `/sys/class/mdev_bus/${parent}/mdev_supported_types/${type}`;
 }
 
 export const KVM_DEBUGFS = "/sys/kernel/debug/kvm";
