@@ -48,7 +48,7 @@ test("a campaign shrinks what it catches, and tells it once", async () => {
     target: faultyTarget(destroyInUse),
     properties: PROPERTIES.filter(({ id }) => id === "iommufd-objects"),
     seed: 1,
-    budget: { runs: 64 },
+    budget: { runs: 192 },
   });
   const findings = properties.flatMap((property) => property.findings);
   expect(findings.map(({ rule }) => rule)).toContain(destroyInUse.breaks);
