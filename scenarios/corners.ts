@@ -1,5 +1,6 @@
 /** Corners: rules that programs made at random seldom come to. */
 import type { Call, Place } from "../model/program.ts";
+import { DIRTY, DirtyPages, DmaMap, MAP } from "../model/vfio/type1-layouts.ts";
 import {
   bind,
   bindDriver,
@@ -31,14 +32,9 @@ const override = (device: string, text: string): Call => ({
   text: { text },
 });
 
-const makeMdev = (parent: string, type: string, text: string): Call => ({
-  op: "sysfs-write",
-  attribute: { kind: "mdev-create", parent, type },
-  text: { text },
-});
-
-/** UUIDs that no device of a machine has. */
-const uuid = (n: number): string => `00000000-0000-4000-8000-${n.toString(16).padStart(12, "0")}`;
+/** Maps so many bytes that no IOMMU is told of. */
+const mapDma = (size: bigint): Call =>
+  ioctl("@container", "VFIO_IOMMU_MAP_DMA", { argsz: DmaMap.size, flags: MAP.READ, size });
 
 /** A bind that says a token lies somewhere. */
 const bindWithToken = (place?: Place): Call =>
@@ -62,20 +58,6 @@ export const CORNERS: readonly Scenario[] = [
         attribute: { kind: "available_instances", parent: "mtty", type: "mtty-1" },
         text: { text: "1" },
       }),
-    ],
-  }),
-  scenario({
-    id: "mdev-parent-full",
-    title: "a parent makes as many mediated devices as it says, and not one more",
-    steps: [
-      makeMdev("mdpy", "mdpy-vga", uuid(1)),
-      makeMdev("mdpy", "mdpy-xga", uuid(2)),
-      makeMdev("mdpy", "mdpy-hd", uuid(3)),
-      refused("EUSERS", makeMdev("mdpy", "mdpy-vga", uuid(4))),
-      ...Array.from({ length: 11 }, (_, n) => makeMdev("mtty", "mtty-2", uuid(0x10 + n))),
-      refused("ENOSPC", makeMdev("mtty", "mtty-2", uuid(0x20))),
-      makeMdev("mtty", "mtty-1", uuid(0x21)),
-      refused("ENOSPC", makeMdev("mtty", "mtty-1", uuid(0x22))),
     ],
   }),
   scenario({
@@ -151,6 +133,20 @@ export const CORNERS: readonly Scenario[] = [
       getDeviceFd("@group", "rooted0"),
       ioctl("@device", "VFIO_DEVICE_GET_REGION_INFO", { argsz: 32, index: 0 }),
       ioctl("@device", "VFIO_DEVICE_GET_REGION_INFO", { argsz: 128, index: 0 }),
+    ],
+  }),
+  scenario({
+    id: "too-large-to-track",
+    title: "while dirty pages are logged nothing is mapped that is too large for a bitmap",
+    needs: BY_GROUP,
+    steps: [
+      openContainer(),
+      openGroup("mtty0"),
+      setContainer("@group", "@container"),
+      setIommu("@container"),
+      ioctl("@container", "VFIO_IOMMU_DIRTY_PAGES", { argsz: DirtyPages.size, flags: DIRTY.START }),
+      refused("EINVAL", mapDma(1n << 44n)),
+      mapDma(1n << 20n),
     ],
   }),
 ];
