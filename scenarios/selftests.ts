@@ -4,22 +4,29 @@
  */
 import { MEMORY } from "../model/kernel/memory-map.ts";
 import type { Call, Value } from "../model/program.ts";
+import { DmaUnmap, UNMAP } from "../model/vfio/type1-layouts.ts";
 import {
   allocIoas,
   attach,
   bind,
   close,
   detach,
+  getDeviceFd,
   getInfo,
   getRegionInfo,
   ioctl,
   ioctlValue,
   map,
   openCdev,
+  openContainer,
+  openGroup,
   openIommufd,
+  setContainer,
+  setIommu,
   unmap,
 } from "./calls.ts";
 import { refused, type Scenario, type Step, scenario } from "./scenario.ts";
+import { mapDma, unmapDma } from "./type1.ts";
 
 const NEEDS = { since: "6.6", kconfig: ["VFIO_DEVICE_CDEV", "IOMMUFD"] } as const;
 
@@ -131,6 +138,62 @@ const mapping: readonly Scenario[] = [
   ]),
 ];
 
+const LEGACY = { kconfig: ["VFIO_GROUP", "VFIO_CONTAINER"] } as const;
+/** VFIO_TYPE1_IOMMU and VFIO_TYPE1v2_IOMMU: the modes vfio_type1_iommu and vfio_type1v2_iommu. */
+const MODES = [
+  ["type1", 1],
+  ["type1v2", 3],
+] as const;
+
+const container = (type: number): Call[] => [
+  openContainer(),
+  openGroup("edu0"),
+  setContainer("@group", "@container"),
+  setIommu("@container", type),
+  getDeviceFd("@group", "edu0"),
+  getInfo("@device"),
+];
+const unmapAll = ioctl("@container", "VFIO_IOMMU_UNMAP_DMA", { argsz: DmaUnmap.size, flags: UNMAP.ALL });
+
+/** vfio_dma_mapping_test.c with a container. An unmapping of nothing succeeds there, and brings 0 bytes. */
+const containers: readonly Scenario[] = MODES.flatMap(([mode, type]) => [
+  scenario({
+    id: `selftest-map-unmap-${mode}`,
+    title: "what was mapped is unmapped, once",
+    needs: LEGACY,
+    steps: [
+      ...container(type),
+      mapDma("@container", 0x10_0000, PAGE),
+      refused("EEXIST", mapDma("@container", 0x10_0000, PAGE)),
+      unmapDma("@container", 0x10_0000, PAGE),
+      unmapDma("@container", 0x10_0000, PAGE),
+    ],
+  }),
+  scenario({
+    id: `selftest-map-limit-${mode}`,
+    title: "the last page that the IOMMU translates can be mapped, and unmapped by its range or with all others",
+    needs: LEGACY,
+    steps: [
+      ...container(type),
+      mapDma("@container", LAST_PAGE, PAGE),
+      unmapDma("@container", LAST_PAGE, PAGE),
+      mapDma("@container", LAST_PAGE, PAGE),
+      unmapAll,
+      mapDma("@container", LAST_PAGE, PAGE),
+    ],
+  }),
+  scenario({
+    id: `selftest-map-limit-overflow-${mode}`,
+    title: "a range that runs over the end of all addresses is refused",
+    needs: { ...LEGACY, since: "6.18" },
+    steps: [
+      ...container(type),
+      refused("EOVERFLOW", mapDma("@container", TOP_PAGE, 2 * PAGE)),
+      refused("EOVERFLOW", unmapDma("@container", TOP_PAGE, 2 * PAGE)),
+    ],
+  }),
+]);
+
 /** vfio_pci_device_test.c: reset. */
 const reset: readonly Scenario[] = [
   selftest("reset", "a device that says it can be reset is", "nic0.0", [
@@ -157,4 +220,11 @@ const many: readonly Scenario[] = [
   }),
 ];
 
-export const SELFTESTS: readonly Scenario[] = [...setup("edu0"), ...setup("mtty0"), ...mapping, ...reset, ...many];
+export const SELFTESTS: readonly Scenario[] = [
+  ...setup("edu0"),
+  ...setup("mtty0"),
+  ...mapping,
+  ...containers,
+  ...reset,
+  ...many,
+];

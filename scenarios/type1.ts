@@ -10,10 +10,11 @@ const PAGE = 4096;
 const READ_WRITE = 3;
 
 /** Maps plain memory in a container. */
-const mapDma = (container: Value, iova: number | bigint, size: number | bigint): Call =>
+export const mapDma = (container: Value, iova: number | bigint, size: number | bigint): Call =>
   ioctl(container, "VFIO_IOMMU_MAP_DMA", { argsz: DmaMap.size, flags: READ_WRITE, vaddr: MEMORY.user, iova, size });
 
-const unmapDma = (container: Value, iova: number | bigint, size: number | bigint, place?: Place): Call =>
+/** Unmaps a range of a container. */
+export const unmapDma = (container: Value, iova: number | bigint, size: number | bigint, place?: Place): Call =>
   ioctl(container, "VFIO_IOMMU_UNMAP_DMA", { argsz: DmaUnmap.size, iova, size }, place === undefined ? {} : { place });
 
 /** struct vfio_bitmap of so many bytes, of which the first `place` can be written. */

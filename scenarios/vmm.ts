@@ -34,6 +34,7 @@ import {
   unsetContainer,
 } from "./calls.ts";
 import { gives, refused, type Scenario, type Step, scenario } from "./scenario.ts";
+import { mapDma, unmapDma } from "./type1.ts";
 
 const LEGACY = { kconfig: ["KVM", "VFIO_GROUP", "VFIO_CONTAINER"] } as const;
 const HELD = { since: "6.3", kconfig: ["KVM", "VFIO_GROUP", "VFIO_CONTAINER"] } as const;
@@ -80,9 +81,13 @@ export const VMM: readonly Scenario[] = [
       setContainer("@group", "@container"),
       setIommu("@container", TYPE1V2),
       addFile("@kvm-vfio", "@group"),
+      mapDma("@container", 0, 0xa_0000),
+      mapDma("@container", 0x10_0000, 0x40_0000),
       getDeviceFd("@group", "edu0"),
       ...look("@device"),
+      refused("EEXIST", mapDma("@container", 0x10_0000, 0x1000)),
       refused("EBUSY", unsetContainer("@group")),
+      unmapDma("@container", 0, 0xa_0000),
       close("@device"),
       removeFile("@kvm-vfio", "@group"),
       unsetContainer("@group"),
