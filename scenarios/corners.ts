@@ -1,6 +1,6 @@
 /** Corners: rules that programs made at random seldom come to. */
-import type { Call, Place } from "../model/program.ts";
-import { DIRTY, DirtyPages, DmaMap, MAP } from "../model/vfio/type1-layouts.ts";
+import type { Call, FieldValue, Place } from "../model/program.ts";
+import { DIRTY, DirtyPages, DmaMap, DmaUnmap, MAP, UNMAP } from "../model/vfio/type1-layouts.ts";
 import {
   bind,
   bindDriver,
@@ -32,9 +32,25 @@ const override = (device: string, text: string): Call => ({
   text: { text },
 });
 
+type Fields = Readonly<Record<string, FieldValue>>;
+
 /** Maps so many bytes that no IOMMU is told of. */
 const mapDma = (size: bigint): Call =>
   ioctl("@container", "VFIO_IOMMU_MAP_DMA", { argsz: DmaMap.size, flags: MAP.READ, size });
+
+const dirtyPages = (flags: number, fields: Fields = {}, place?: Place): Call =>
+  ioctl("@container", "VFIO_IOMMU_DIRTY_PAGES", { argsz: DirtyPages.size, flags, ...fields }, at(place));
+
+const unmapDma = (fields: Fields, place?: Place): Call =>
+  ioctl("@container", "VFIO_IOMMU_UNMAP_DMA", { argsz: DmaUnmap.size, ...fields }, at(place));
+
+const at = (place?: Place) => (place === undefined ? {} : { place });
+
+/** The last page that has an address. */
+const LAST_PAGE = 0xffff_ffff_ffff_f000n;
+
+/** A container with a backend that no IOMMU is behind. */
+const CONTAINER = [openContainer(), openGroup("mtty0"), setContainer("@group", "@container"), setIommu("@container")];
 
 /** A bind that says a token lies somewhere. */
 const bindWithToken = (place?: Place): Call =>
@@ -136,17 +152,41 @@ export const CORNERS: readonly Scenario[] = [
     ],
   }),
   scenario({
-    id: "too-large-to-track",
-    title: "while dirty pages are logged nothing is mapped that is too large for a bitmap",
+    id: "mapping-too-large",
+    title:
+      "while dirty pages are logged nothing is mapped that is too large for a bitmap, and with it logging can't begin",
     needs: BY_GROUP,
     steps: [
-      openContainer(),
-      openGroup("mtty0"),
-      setContainer("@group", "@container"),
-      setIommu("@container"),
-      ioctl("@container", "VFIO_IOMMU_DIRTY_PAGES", { argsz: DirtyPages.size, flags: DIRTY.START }),
+      ...CONTAINER,
+      dirtyPages(DIRTY.START),
       refused("EINVAL", mapDma(1n << 44n)),
-      mapDma(1n << 20n),
+      dirtyPages(DIRTY.STOP),
+      mapDma(1n << 44n),
+      refused("EINVAL", dirtyPages(DIRTY.START)),
+    ],
+  }),
+  scenario({
+    id: "mapping-unreadable",
+    title: "a struct for mappings must be readable as far as its flags say, and a mapping have a size",
+    needs: BY_GROUP,
+    steps: [
+      ...CONTAINER,
+      refused("EINVAL", mapDma(0n)),
+      refused("EFAULT", dirtyPages(DIRTY.START, {}, 4)),
+      refused("EFAULT", dirtyPages(DIRTY.GET_BITMAP, { size: 1n << 20n }, 8)),
+      refused("EFAULT", unmapDma({ flags: UNMAP.GET_DIRTY_BITMAP, size: 1n << 20n }, 24)),
+    ],
+  }),
+  scenario({
+    id: "mapping-ends",
+    title: "a range of mappings has a size and ends where addresses do",
+    needs: { ...BY_GROUP, since: "6.18" },
+    steps: [
+      ...CONTAINER,
+      dirtyPages(DIRTY.START),
+      refused("EINVAL", dirtyPages(DIRTY.GET_BITMAP)),
+      refused("EOVERFLOW", dirtyPages(DIRTY.GET_BITMAP, { iova: LAST_PAGE, size: 0x2000 })),
+      refused("EOVERFLOW", unmapDma({ iova: LAST_PAGE, size: 0x2000 })),
     ],
   }),
 ];
