@@ -9,17 +9,14 @@ import { FAULTS } from "../scenarios/faults/all.ts";
 import { destroyInUse } from "../scenarios/faults/destroy-in-use.ts";
 import { detachRevokesAccess } from "../scenarios/faults/detach-revokes-access.ts";
 import type { Fault } from "../scenarios/faults/fault.ts";
-import { benchFaults } from "./bench-faults.ts";
+import { benchFaults, FAULT_BENCH } from "./bench-faults.ts";
 import { runCampaign } from "./campaign.ts";
 import { faultyTarget, hunt, toldBy } from "./hunt.ts";
-
-/** Programs that a fault may take until it is told of by what it breaks. */
-const BUDGET = 2000;
 
 describe("a campaign without a hint catches the fault, by what it breaks", () => {
   for (const fault of FAULTS) {
     test(`${fault.id}: ${fault.title}`, () => {
-      const caught = hunt({ fault, seed: 1, budget: BUDGET, caught: (problem) => toldBy(problem) === fault.breaks });
+      const caught = hunt({ fault, seed: 1, budget: FAULT_BENCH.budget, caught: (problem) => toldBy(problem) === fault.breaks });
       expect(caught).not.toBeNull();
     });
   }
