@@ -16,7 +16,12 @@ import { faultyTarget, hunt, toldBy } from "./hunt.ts";
 describe("a campaign without a hint catches the fault, by what it breaks", () => {
   for (const fault of FAULTS) {
     test(`${fault.id}: ${fault.title}`, () => {
-      const caught = hunt({ fault, seed: 1, budget: FAULT_BENCH.budget, caught: (problem) => toldBy(problem) === fault.breaks });
+      const caught = hunt({
+        fault,
+        seed: 1,
+        budget: FAULT_BENCH.budget,
+        caught: (problem) => toldBy(problem) === fault.breaks,
+      });
       expect(caught).not.toBeNull();
     });
   }
