@@ -9,7 +9,7 @@ export const type1BitmapFault: Deviation = {
   clause: "VFIO-TYPE1-BITMAP-3",
   since: "6.1",
   source: "drivers/vfio/vfio_iommu_type1.c:vfio_dma_do_unmap",
-  upstream: "none known",
+  upstream: "searched, none found",
   evidence: "type1-bitmap-fault",
   apply(k, fired) {
     const { putDirty } = k.type1;

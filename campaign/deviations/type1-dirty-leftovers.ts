@@ -16,7 +16,7 @@ export const type1DirtyLeftovers: Deviation = {
   clause: "VFIO-TYPE1-DIRTY-16",
   since: "6.1",
   source: "drivers/vfio/vfio_iommu_type1.c:update_user_bitmap",
-  upstream: "none known",
+  upstream: "searched, none found",
   evidence: "type1-dirty-leftovers",
   apply(k, fired) {
     /** dma->bitmap, of mappings that have been reported or marked. */

@@ -25,7 +25,7 @@ export const type1LateAperture: Deviation = {
   clause: "VFIO-TYPE1-ATTACH-3",
   since: "6.1",
   source: "drivers/vfio/vfio_iommu_type1.c:vfio_iommu_aper_conflict",
-  upstream: "none known",
+  upstream: "searched, none found",
   evidence: "type1-late-aperture",
   apply(k, fired) {
     const right = k.type1.checkFits;

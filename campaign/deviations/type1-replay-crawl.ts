@@ -15,7 +15,7 @@ export const type1ReplayCrawl: Deviation = {
   clause: "VFIO-TYPE1-ATTACH-5",
   since: "6.1",
   source: "drivers/vfio/vfio_iommu_type1.c:vfio_iommu_replay",
-  upstream: "none known",
+  upstream: "searched, none found",
   evidence: "type1-replay-crawl",
   destructive: true,
   apply(k) {

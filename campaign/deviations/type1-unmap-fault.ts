@@ -7,7 +7,7 @@ export const type1UnmapFault: Deviation = {
   clause: "VFIO-TYPE1-UNMAP-13",
   since: "6.1",
   source: "drivers/vfio/vfio_iommu_type1.c:vfio_iommu_type1_unmap_dma",
-  upstream: "none known",
+  upstream: "searched, none found",
   evidence: "type1-unmap-fault",
   apply(k, fired) {
     const right = k.type1.canAnswer;
