@@ -22,7 +22,7 @@ import { runProbe } from "./probes.ts";
 import type { Profile } from "./profile.ts";
 import type { Call, Outcome, Value } from "./program.ts";
 import { readAttribute, writeAttribute } from "./sysfs.ts";
-import { busName, type Topology } from "./topology.ts";
+import { argumentText, busName, type Topology } from "./topology.ts";
 
 /** Replaces steps of the model: a fault, or a deviation of a real kernel. */
 export interface Override {
@@ -226,7 +226,7 @@ export class Machine {
         this.#blocks.struct(ioctl.argument.layout, arg.struct, this.resolve);
         return this.#blocks.main.address;
       case "name":
-        this.#blocks.text(arg.device === undefined ? (arg.text ?? "") : this.nameOf(arg.device), arg.place);
+        this.#blocks.text(argumentText(this.k.topology, arg), arg.place);
         return this.#blocks.main.address;
       case "value":
         this.#blocks.begin("unmapped");

@@ -27,7 +27,7 @@ export type FieldValue = Value | StructArgument | readonly Value[];
 export type IoctlArgument =
   | { readonly kind: "struct"; readonly struct: StructArgument }
   | { readonly kind: "value"; readonly value: Value }
-  /** A device's name as text, NUL-terminated; `text` for one that no device has. */
+  /** A device's name as text, NUL-terminated; `text` for one that no device has, or for what stands behind the name. */
   | { readonly kind: "name"; readonly device?: string; readonly text?: string; readonly place?: Place };
 
 /** A device node: fixed, or found through a device of the machine. */

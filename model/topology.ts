@@ -109,6 +109,14 @@ export function busName(topology: Topology, device: string): string {
   return device;
 }
 
+/** The text of an argument that names a device: the name it has on the bus, and what stands behind it. */
+export function argumentText(
+  topology: Topology,
+  { device, text = "" }: { readonly device?: string; readonly text?: string },
+): string {
+  return device === undefined ? text : busName(topology, device) + text;
+}
+
 /** The mediated devices of a machine with these parents: one of each that stands, and three for programs to make. */
 export function mdevsFor(parents: readonly string[]): MdevSpec[] {
   const uuid = (n: number): string => `83b8f4f2-509f-382f-3c1e-e6bfe0fa100${n}`;

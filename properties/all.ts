@@ -4,6 +4,7 @@ import { KVM_MOTIFS } from "./generate/kvm-motifs.ts";
 import { crowd, orphan } from "./generate/mdevs.ts";
 import { MOTIFS } from "./generate/motifs.ts";
 import type { Focus, MoveKind } from "./generate/moves.ts";
+import { BINDING_MOTIFS, FUNCTION_MOTIFS } from "./generate/pair-motifs.ts";
 import { TYPE1_MOTIFS } from "./generate/type1-motifs.ts";
 import * as goal from "./goals.ts";
 import { accessStays, gateBeforeAccess, hotResetNeedsOwnership } from "./invariants/history.ts";
@@ -158,6 +159,7 @@ export const PROPERTIES: readonly Property[] = [
     id: "pci-functions",
     functionsBehind: "iommu",
     title: "PCI functions bound to vfio-pci: opening, sharing groups, attaching",
+    motifs: FUNCTION_MOTIFS,
     devices: functions,
     weights: { credentials: 1 },
     ioctls: { VFIO_DEVICE_RESET: 0.2, VFIO_DEVICE_PCI_HOT_RESET: 0.5 },
@@ -220,6 +222,7 @@ export const PROPERTIES: readonly Property[] = [
     id: "driver-binding",
     functionsBehind: "iommu",
     title: "drivers come and go: override, bind, unbind, and who owns the group meanwhile",
+    motifs: BINDING_MOTIFS,
     devices: (topology) => [...functions(topology), ...mdevs(topology).slice(0, 1)],
     weights: { binding: 12 },
     ioctls: NO_RESETS,

@@ -1,16 +1,14 @@
 /** What scenarios call right is what the model answers, on every kernel that they apply to. */
 import { describe, expect, it } from "vitest";
 import { checkProgram } from "../model/format/check-program.ts";
+import { VARIANT_NAMES } from "../model/kconfig.ts";
 import { Machine } from "../model/machine.ts";
-import { PROFILES } from "../model/profile.ts";
+import { PROFILES, withVariant } from "../model/profile.ts";
 import { NOIOMMU_TOPOLOGY, REFERENCE_TOPOLOGY } from "../model/reference-topology.ts";
 import { errnoName } from "../model/uapi/errno.ts";
 import { SCENARIOS } from "./all.ts";
 import { createMdev, openCdev, openGroup } from "./calls.ts";
-import { type Expectation, gives, refused, type Scenario, scenario, whyNot } from "./scenario.ts";
-
-/** A machine that has what a scenario is about. */
-const machineFor = ({ needs }: Scenario) => (needs.noiommu ? NOIOMMU_TOPOLOGY : REFERENCE_TOPOLOGY);
+import { type Expectation, gives, refused, scenario, whyNot } from "./scenario.ts";
 
 /** An outcome as scenarios write it. */
 function asWritten(ret: number, expected: Expectation | undefined): string | number {
@@ -18,14 +16,30 @@ function asWritten(ret: number, expected: Expectation | undefined): string | num
   return typeof expected === "number" ? ret : "ok";
 }
 
-for (const [version, profile] of Object.entries(PROFILES)) {
-  describe(`on the model of ${version}`, () => {
-    const apply = SCENARIOS.filter((each) => whyNot(each, profile, machineFor(each)) === null);
-    it.each(apply.map((each) => [each.id, each] as const))("%s", (_id, each) => {
+const MOCK_TOPOLOGY = { ...NOIOMMU_TOPOLOGY, name: "mock", noiommu: false };
+
+/** Every kernel with every variant of the ways in, in every machine. */
+const SYSTEMS = Object.entries(PROFILES).flatMap(([version, full]) =>
+  [full, ...VARIANT_NAMES.map((variant) => withVariant(full, variant))].flatMap((profile, at) =>
+    [REFERENCE_TOPOLOGY, NOIOMMU_TOPOLOGY, MOCK_TOPOLOGY].map((topology) => ({
+      name: [version, VARIANT_NAMES[at - 1] ?? "with everything", topology.name].join(", "),
+      profile,
+      topology,
+    })),
+  ),
+);
+
+for (const { name, profile, topology } of SYSTEMS) {
+  it(`are right on the model of ${name}`, () => {
+    for (const each of SCENARIOS) {
+      if (whyNot(each, profile, topology) !== null) continue;
+      const machine = new Machine({ topology, profile });
       const { calls, expect: right } = each;
-      const machine = new Machine({ topology: machineFor(each), profile });
-      expect(calls.map((call, at) => asWritten(machine.step(call).ret, right[at]))).toEqual(right);
-    });
+      expect(
+        calls.map((call, at) => asWritten(machine.step(call).ret, right[at])),
+        each.id,
+      ).toEqual(right);
+    }
   });
 }
 
@@ -33,7 +47,7 @@ describe("scenarios", () => {
   it("have ids of their own, and each applies to some kernel", () => {
     expect(new Set(SCENARIOS.map(({ id }) => id)).size).toBe(SCENARIOS.length);
     for (const each of SCENARIOS) {
-      const reasons = Object.values(PROFILES).map((profile) => whyNot(each, profile, machineFor(each)));
+      const reasons = SYSTEMS.map(({ profile, topology }) => whyNot(each, profile, topology));
       expect(reasons, each.id).toContain(null);
     }
   });

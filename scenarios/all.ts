@@ -7,14 +7,18 @@ import { IOAS } from "./ioas.ts";
 import { KVM } from "./kvm.ts";
 import { MDEV } from "./mdev.ts";
 import { NOIOMMU } from "./noiommu.ts";
+import { OWNERSHIP } from "./ownership.ts";
 import type { Scenario } from "./scenario.ts";
 import { SELFTESTS } from "./selftests.ts";
 import { TYPE1 } from "./type1.ts";
 import { VMM } from "./vmm.ts";
+import { WAYS_APART } from "./ways-apart.ts";
 import { WAYS_IN } from "./ways-in.ts";
 
 export const SCENARIOS: readonly Scenario[] = [
   ...WAYS_IN,
+  ...WAYS_APART,
+  ...OWNERSHIP,
   ...EXCLUSION,
   ...KVM,
   ...VMM,

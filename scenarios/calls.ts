@@ -36,6 +36,7 @@ export const openCdev = (device: string, as = "@device"): Call => open({ kind: "
 export const close = (fd: Value): Call => ({ op: "close", fd });
 export const dup = (fd: Value, as: string): Call => ({ op: "dup", fd, as });
 
+export const getStatus = (group: Value): Call => ioctl(group, "VFIO_GROUP_GET_STATUS", { argsz: 8 });
 /** Gives a group a container, or an iommufd in place of one. */
 export const setContainer = (group: Value, container: Value): Call =>
   ioctl(group, "VFIO_GROUP_SET_CONTAINER", { fd: container });
@@ -53,6 +54,18 @@ export const getDeviceFd = (group: Value, device: string, as = "@device"): Call 
   as,
 });
 
+/** Asks for a device by its name with something behind it, or by a name that is no device's. */
+export const getDeviceFdBy = (group: Value, name: { readonly device?: string; readonly text: string }): Call => ({
+  op: "ioctl",
+  fd: group,
+  request: "VFIO_GROUP_GET_DEVICE_FD",
+  arg: { kind: "name", ...name },
+  as: "@nothing",
+});
+
+export const checkExtension = (container: Value, extension: number): Call =>
+  ioctlValue(container, "VFIO_CHECK_EXTENSION", extension);
+
 export const getInfo = (device: Value): Call => ioctl(device, "VFIO_DEVICE_GET_INFO", { argsz: 16 });
 export const getRegionInfo = (device: Value, index: number): Call =>
   ioctl(device, "VFIO_DEVICE_GET_REGION_INFO", { argsz: 32, index });
@@ -63,11 +76,34 @@ export const bind = (device: Value, iommufd: Value, devid = "@devid"): Call =>
 /** Attaches to an IOAS; pt_id brings the page table that was taken. */
 export const attach = (device: Value, ioas: Value, hwpt = "@hwpt"): Call =>
   ioctl(device, "VFIO_DEVICE_ATTACH_IOMMUFD_PT", { argsz: 12, pt_id: ioas }, { binds: { pt_id: hwpt } });
+const ATTACH_PASID = 1;
+/** Attaches a PASID of the device. */
+export const attachPasid = (device: Value, ioas: Value, pasid: number, hwpt = "@pasid-hwpt"): Call =>
+  ioctl(
+    device,
+    "VFIO_DEVICE_ATTACH_IOMMUFD_PT",
+    { argsz: 16, flags: ATTACH_PASID, pt_id: ioas, pasid },
+    { binds: { pt_id: hwpt } },
+  );
+export const detachPasid = (device: Value, pasid: number): Call =>
+  ioctl(device, "VFIO_DEVICE_DETACH_IOMMUFD_PT", { argsz: 12, flags: ATTACH_PASID, pasid });
 export const detach = (device: Value): Call => ioctl(device, "VFIO_DEVICE_DETACH_IOMMUFD_PT", { argsz: 8 });
 
 export const allocIoas = (iommufd: Value, ioas = "@ioas"): Call =>
   ioctl(iommufd, "IOMMU_IOAS_ALLOC", { size: 12 }, { binds: { out_ioas_id: ioas } });
 export const destroy = (iommufd: Value, id: Value): Call => ioctl(iommufd, "IOMMU_DESTROY", { size: 8, id });
+
+/** Asks for the IOAS that VFIO's own commands act on. */
+export const getCompatIoas = (iommufd: Value, ioas = "@compat"): Call =>
+  ioctl(iommufd, "IOMMU_VFIO_IOAS", { size: 12, op: 0 }, { binds: { ioas_id: ioas } });
+/** Makes another IOAS the one that VFIO's own commands act on. */
+export const setCompatIoas = (iommufd: Value, ioas: Value): Call =>
+  ioctl(iommufd, "IOMMU_VFIO_IOAS", { size: 12, op: 1, ioas_id: ioas });
+export const clearCompatIoas = (iommufd: Value): Call => ioctl(iommufd, "IOMMU_VFIO_IOAS", { size: 12, op: 2 });
+
+/** What the process has pinned through iommufd, in KiB. */
+export const pinned: Call = { op: "probe", probe: { kind: "pinned" } };
+export const locked: Call = { op: "probe", probe: { kind: "locked" } };
 
 const MAP_FIXED_READ_WRITE = 7;
 /** Maps plain memory at a fixed address. */
@@ -137,6 +173,11 @@ export const removeMdev = (device = "mdev0"): Call => ({
   text: { text: "1" },
 });
 
+export const overrideDriver = (device: string, text: string): Call => ({
+  op: "sysfs-write",
+  attribute: { kind: "driver_override", device },
+  text: { text },
+});
 export const bindDriver = (driver: string, device: string): Call => ({
   op: "sysfs-write",
   attribute: { kind: "bind", driver },

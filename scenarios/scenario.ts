@@ -25,8 +25,12 @@ export interface Needs {
   /** The last kernel that it is about. */
   readonly until?: Version;
   readonly kconfig?: readonly KconfigOption[];
-  /** A machine in no-IOMMU mode. */
+  /** Options that must not be set. */
+  readonly without?: readonly KconfigOption[];
+  /** That its functions have no IOMMU, and no-IOMMU mode is on; otherwise they need one. */
   readonly noiommu?: true;
+  /** That nothing isolates its functions, and that VFIO takes none of them. */
+  readonly mock?: true;
 }
 
 export interface Scenario {
@@ -74,8 +78,15 @@ export function whyNot({ needs, calls }: Scenario, profile: Profile, topology: T
   for (const option of needs.kconfig ?? []) {
     if (KCONFIG_OPTIONS.includes(option) && !profile.kconfig.has(option)) return `The kernel has no CONFIG_${option}.`;
   }
+  for (const option of needs.without ?? []) {
+    if (profile.kconfig.has(option)) return `The kernel has CONFIG_${option}.`;
+  }
   if (needs.noiommu && (topology.iommu || !topology.noiommu)) return "The machine is not in no-IOMMU mode.";
+  const noiommu = topology.noiommu && profile.kconfig.has("VFIO_NOIOMMU");
+  if (needs.mock && (topology.iommu || noiommu)) return "The machine has an IOMMU, or the kernel does without.";
   for (const name of devicesOf(calls)) {
+    const isFunction = topology.functions.some((spec) => spec.name === name);
+    if (isFunction && !needs.noiommu && !needs.mock && !topology.iommu) return "The machine has no IOMMU.";
     const known = [...topology.functions, ...topology.mdevs].some((device) => device.name === name);
     if (!known) return `The machine has no device ${name}.`;
   }

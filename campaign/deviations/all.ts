@@ -11,6 +11,7 @@ import { hotResetInfoHeader } from "./hot-reset-info-header.ts";
 import { ioasFaultStays } from "./ioas-fault-stays.ts";
 import { ioasUnmapPartial } from "./ioas-unmap-partial.ts";
 import { kvmDeviceFaultLeaks } from "./kvm-device-fault-leaks.ts";
+import { pasidZero } from "./pasid-zero.ts";
 import { type1BitmapFault } from "./type1-bitmap-fault.ts";
 import { type1DirtyLeftovers } from "./type1-dirty-leftovers.ts";
 import { type1LateAperture } from "./type1-late-aperture.ts";
@@ -28,6 +29,7 @@ export const DEVIATIONS: readonly Deviation[] = [
   ioasFaultStays,
   ioasUnmapPartial,
   kvmDeviceFaultLeaks,
+  pasidZero,
   type1DirtyLeftovers,
   type1BitmapFault,
   type1LateAperture,

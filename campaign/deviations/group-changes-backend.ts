@@ -21,7 +21,7 @@ export const groupChangesBackend: Deviation = {
       ...k.group,
       *openDevice(kernel, file) {
         const { device, group } = file;
-        if (device.openedWith === "iommufd" && group && !group.iommufd) {
+        if (device.openedWith === "iommufd" && group?.container) {
           throw new Unmodelled("what this kernel does to its memory next (group-changes-backend)");
         }
         yield* right(kernel, file);

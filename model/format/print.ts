@@ -69,6 +69,9 @@ function printIoctl(call: Call & { op: "ioctl" }, topology: Topology | undefined
   return call.as === undefined ? line : `${handle(call.as)} = ${line}`;
 }
 
+/** A name that is longer is not shown. */
+const LONG_NAME = 255;
+
 function printArgument({ request, arg, binds }: Call & { op: "ioctl" }, topology: Topology | undefined): string {
   switch (arg.kind) {
     case "value": {
@@ -77,8 +80,9 @@ function printArgument({ request, arg, binds }: Call & { op: "ioctl" }, topology
       return (names && named(Number(arg.value), names)) ?? printValue(arg.value);
     }
     case "name": {
-      const text = arg.device === undefined ? (arg.text ?? "") : deviceName(arg.device, topology);
-      return placed(arg.place, quote(text));
+      const { device, text = "" } = arg;
+      const name = device === undefined ? text : deviceName(device, topology) + text;
+      return placed(arg.place, name.length > LONG_NAME ? `<${name.length} bytes of text>` : quote(name));
     }
     case "struct": {
       const shape = findIoctl(request)?.argument;

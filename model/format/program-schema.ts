@@ -36,7 +36,7 @@ const ioctlArgument = z.discriminatedUnion("kind", [
   z.strictObject({
     kind: z.literal("name"),
     device: z.exactOptional(z.string()),
-    text: z.exactOptional(z.string().max(BLOCK_SIZE - 1)),
+    text: z.exactOptional(z.string().max(2 * 4096)),
     place: z.exactOptional(place),
   }),
 ]);

@@ -8,6 +8,7 @@ import { steps as access } from "./access.ts";
 import { IOMMUFD, iommufdSource } from "./availability.ts";
 import { steps as hwPagetable } from "./hw-pagetable.ts";
 import { type Hwpt, type Ioas, type IommufdContext, IommufdDevice, IommufdGroup } from "./objects.ts";
+import { steps as pasid } from "./pasid.ts";
 
 const source = (name: string) => iommufdSource("device", name);
 
@@ -68,6 +69,15 @@ export const rule = clauses({
     source: source("iommufd_device_change_pt"),
     observable: "output",
   },
+  "IOMMUFD-ATTACH-7": {
+    ...IOMMUFD,
+    rule: "a device that is attached can't be attached once more",
+    errno: "EBUSY",
+    source: source("iommufd_hw_pagetable_attach"),
+    since: "6.15",
+    observable: "internal",
+    unseen: "VFIO remembers what it has attached, and replaces that",
+  },
   "IOMMUFD-REPLACE-1": {
     ...IOMMUFD,
     rule: "only an attached device can change what it is attached to",
@@ -94,6 +104,7 @@ export const rule = clauses({
 export const steps = {
   ...access,
   ...hwPagetable,
+  ...pasid,
 
   /** iommufd_device_bind; `site` is where the caller gets the id, null when it does not. */
   *bindDevice(k: Kernel, context: IommufdContext, fn: PciFunction, site: ChoiceSite | null): Operation<IommufdDevice> {
@@ -222,6 +233,7 @@ export const steps = {
   *attachHwpt(k: Kernel, device: IommufdDevice, hwpt: Hwpt): Operation<null> {
     const { igroup } = device;
     using _ = yield* k.lock(igroup.lock);
+    must(!igroup.attached.includes(device), rule["IOMMUFD-ATTACH-7"]);
     must(igroup.hwpt === null || igroup.hwpt === hwpt, rule["IOMMUFD-ATTACH-3"]);
     yield* k.ioas.reserve(k, hwpt.ioas, device.function);
     if (igroup.attached.length === 0) {

@@ -80,6 +80,7 @@ export class ArgumentBlocks {
   text(text: string, place: Place | undefined): void {
     this.begin(place);
     const { main } = this;
+    main.textLength = text.length;
     for (let i = 0; i < text.length && i < BLOCK_SIZE - 1; i++) main.bytes[i] = text.charCodeAt(i);
     main.length = Math.min(text.length + 1, BLOCK_SIZE);
   }

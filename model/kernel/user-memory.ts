@@ -17,6 +17,8 @@ export class UserBlock {
   readonly view = new DataView(this.bytes.buffer);
   /** Bytes that the caller placed. */
   length = 0;
+  /** Characters of the text that was placed, which may be more than the block has room for. */
+  textLength = 0;
   readable = BLOCK_SIZE;
   writable = BLOCK_SIZE;
   /** From here on the content after the call is not defined (a copy that faulted half-way). */
@@ -26,6 +28,7 @@ export class UserBlock {
   reset(place: Place | undefined): void {
     this.bytes.fill(0);
     this.length = 0;
+    this.textLength = 0;
     this.definedUpTo = BLOCK_SIZE;
     this.readable = BLOCK_SIZE;
     this.writable = BLOCK_SIZE;

@@ -26,6 +26,7 @@ import {
 import { pciHotReset } from "./hot-reset.ts";
 import { getPciHotResetInfo } from "./hot-reset-info.ts";
 import { functionOf } from "./pci-device.ts";
+import { steps as token } from "./vf-token.ts";
 
 const source = (name: string) => `drivers/vfio/pci/vfio_pci_core.c:${name}`;
 
@@ -88,6 +89,7 @@ const UNMODELLED: ReadonlySet<number> = new Set([
 export const vfioPciOps: VfioDeviceOps = {
   name: "vfio-pci",
   mmap: true,
+  match: (k, own, text) => k.vfioPci.match(k, own, text),
 
   /** vfio_pci_core_ioctl */
   *ioctl(k, file, command, arg): Operation<number> {
@@ -121,6 +123,8 @@ const absent = (index: number): RegionDescription => ({
 });
 
 export const steps = {
+  ...token,
+
   /** vfio_pci_probe */
   probe(k: Kernel, pciFunction: PciFunction): void {
     k.vfioPci.register(k, pciFunction);

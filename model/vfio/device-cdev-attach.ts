@@ -2,9 +2,9 @@
 import { type Clause, clauses, must, refuse } from "../kernel/clause.ts";
 import { ioctl, vfioRequest } from "../kernel/ioctl.ts";
 import type { Kernel } from "../kernel/kernel.ts";
-import { type Operation, Unmodelled } from "../kernel/operation.ts";
+import type { Operation } from "../kernel/operation.ts";
 import type { UserBlock } from "../kernel/user-memory.ts";
-import { field, layout, offsetOfEnd } from "../uapi/layout.ts";
+import { field, fieldOf, type Layout, layout, offsetOfEnd } from "../uapi/layout.ts";
 import type { DeviceFile, VfioDevice } from "./device.ts";
 
 const source = (name: string) => `drivers/vfio/device_cdev.c:${name}`;
@@ -48,6 +48,36 @@ export const rule = clauses({
     source: "include/uapi/linux/vfio.h:VFIO_DEVICE_ATTACH_IOMMUFD_PT",
     observable: "output",
   },
+  "VFIO-CDEV-ATTACH-7": {
+    ...cdev,
+    since: "6.15",
+    rule: "PASID 0 stands for the device itself: it can't be attached as a PASID",
+    errno: "EINVAL",
+    source: "drivers/iommu/iommu.c:iommu_attach_device_pasid",
+  },
+  "VFIO-CDEV-ATTACH-8": {
+    ...cdev,
+    since: "6.15",
+    rule: "a PASID that is negative as a signed number is refused",
+    errno: "ENOSPC",
+    source: "drivers/vfio/iommufd.c:vfio_iommufd_physical_pasid_attach_ioas",
+  },
+  "VFIO-CDEV-ATTACH-9": {
+    ...cdev,
+    since: "6.15",
+    rule: "a device with access is bound; a PASID of one that were not would be refused",
+    errno: "EINVAL",
+    source: "drivers/vfio/iommufd.c:vfio_iommufd_physical_pasid_attach_ioas",
+    observable: "internal",
+    unseen: "every device whose node has access is bound",
+  },
+  "VFIO-CDEV-DETACH-6": {
+    ...cdev,
+    since: "6.15",
+    rule: "a PASID that is not attached is left as it is, whatever its number",
+    source: "drivers/vfio/iommufd.c:vfio_iommufd_physical_pasid_detach_ioas",
+    observable: "later-call",
+  },
   "VFIO-CDEV-DETACH-1": {
     ...cdev,
     rule: "the struct must be readable",
@@ -90,6 +120,9 @@ const AttachPt = layout("vfio_device_attach_iommufd_pt", {
   pasid: field.later(field.value32(1, 0)),
 });
 
+/** Where the page table's id is in the struct. */
+export const PT_ID = fieldOf(AttachPt, "pt_id").offset;
+
 export const attachIommufdPt = ioctl<DeviceFile>({
   name: "VFIO_DEVICE_ATTACH_IOMMUFD_PT",
   request: vfioRequest(119),
@@ -101,7 +134,7 @@ export const attachIommufdPt = ioctl<DeviceFile>({
   *run(k, file, { block }): Operation<number> {
     const minsz = offsetOfEnd(AttachPt, "pt_id");
     block.copyFrom(minsz, rule["VFIO-CDEV-ATTACH-1"]);
-    k.deviceCdev.checkPasid(k, block, AttachPt.size, {
+    const pasid = k.deviceCdev.checkPasid(k, block, AttachPt, {
       fault: rule["VFIO-CDEV-ATTACH-1"],
       size: rule["VFIO-CDEV-ATTACH-2"],
       flags: rule["VFIO-CDEV-ATTACH-3"],
@@ -110,10 +143,11 @@ export const attachIommufdPt = ioctl<DeviceFile>({
       emulated: file.device.emulated,
     });
     using _ = yield* k.lock(file.device.devSet.lock);
+    if (pasid !== null) return yield* k.deviceCdev.attachPasid(k, file.device, pasid, block);
     const before = k.vfioIommufd.attachedTo(file.device);
-    const id = yield* k.vfioIommufd.attach(k, file.device, block.u32(8), { at: "field", offset: 8, width: 4 });
+    const id = yield* k.vfioIommufd.attach(k, file.device, block.u32(PT_ID), { at: "field", offset: PT_ID, width: 4 });
     if (!block.canWrite(minsz)) yield* k.deviceCdev.undoAttach(k, file.device, before);
-    block.put(8, 4, id, rule["VFIO-CDEV-ATTACH-5"]);
+    block.put(PT_ID, 4, id, rule["VFIO-CDEV-ATTACH-5"]);
     k.keeps(rule["VFIO-CDEV-ATTACH-6"]);
     return 0;
   },
@@ -135,7 +169,7 @@ export const detachIommufdPt = ioctl<DeviceFile>({
   *run(k, file, { block }): Operation<number> {
     const minsz = offsetOfEnd(DetachPt, "flags");
     block.copyFrom(minsz, rule["VFIO-CDEV-DETACH-1"]);
-    k.deviceCdev.checkPasid(k, block, DetachPt.size, {
+    const pasid = k.deviceCdev.checkPasid(k, block, DetachPt, {
       fault: rule["VFIO-CDEV-DETACH-1"],
       size: rule["VFIO-CDEV-DETACH-2"],
       flags: rule["VFIO-CDEV-DETACH-3"],
@@ -144,6 +178,10 @@ export const detachIommufdPt = ioctl<DeviceFile>({
       emulated: file.device.emulated,
     });
     using _ = yield* k.lock(file.device.devSet.lock);
+    if (pasid !== null) {
+      yield* k.deviceCdev.detachPasid(k, file.device, pasid);
+      return 0;
+    }
     yield* k.vfioIommufd.detach(k, file.device);
     k.keeps(rule["VFIO-CDEV-DETACH-5"]);
     return 0;
@@ -161,16 +199,29 @@ interface PasidChecks {
 }
 
 export const attachSteps = {
-  /** What ATTACH and DETACH share: argsz, flags, and the PASID that came with 6.15. */
-  checkPasid(k: Kernel, block: UserBlock, size: number, check: PasidChecks): void {
+  /** What ATTACH and DETACH share: argsz, flags, and the PASID that came with 6.15; null where none is asked for. */
+  checkPasid(k: Kernel, block: UserBlock, layout: Layout, check: PasidChecks): number | null {
     must(block.u32(0) >= check.minsz, check.size);
     const flags = block.u32(4);
     must((flags & ~(k.since("6.15") ? FLAG_PASID : 0)) === 0, check.flags);
-    if (!(flags & FLAG_PASID)) return;
+    if (!(flags & FLAG_PASID)) return null;
     must(!check.emulated, check.unsupported);
-    must(block.u32(0) >= size, check.size);
-    block.copyFrom(size, check.fault);
-    throw new Unmodelled("attaching a PASID");
+    must(block.u32(0) >= layout.size, check.size);
+    block.copyFrom(layout.size, check.fault);
+    return block.get(layout, "pasid");
+  },
+
+  /** vfio_iommufd_physical_pasid_attach_ioas */
+  *attachPasid(k: Kernel, device: VfioDevice, pasid: number, block: UserBlock): Operation<number> {
+    must(device.iommufdDevice !== null, rule["VFIO-CDEV-ATTACH-9"]);
+    must(pasid !== 0, rule["VFIO-CDEV-ATTACH-7"]);
+    must(pasid < 2 ** 31, rule["VFIO-CDEV-ATTACH-8"]);
+    return yield* k.iommufdDevice.attachPasid(k, device.iommufdDevice, block.u32(PT_ID));
+  },
+
+  /** vfio_iommufd_physical_pasid_detach_ioas: none is ever attached. */
+  *detachPasid(k: Kernel, _device: VfioDevice, _pasid: number): Operation<void> {
+    k.keeps(rule["VFIO-CDEV-DETACH-6"]);
   },
 
   /** ATTACH could not tell the caller what it did: the device goes back to what it was attached to. */

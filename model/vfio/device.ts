@@ -32,6 +32,8 @@ export interface VfioDeviceOps {
   /** Answers every command that the core does not. */
   ioctl(k: Kernel, file: DeviceFile, ioctl: Ioctl, arg: Argument): Operation<number>;
   readonly mmap: boolean;
+  /** Whether a text names the device `own`; may refuse the call. Without it the two must be equal. */
+  match?(k: Kernel, own: string, text: string): boolean;
 }
 
 /** What stands behind a VFIO device. */

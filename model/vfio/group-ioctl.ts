@@ -2,7 +2,8 @@
 import { IommufdFile } from "../iommufd/main.ts";
 import { clauses, must, refuse } from "../kernel/clause.ts";
 import { type Ioctl, ioctl, vfioRequest } from "../kernel/ioctl.ts";
-import type { Operation } from "../kernel/operation.ts";
+import { BLOCK_SIZE } from "../kernel/memory-map.ts";
+import { type Operation, Unmodelled } from "../kernel/operation.ts";
 import { field, layout, offsetOfEnd } from "../uapi/layout.ts";
 import { ContainerFile } from "./container.ts";
 import { DeviceFile } from "./device.ts";
@@ -89,11 +90,18 @@ export const rule = clauses({
     errno: "EFAULT",
     source: source("vfio_group_ioctl_get_device_fd"),
   },
+  "VFIO-GROUP-GETFD-9": {
+    rule: "the name must end within a page",
+    errno: "EINVAL",
+    source: "mm/util.c:strndup_user",
+  },
   "VFIO-GROUP-GETFD-5": {
     rule: "the descriptor gives access at once, and any number may be open",
     source: "include/uapi/linux/vfio.h:VFIO_GROUP_GET_DEVICE_FD",
   },
 });
+
+const PAGE_SIZE = 4096;
 
 const FLAGS_VIABLE = 1;
 const FLAGS_CONTAINER_SET = 2;
@@ -185,6 +193,8 @@ export const getDeviceFd = ioctl<GroupFile>({
   useful: (_k, { group }) => group.iommufd !== null || (group.container !== null && group.container.driver !== null),
   *run(k, file, { block }): Operation<number> {
     block.copyFrom(block.length, rule["VFIO-GROUP-GETFD-1"]);
+    must(block.textLength < PAGE_SIZE, rule["VFIO-GROUP-GETFD-9"]);
+    if (block.textLength >= BLOCK_SIZE) throw new Unmodelled("a device's name of hundreds of characters");
     const end = block.bytes.indexOf(0);
     const name = String.fromCharCode(...block.bytes.subarray(0, end < 0 ? block.length : end));
     const device = yield* k.group.deviceFromName(k, file.group, name);

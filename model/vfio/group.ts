@@ -9,10 +9,10 @@ import { Lock, LockClass } from "../kernel/lock.ts";
 import type { Operation } from "../kernel/operation.ts";
 import { rule as vfsRule } from "../kernel/vfs.ts";
 import type { Vm } from "../kvm/kvm.ts";
-import type { PciFunction } from "../pci/function.ts";
 import type { Container } from "./container.ts";
-import type { Backing, DeviceFile, VfioDevice } from "./device.ts";
+import type { DeviceFile, VfioDevice } from "./device.ts";
 import { groupCommands } from "./group-ioctl.ts";
+import { steps as registration } from "./group-registration.ts";
 
 const source = (name: string) => `drivers/vfio/group.c:${name}`;
 
@@ -41,28 +41,6 @@ export const rule = clauses({
     source: source("vfio_device_block_group"),
     since: "6.6",
   },
-  "VFIO-GROUP-MAKE-1": {
-    rule: "a device that no IOMMU group isolates becomes no VFIO device, unless no-IOMMU mode is on",
-    errno: "EINVAL",
-    source: source("vfio_group_find_or_alloc"),
-    kconfig: ["VFIO_GROUP"],
-    machine: "mock",
-  },
-  "VFIO-GROUP-MAKE-2": {
-    rule: "without groups a device that no IOMMU isolates becomes no VFIO device in any mode",
-    errno: "EINVAL",
-    source: "drivers/vfio/vfio_main.c:__vfio_register_dev",
-    since: "6.6",
-    kconfig: ["!VFIO_GROUP"],
-    machine: "mock",
-  },
-  "VFIO-GROUP-MAKE-3": {
-    rule: "in no-IOMMU mode such a device gets a group of its own, named noiommu-, and the kernel is tainted",
-    kconfig: ["VFIO_NOIOMMU"],
-    machine: "noiommu",
-    source: source("vfio_group_find_or_alloc"),
-    observable: "sysfs",
-  },
   "VFIO-GROUP-UNSET-1": {
     rule: "there must be a container or an iommufd to unset",
     errno: "EINVAL",
@@ -79,7 +57,7 @@ export const rule = clauses({
     observable: "later-call",
   },
   "VFIO-GROUP-GETFD-2": {
-    rule: "the name must be that of a device of this group, exactly",
+    rule: "the name must be that of a device of this group, exactly, unless the device's driver takes options behind it",
     errno: "ENODEV",
     source: source("vfio_device_get_from_name"),
   },
@@ -181,6 +159,13 @@ export class GroupFile extends File {
 }
 
 export const steps = {
+  ...registration,
+
+  /** vfio_create_group */
+  make(iommuGroup: IommuGroup | null, type: GroupType): VfioGroup {
+    return new VfioGroup(iommuGroup, type);
+  },
+
   /** vfio_group_fops_open */
   *open(k: Kernel, group: VfioGroup, mode: number): Operation<GroupFile> {
     using _ = yield* k.lock(group.groupLock);
@@ -217,7 +202,8 @@ export const steps = {
   /** vfio_device_get_from_name */
   *deviceFromName(k: Kernel, group: VfioGroup, name: string): Operation<VfioDevice> {
     using _ = yield* k.lock(group.deviceLock);
-    const device = group.devices.find((candidate) => candidate.name === name);
+    // Newest first, as the kernel's list is; a driver may refuse what stands behind its device's name.
+    const device = group.devices.findLast(({ ops, name: own }) => (ops.match ? ops.match(k, own, name) : own === name));
     must(device !== undefined, rule["VFIO-GROUP-GETFD-2"]);
     return device;
   },
@@ -309,49 +295,5 @@ export const steps = {
     if (!k.has("VFIO_GROUP")) return;
     using _ = yield* k.lock(group.groupLock);
     group.cdevDeviceOpenCount--;
-  },
-
-  /** vfio_device_set_group: the group that a device is registered with. */
-  setGroup(k: Kernel, backing: Backing): VfioGroup {
-    if (!k.has("VFIO_GROUP")) {
-      // The kernel asks the IOMMU itself whether it keeps DMA coherent, which none does not.
-      if (backing.kind === "pci") must(backing.function.group !== null, rule["VFIO-GROUP-MAKE-2"]);
-      return new VfioGroup(null, backing.kind === "pci" ? "iommu" : "emulated");
-    }
-    if (backing.kind === "mdev") return new VfioGroup(k.iommu.alloc(k), "emulated");
-    return k.group.findOrAlloc(k, backing.function);
-  },
-
-  /** vfio_group_find_or_alloc */
-  findOrAlloc(k: Kernel, pciFunction: PciFunction): VfioGroup {
-    if (pciFunction.group) {
-      return k.group.ofIommuGroup(k, pciFunction.group) ?? new VfioGroup(pciFunction.group, "iommu");
-    }
-    must(k.topology.noiommu && k.has("VFIO_NOIOMMU"), rule["VFIO-GROUP-MAKE-1"]);
-    const iommuGroup = k.iommu.alloc(k);
-    iommuGroup.members.push(pciFunction);
-    pciFunction.group = iommuGroup;
-    k.keeps(rule["VFIO-GROUP-MAKE-3"]);
-    return new VfioGroup(iommuGroup, "noiommu");
-  },
-
-  /** vfio_group_find_from_iommu: the group that some registered device already made. */
-  ofIommuGroup(k: Kernel, iommuGroup: IommuGroup): VfioGroup | undefined {
-    for (const pciFunction of k.functions) {
-      if (pciFunction.vfio && pciFunction.group === iommuGroup) return pciFunction.vfio.group;
-    }
-    return undefined;
-  },
-
-  /** vfio_device_remove_group: a group that was made up goes, and so does what the last device leaves. */
-  *removeDevice(k: Kernel, { group, backing }: VfioDevice): Operation<void> {
-    if (!k.has("VFIO_GROUP")) return;
-    if (group.type === "noiommu" && backing.kind === "pci") backing.function.group = null;
-    group.drivers--;
-    if (group.drivers > 0) return;
-    using _ = yield* k.lock(group.groupLock);
-    if (group.container) yield* k.container.detachGroup(k, group);
-    if (group.iommuGroup && group.type !== "iommu") k.iommu.free(k, group.iommuGroup);
-    group.iommuGroup = null;
   },
 };

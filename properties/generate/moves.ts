@@ -9,6 +9,7 @@ import type { Call, Capability, IoctlArgument, Node, Probe } from "../../model/p
 import { versionNumber } from "../../model/uapi/version.ts";
 import { DeviceFile } from "../../model/vfio/device.ts";
 import { rightStruct, spoil } from "./arguments.ts";
+import { deviceName } from "./device-names.ts";
 import { type Dice, oneIn, pick } from "./dice.ts";
 import { type Handles, kindBits } from "./handles.ts";
 import { mdevCall } from "./mdevs.ts";
@@ -241,27 +242,6 @@ function contextOf(file: File | null): object | null {
   if (file instanceof IommufdFile) return file.context;
   if (file instanceof DeviceFile) return file.iommufd;
   return null;
-}
-
-function deviceName({ dice, focus, machine }: Situation, file: File | null, wrong: boolean): IoctlArgument {
-  if (wrong) {
-    switch (dice.roll(4)) {
-      case 0:
-        return { kind: "name", text: "no such device" };
-      case 1:
-        return { kind: "name", text: "" };
-      case 2:
-        return { kind: "name", device: pick(dice, focus.devices), place: pick(dice, ["null", "unmapped", 3] as const) };
-    }
-    return { kind: "name", device: pick(dice, focus.devices) };
-  }
-  // A device of this very group, where the group has one.
-  const own = focus.devices.filter((name) => {
-    const node = machine.k.functions.find((candidate) => candidate.spec.name === name)?.vfio;
-    const vfio = node ?? machine.k.mdevs.find((candidate) => candidate.name === name)?.vfio;
-    return vfio && file?.kind === "group" && "group" in file && vfio.group === file.group;
-  });
-  return { kind: "name", device: pick(dice, own.length > 0 ? own : focus.devices) };
 }
 
 function close({ dice, handles }: Situation): Call | undefined {

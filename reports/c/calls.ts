@@ -138,8 +138,13 @@ export class CallWriter {
   }
 
   #name({ device, text = "", place }: IoctlArgument & { kind: "name" }, index: number): string {
-    const name = device === undefined ? cString(text) : this.#address(device);
+    const name = device === undefined ? cString(text) : this.#nameOf(device, text);
     return placed(place, index, name, `strlen(${name}) + 1`);
+  }
+
+  #nameOf(device: string, text: string): string {
+    const address = this.#address(device);
+    return text === "" ? address : `path_of("%s%s", ${address}, ${cString(text)})`;
   }
 
   #device(name: string): string {

@@ -9,10 +9,12 @@ import { closeUnregistersEachTime } from "./close-unregisters-each-time.ts";
 import { destroyInUse } from "./destroy-in-use.ts";
 import { detachRevokesAccess } from "./detach-revokes-access.ts";
 import { failedOpenCounts } from "./failed-open-counts.ts";
+import { fakeGroupsOwned } from "./fake-groups-owned.ts";
 import type { Fault } from "./fault.ts";
 import { forgetUnknownFile } from "./forget-unknown-file.ts";
 import { hotResetInfoCountsOn } from "./hot-reset-info-counts-on.ts";
 import { hotResetUnowned } from "./hot-reset-unowned.ts";
+import { hwptListedTwice } from "./hwpt-listed-twice.ts";
 import { kvmLockUnderDevSet } from "./kvm-lock-under-dev-set.ts";
 import { kvmReleaseForgetsRecord } from "./kvm-release-forgets-record.ts";
 import { lockKept } from "./lock-kept.ts";
@@ -23,8 +25,10 @@ import { mdevProbeResultLost } from "./mdev-probe-result-lost.ts";
 import { noGate } from "./no-gate.ts";
 import { noiommuHasType1 } from "./noiommu-has-type1.ts";
 import { noiommuNeverOpened } from "./noiommu-never-opened.ts";
+import { putsNoIommufd } from "./puts-no-iommufd.ts";
 import { secondCdevOpen } from "./second-cdev-open.ts";
 import { statusAlwaysViable } from "./status-always-viable.ts";
+import { stubOwnsDma } from "./stub-owns-dma.ts";
 import { unbindWaitsForGroup } from "./unbind-waits-for-group.ts";
 import { vmForgetsWhenGone } from "./vm-forgets-when-gone.ts";
 import { vmNotPut } from "./vm-not-put.ts";
@@ -53,6 +57,10 @@ export const FAULTS: readonly Fault[] = [
   failedOpenCounts,
   forgetUnknownFile,
   hotResetInfoCountsOn,
+  stubOwnsDma,
+  putsNoIommufd,
+  hwptListedTwice,
+  fakeGroupsOwned,
   unbindWaitsForGroup,
   noiommuHasType1,
   noiommuNeverOpened,

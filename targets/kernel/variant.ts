@@ -5,10 +5,11 @@ import type { ConfigOption } from "./config.ts";
 import { parseFragment } from "./config.ts";
 import type { KernelVersion } from "./kernel.ts";
 
-/** Options of plain.config that can only be had with one of the ways in. */
+/** Options of plain.config that can only be had with one of the ways in; that of dma-buf comes with iommufd's test alone. */
 const FOLLOWERS: Readonly<Record<string, WayOption>> = {
   CONFIG_VFIO_IOMMU_TYPE1: "VFIO_CONTAINER",
   CONFIG_IOMMUFD_TEST: "IOMMUFD",
+  CONFIG_VFIO_PCI_DMABUF: "IOMMUFD",
 };
 
 /** What a variant changes in the configuration of a kernel of this version; without a variant nothing. */

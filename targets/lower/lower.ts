@@ -11,7 +11,7 @@ import { blockAddress, isStruct } from "../../model/kernel/encode.ts";
 import { findIoctl } from "../../model/kernel/ioctl.ts";
 import { BLOCK_SIZE, MAX_BLOCKS, MEMORY } from "../../model/kernel/memory-map.ts";
 import type { Call, Capability, Node, Place, Probe, Program, StructArgument, Value } from "../../model/program.ts";
-import { busName, type Topology } from "../../model/topology.ts";
+import { argumentText, busName, type Topology } from "../../model/topology.ts";
 import { type Layout, writeValue } from "../../model/uapi/layout.ts";
 import type { Assembler, SyscallArgument } from "../agent/assembler.ts";
 import { SLOT_COUNT } from "../agent/layout.ts";
@@ -52,6 +52,8 @@ const HARNESS = Number(MEMORY.scratch) + MEMORY.scratchSize / 2;
 /** The harness's own memory, used anew by every call: one page for all but the longest text, since a page costs a fault. */
 const PATH = HARNESS;
 const TEXT = HARNESS + 1024;
+/** For text that no block has room for. */
+const LONG_TEXT = HARNESS + 0x10000;
 /** Bytes read of a sysfs attribute or link. */
 export const READ_SIZE = 512;
 const VM_PIN = /^VmPin:\s*(\d+) kB/m;
@@ -266,9 +268,15 @@ export class Lowering {
         value = this.#value(arg.value);
         break;
       case "name": {
-        const text = arg.device === undefined ? (arg.text ?? "") : busName(this.#topology, arg.device);
-        value = blockAddress(index, arg.place);
-        this.#pokeText(index, `${text}\0`, arg.place);
+        const text = argumentText(this.#topology, arg);
+        if (text.length < BLOCK_SIZE) {
+          value = blockAddress(index, arg.place);
+          this.#pokeText(index, `${text}\0`, arg.place);
+        } else {
+          if (arg.place !== undefined) throw new TooLarge("A name that fills more than a block lies in plain memory.");
+          value = LONG_TEXT;
+          code.pokeText(LONG_TEXT, text);
+        }
         break;
       }
       case "struct":

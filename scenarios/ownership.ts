@@ -1,0 +1,163 @@
+/** Who owns the DMA of an IOMMU group: drivers of the kernel, a container, an iommufd; never two of them. */
+import type { Call } from "../model/program.ts";
+import {
+  allocIoas,
+  attach,
+  bind,
+  bindDriver,
+  close,
+  detach,
+  getDeviceFd,
+  getStatus,
+  openCdev,
+  openContainer,
+  openGroup,
+  openIommufd,
+  overrideDriver,
+  setContainer,
+  setIommu,
+  unbindDriver,
+  unsetContainer,
+} from "./calls.ts";
+import { refused, type Scenario, scenario } from "./scenario.ts";
+
+const LEGACY = { kconfig: ["VFIO_GROUP", "VFIO_CONTAINER"] } as const;
+const COMPAT = { since: "6.2", kconfig: ["VFIO_GROUP", "IOMMUFD"] } as const;
+const CDEV = { since: "6.6", kconfig: ["VFIO_DEVICE_CDEV", "IOMMUFD"] } as const;
+
+/** Takes a function from vfio-pci and leaves it to be bound by its ids. */
+const release = (device: string): Call[] => [unbindDriver("vfio-pci", device), overrideDriver(device, "\n")];
+
+export const OWNERSHIP: readonly Scenario[] = [
+  scenario({
+    id: "not-isolated",
+    title: "a function that no IOMMU isolates becomes no VFIO device",
+    needs: { mock: true },
+    steps: [
+      refused("ENOENT", openGroup("edu0")),
+      refused("EINVAL", bindDriver("vfio-pci", "edu0")),
+      refused("ENOENT", openGroup("edu0")),
+      refused("ENOENT", openCdev("edu0")),
+    ],
+  }),
+  scenario({
+    id: "sibling-with-native-driver",
+    title: "a group is not viable while a driver of the kernel's own has a function of it",
+    needs: LEGACY,
+    steps: [
+      ...release("nic0.1"),
+      openGroup("nic0.0"),
+      getStatus("@group"),
+      bindDriver("e1000e", "nic0.1"),
+      getStatus("@group"),
+      openContainer(),
+      refused("EPERM", setContainer("@group", "@container")),
+      unbindDriver("e1000e", "nic0.1"),
+      getStatus("@group"),
+      setContainer("@group", "@container"),
+      refused("EBUSY", bindDriver("e1000e", "nic0.1")),
+      unsetContainer("@group"),
+      bindDriver("e1000e", "nic0.1"),
+    ],
+  }),
+  scenario({
+    id: "sibling-with-stub",
+    title: "pci-stub does no DMA: a function that it has is no owner, and can be given to it while the group is in use",
+    needs: LEGACY,
+    steps: [
+      unbindDriver("vfio-pci", "nic0.1"),
+      overrideDriver("nic0.1", "pci-stub"),
+      openContainer(),
+      openGroup("nic0.0"),
+      setContainer("@group", "@container"),
+      bindDriver("pci-stub", "nic0.1"),
+      setIommu("@container"),
+      getDeviceFd("@group", "nic0.0"),
+      unbindDriver("pci-stub", "nic0.1"),
+    ],
+  }),
+  scenario({
+    id: "iommufd-finds-group-owned",
+    title: "a group with an iommufd claims its DMA when a device is opened, and no sooner",
+    needs: COMPAT,
+    steps: [
+      ...release("nic0.1"),
+      bindDriver("e1000e", "nic0.1"),
+      openIommufd(),
+      openGroup("nic0.0"),
+      setContainer("@group", "@iommufd"),
+      // It has an iommufd, so it says that it is viable.
+      getStatus("@group"),
+      refused("EPERM", getDeviceFd("@group", "nic0.0")),
+      unbindDriver("e1000e", "nic0.1"),
+      getDeviceFd("@group", "nic0.0"),
+      refused("EBUSY", bindDriver("e1000e", "nic0.1")),
+      unsetContainer("@group"),
+      getStatus("@group"),
+      close("@device"),
+      getStatus("@group"),
+      bindDriver("e1000e", "nic0.1"),
+    ],
+  }),
+  scenario({
+    id: "node-finds-group-owned",
+    title: "a device can't be bound while a driver of the kernel's own has another of its group",
+    needs: CDEV,
+    steps: [
+      ...release("nic0.1"),
+      bindDriver("e1000e", "nic0.1"),
+      openIommufd(),
+      openCdev("nic0.0"),
+      refused("EPERM", bind("@device", "@iommufd")),
+      unbindDriver("e1000e", "nic0.1"),
+      bind("@device", "@iommufd"),
+      refused("EBUSY", bindDriver("e1000e", "nic0.1")),
+      close("@device"),
+      bindDriver("e1000e", "nic0.1"),
+    ],
+  }),
+  scenario({
+    id: "one-iommufd-per-group",
+    title: "all devices of a group are bound to one iommufd and attached to one page table",
+    needs: CDEV,
+    steps: [
+      openIommufd(),
+      openIommufd("@iommufd1"),
+      openCdev("nic0.0"),
+      openCdev("nic0.1", "@device1"),
+      bind("@device", "@iommufd"),
+      refused("EPERM", bind("@device1", "@iommufd1", "@devid1")),
+      bind("@device1", "@iommufd", "@devid1"),
+      allocIoas("@iommufd"),
+      allocIoas("@iommufd", "@ioas1"),
+      attach("@device", "@ioas"),
+      refused("EINVAL", attach("@device1", "@ioas1", "@hwpt1")),
+      attach("@device1", "@ioas", "@hwpt1"),
+      // Moving one moves both.
+      attach("@device", "@ioas1", "@hwpt2"),
+      detach("@device"),
+      refused("EINVAL", attach("@device", "@ioas")),
+      close("@device"),
+      close("@device1"),
+      openCdev("nic0.1", "@device2"),
+      bind("@device2", "@iommufd1", "@devid2"),
+    ],
+  }),
+  scenario({
+    id: "bridged-siblings",
+    title: "functions behind a conventional bridge share their group with it, and the bridge owns nothing",
+    needs: LEGACY,
+    steps: [
+      unbindDriver("vfio-pci", "bridged1"),
+      openGroup("bridged1"),
+      getStatus("@group"),
+      openContainer(),
+      setContainer("@group", "@container"),
+      setIommu("@container"),
+      refused("ENODEV", getDeviceFd("@group", "bridged1")),
+      getDeviceFd("@group", "bridged0"),
+      bindDriver("vfio-pci", "bridged1"),
+      getDeviceFd("@group", "bridged1", "@device1"),
+    ],
+  }),
+];
