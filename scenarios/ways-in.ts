@@ -16,6 +16,7 @@ import {
   getDeviceFd,
   getInfo,
   getStatus,
+  locked,
   map,
   openCdev,
   openContainer,
@@ -187,9 +188,31 @@ const cdev = ({ id, name, device, before, after, pins }: Kind): Scenario =>
     ],
   });
 
-export const WAYS_IN: readonly Scenario[] = KINDS.flatMap((kind) => [
-  legacy(kind),
-  compat(kind),
-  compatNode(kind),
-  cdev(kind),
-]);
+const KIB = 1024;
+
+/** What /dev/vfio/vfio is for accounting, whoever is behind it. */
+const compatNodeCounts = scenario({
+  id: "compat-node-counts",
+  title:
+    "what is pinned through an iommufd that was opened as /dev/vfio/vfio counts for the process, as a container's does",
+  needs: COMPAT_NODE,
+  steps: [
+    openContainer("@iommufd"),
+    openGroup("edu0"),
+    setContainer("@group", "@iommufd"),
+    getDeviceFd("@group", "edu0"),
+    getCompatIoas("@iommufd"),
+    { op: "capset", without: ["CAP_IPC_LOCK"] },
+    { op: "prlimit", resource: "RLIMIT_MEMLOCK", soft: LENGTH, hard: LENGTH },
+    map("@iommufd", "@compat", IOVA, LENGTH),
+    gives(LENGTH / KIB, locked),
+    refused("ENOMEM", map("@iommufd", "@compat", IOVA + LENGTH, 0x1000)),
+    unmap("@iommufd", "@compat", IOVA, LENGTH),
+    gives(0, locked),
+  ],
+});
+
+export const WAYS_IN: readonly Scenario[] = [
+  ...KINDS.flatMap((kind) => [legacy(kind), compat(kind), compatNode(kind), cdev(kind)]),
+  compatNodeCounts,
+];
