@@ -1,4 +1,5 @@
 /** Corners: rules that programs made at random seldom come to. */
+import { MEMORY } from "../model/kernel/memory-map.ts";
 import type { Call, FieldValue, Place } from "../model/program.ts";
 import { DIRTY, DirtyPages, DmaMap, DmaUnmap, MAP, UNMAP } from "../model/vfio/type1-layouts.ts";
 import {
@@ -34,9 +35,9 @@ const override = (device: string, text: string): Call => ({
 
 type Fields = Readonly<Record<string, FieldValue>>;
 
-/** Maps so many bytes that no IOMMU is told of. */
-const mapDma = (size: bigint): Call =>
-  ioctl("@container", "VFIO_IOMMU_MAP_DMA", { argsz: DmaMap.size, flags: MAP.READ, size });
+/** Maps so many bytes; where no IOMMU is told of them, there need be no memory. */
+const mapDma = (size: bigint, fields: Fields = {}): Call =>
+  ioctl("@container", "VFIO_IOMMU_MAP_DMA", { argsz: DmaMap.size, flags: MAP.READ, size, ...fields });
 
 const dirtyPages = (flags: number, fields: Fields = {}, place?: Place): Call =>
   ioctl("@container", "VFIO_IOMMU_DIRTY_PAGES", { argsz: DirtyPages.size, flags, ...fields }, at(place));
@@ -167,7 +168,7 @@ export const CORNERS: readonly Scenario[] = [
   }),
   scenario({
     id: "mapping-unreadable",
-    title: "a struct for mappings must be readable as far as its flags say, and a mapping have a size",
+    title: "a struct for mappings must be readable as far as its flags say, and a range have a size of whole pages",
     needs: BY_GROUP,
     steps: [
       ...CONTAINER,
@@ -175,6 +176,7 @@ export const CORNERS: readonly Scenario[] = [
       refused("EFAULT", dirtyPages(DIRTY.START, {}, 4)),
       refused("EFAULT", dirtyPages(DIRTY.GET_BITMAP, { size: 1n << 20n }, 8)),
       refused("EFAULT", unmapDma({ flags: UNMAP.GET_DIRTY_BITMAP, size: 1n << 20n }, 24)),
+      refused("EINVAL", unmapDma({ size: 1 })),
     ],
   }),
   scenario({
@@ -187,6 +189,33 @@ export const CORNERS: readonly Scenario[] = [
       refused("EINVAL", dirtyPages(DIRTY.GET_BITMAP)),
       refused("EOVERFLOW", dirtyPages(DIRTY.GET_BITMAP, { iova: LAST_PAGE, size: 0x2000 })),
       refused("EOVERFLOW", unmapDma({ iova: LAST_PAGE, size: 0x2000 })),
+    ],
+  }),
+  scenario({
+    id: "mapping-ends-before-6.18",
+    title: "a range of mappings ends where addresses do, and the errno does not tell it from any other mistake",
+    needs: { ...BY_GROUP, until: "6.17" },
+    steps: [
+      ...CONTAINER,
+      dirtyPages(DIRTY.START),
+      refused("EINVAL", dirtyPages(DIRTY.GET_BITMAP, { iova: LAST_PAGE, size: 0x2000 })),
+      refused("EINVAL", unmapDma({ iova: LAST_PAGE, size: 0x2000 })),
+    ],
+  }),
+  scenario({
+    id: "mapping-address-taken",
+    title: "the address of a mapping is taken away once, and given again once",
+    needs: BY_GROUP,
+    steps: [
+      openContainer(),
+      openGroup("edu0"),
+      setContainer("@group", "@container"),
+      setIommu("@container"),
+      mapDma(0x1000n, { vaddr: MEMORY.user }),
+      unmapDma({ flags: UNMAP.VADDR, size: 0x1000 }),
+      refused("EINVAL", unmapDma({ flags: UNMAP.VADDR, size: 0x1000 })),
+      mapDma(0x1000n, { flags: MAP.VADDR, vaddr: MEMORY.user }),
+      refused("EINVAL", mapDma(0x1000n, { flags: MAP.VADDR, vaddr: MEMORY.user })),
     ],
   }),
 ];
