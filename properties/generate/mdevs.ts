@@ -166,6 +166,7 @@ export function orphan({ dice, machine }: Situation, make: (call: Call) => boole
   for (const file of ["unbind", "bind"] as const) {
     make({ op: "sysfs-write", attribute: { kind: "mdev-driver", driver: driver.name, file }, text: { device } });
   }
+  make({ op: "sysfs-write", attribute: { kind: "mdev-bus", file: "drivers_probe" }, text: { device } });
 }
 
 /** Makes devices of one type, one after the other, until its parent has no room. */
