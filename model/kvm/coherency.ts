@@ -55,6 +55,6 @@ export const coherencySteps = {
     }
     using _ = yield* k.lock(group.groupLock);
     if (!group.container) return true;
-    return group.container.iommu !== null && !group.container.groups.some(({ type }) => type === "iommu");
+    return group.container.iommu !== null && group.container.groups.every(({ type }) => type === "emulated");
   },
 };
