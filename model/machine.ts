@@ -5,18 +5,19 @@
  * from outside: who chooses where the kernel may choose, which steps are replaced, and the lock order graph that
  * outlives it.
  */
+import { EventFile } from "./eventfd.ts";
 import { IommuGroup } from "./iommu/group.ts";
 import { type Clause, Refusal, refuse } from "./kernel/clause.ts";
 import { ArgumentBlocks } from "./kernel/encode.ts";
-import { type File, O_RDONLY, O_RDWR, O_WRONLY } from "./kernel/file.ts";
+import { type File, O_RDONLY, O_RDWR, O_WRONLY, type Transfer } from "./kernel/file.ts";
 import { findIoctl, type Ioctl } from "./kernel/ioctl.ts";
 import { type Chooser, Kernel, ownChoice } from "./kernel/kernel.ts";
 import { LockOrder } from "./kernel/lock.ts";
-import { type Operation, runStraight } from "./kernel/operation.ts";
+import { type Operation, runStraight, Unmodelled } from "./kernel/operation.ts";
 import type { UserBlock } from "./kernel/user-memory.ts";
 import { rule as vfsRule } from "./kernel/vfs.ts";
 import { openNode } from "./nodes.ts";
-import { EventFile, NullFile } from "./other-files.ts";
+import { NullFile } from "./other-files.ts";
 import { PciFunction } from "./pci/function.ts";
 import { runProbe } from "./probes.ts";
 import type { Profile } from "./profile.ts";
@@ -53,11 +54,18 @@ export interface Answer {
 }
 
 const PROT_WRITE = 2;
+const PAGE = 4096;
+/** Calls that move data between a file and memory. */
+type TransferCall = Call & { op: "read" | "write" | "pread" | "pwrite" };
 const NOTHING: readonly UserBlock[] = [];
 
 export class Machine {
   readonly k: Kernel;
   readonly #handles = new Map<string, number | bigint>();
+  /** What reads have brought, by its handle; null where it is not known to the byte. */
+  readonly #data = new Map<string, Uint8Array | null>();
+  /** Files that mappings keep open. */
+  readonly #mapped: File[] = [];
   readonly #blocks = new ArgumentBlocks();
   readonly answer: Answer = { ret: 0, refusedBy: null, length: 0, pointed: NOTHING, text: undefined };
 
@@ -157,17 +165,12 @@ export class Machine {
         return this.#ioctl(call);
       case "read":
       case "pread":
-        return this.#transfer(call, (file) => file.read(k, call.count), O_WRONLY);
+        return this.#read(call);
       case "write":
       case "pwrite":
-        return this.#transfer(call, (file) => file.write(k, call.count), O_RDONLY);
-      case "mmap": {
-        const file = this.#file(call.fd);
-        if (call.length === 0) return refuse(vfsRule["VFS-FD-6"]);
-        if (file.mode === O_WRONLY || (call.prot & PROT_WRITE && file.mode !== O_RDWR))
-          return refuse(vfsRule["VFS-FD-5"]);
-        return runStraight(file.mmap(k));
-      }
+        return this.#write(call);
+      case "mmap":
+        return this.#mmap(call);
       case "sysfs-write":
         return runStraight(writeAttribute(k, call.attribute, call.text));
       case "sysfs-read": {
@@ -190,15 +193,48 @@ export class Machine {
     return this.fileOf(fd) ?? refuse(vfsRule["VFS-FD-1"]);
   }
 
-  #transfer(
-    call: Call & { op: "read" | "write" | "pread" | "pwrite" },
-    method: (file: File) => Operation<number>,
-    refusedMode: number,
-  ): number {
+  #read(call: Call & { op: "read" | "pread" }): number {
+    this.#blocks.buffer(call.count, call.place);
+    const { main } = this.#blocks;
+    try {
+      return this.#transfer(call, (file, io) => file.read(this.k, io), O_WRONLY);
+    } finally {
+      this.answer.length = main.length;
+      if (call.into !== undefined) this.#data.set(call.into, main.definedUpTo < main.length ? null : main.defined());
+    }
+  }
+
+  #write(call: Call & { op: "write" | "pwrite" }): number {
+    if (call.from === undefined) {
+      this.#blocks.buffer(call.count, call.place, call.bytes);
+    } else {
+      const bytes = this.#data.get(call.from);
+      if (!bytes) throw new Unmodelled("writing what was not read");
+      this.#blocks.bufferAgain(call.count, bytes);
+    }
+    return this.#transfer(call, (file, io) => file.write(this.k, io), O_RDONLY);
+  }
+
+  #transfer(call: TransferCall, method: (file: File, io: Transfer) => Operation<number>, refusedMode: number): number {
+    const offset = "offset" in call ? Number(this.resolve(call.offset)) : null;
+    if (offset !== null && offset < 0) return refuse(vfsRule["VFS-RW-2"]);
     const file = this.#file(call.fd);
-    if ((call.op === "pread" || call.op === "pwrite") && !file.positioned) return refuse(vfsRule["VFS-FD-7"]);
+    if (offset !== null && !file.positioned) return refuse(vfsRule["VFS-FD-7"]);
     if (file.mode === refusedMode) return refuse(vfsRule["VFS-FD-2"]);
-    return runStraight(method(file));
+    return runStraight(method(file, { block: this.#blocks.main, count: call.count, offset }));
+  }
+
+  /** mmap(2), shared: the file stays open as long as the mapping, which no call ends before the process does. */
+  #mmap({ fd, length, prot, offset }: Call & { op: "mmap" }): number {
+    const from = Number(this.resolve(offset));
+    if (from % PAGE !== 0) return refuse(vfsRule["VFS-MMAP-1"]);
+    const file = this.#file(fd);
+    if (length === 0) return refuse(vfsRule["VFS-FD-6"]);
+    if (file.mode === O_WRONLY || (prot & PROT_WRITE && file.mode !== O_RDWR)) return refuse(vfsRule["VFS-FD-5"]);
+    const address = runStraight(file.mmap(this.k, length, from));
+    file.refs++;
+    this.#mapped.push(file);
+    return address;
   }
 
   #ioctl(call: Call & { op: "ioctl" }): number {
@@ -253,6 +289,7 @@ export class Machine {
       k.fds.remove(fd);
       k.putFile(file);
     }
+    for (const file of this.#mapped.splice(0)) k.putFile(file);
     this.#runDeferred();
   }
 }

@@ -1,32 +1,10 @@
-/** Files that are none of VFIO's: event descriptors, and /dev/null as a program's first three descriptors. */
+/** /dev/null, as a program's first three descriptors (drivers/char/mem.c). */
 import { refuse } from "./kernel/clause.ts";
-import { File } from "./kernel/file.ts";
+import { File, type Transfer } from "./kernel/file.ts";
 import type { Kernel } from "./kernel/kernel.ts";
-import { type Operation, Unmodelled } from "./kernel/operation.ts";
+import type { Operation } from "./kernel/operation.ts";
 import { rule as vfsRule } from "./kernel/vfs.ts";
 
-export class EventFile extends File {
-  readonly kind = "eventfd";
-  override readonly positioned = false;
-
-  constructor() {
-    super(2);
-  }
-
-  override ioctl(): Operation<number> {
-    return refuse(vfsRule["VFS-IOCTL-1"]);
-  }
-
-  override *read(): Operation<number> {
-    throw new Unmodelled("reading an eventfd");
-  }
-
-  override *write(): Operation<number> {
-    throw new Unmodelled("writing an eventfd");
-  }
-}
-
-/** /dev/null (drivers/char/mem.c). */
 export class NullFile extends File {
   readonly kind = "null";
 
@@ -42,7 +20,7 @@ export class NullFile extends File {
     return 0;
   }
 
-  override *write(_k: Kernel, count: number): Operation<number> {
+  override *write(_k: Kernel, { count }: Transfer): Operation<number> {
     return count;
   }
 }

@@ -3,7 +3,14 @@ import { type Variant, variantOptions, WAY_OPTIONS } from "./kconfig.ts";
 import { type Version, versionNumber } from "./uapi/version.ts";
 
 /** The Kconfig options that change what user space sees. */
-export const KCONFIG_OPTIONS = [...WAY_OPTIONS, "IOMMUFD_TEST", "KVM", "VFIO_MDEV", "VFIO_PCI_VGA"] as const;
+export const KCONFIG_OPTIONS = [
+  ...WAY_OPTIONS,
+  "IOMMUFD_TEST",
+  "KVM",
+  "VFIO_MDEV",
+  "VFIO_PCI_VGA",
+  "VFIO_PCI_DMABUF",
+] as const;
 
 export type KconfigOption = (typeof KCONFIG_OPTIONS)[number];
 
@@ -26,7 +33,7 @@ const V6_6: readonly KconfigOption[] = [...V6_1, "IOMMUFD", "VFIO_DEVICE_CDEV", 
 export const PROFILES: Readonly<Record<string, Profile>> = {
   "6.1": { version: "6.1", kconfig: new Set(V6_1) },
   "6.12": { version: "6.12", kconfig: new Set(V6_6) },
-  "7.2": { version: "7.2", kconfig: new Set(V6_6) },
+  "7.2": { version: "7.2", kconfig: new Set([...V6_6, "VFIO_PCI_DMABUF"]) },
 };
 
 /** The profile with other ways in: what is none of them stays, except that a kernel without iommufd can't have its test. */

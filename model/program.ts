@@ -91,6 +91,25 @@ export type Probe =
 /** A capability that programs give up, and take again. */
 export type Capability = "CAP_IPC_LOCK" | "CAP_SYS_RAWIO" | "CAP_SYS_ADMIN" | "CAP_SYS_RESOURCE";
 
+/** Where read(2) puts what it brings. */
+export interface ReadBuffer {
+  /** Bytes asked for. */
+  readonly count: number;
+  readonly place?: Place;
+  /** Handle for what is read, so that it can be written elsewhere; only of a buffer in plain memory. */
+  readonly into?: string;
+}
+
+/** What write(2) is given. */
+export interface WriteBuffer {
+  readonly count: number;
+  readonly place?: Place;
+  /** The buffer's content; zeros follow where it is shorter than `count`. */
+  readonly bytes?: readonly number[];
+  /** What a read brought, in the place of bytes. */
+  readonly from?: string;
+}
+
 /** One system call. */
 export type Call =
   | { readonly op: "open"; readonly node: Node; readonly flags?: number; readonly as: string }
@@ -107,14 +126,10 @@ export type Call =
       /** Handles for what the struct's fields bring. */
       readonly binds?: Readonly<Record<string, string>>;
     }
-  | { readonly op: "read" | "write"; readonly fd: Value; readonly count: number; readonly place?: Place }
-  | {
-      readonly op: "pread" | "pwrite";
-      readonly fd: Value;
-      readonly count: number;
-      readonly offset: Value;
-      readonly place?: Place;
-    }
+  | ({ readonly op: "read"; readonly fd: Value } & ReadBuffer)
+  | ({ readonly op: "write"; readonly fd: Value } & WriteBuffer)
+  | ({ readonly op: "pread"; readonly fd: Value; readonly offset: Value } & ReadBuffer)
+  | ({ readonly op: "pwrite"; readonly fd: Value; readonly offset: Value } & WriteBuffer)
   | { readonly op: "mmap"; readonly fd: Value; readonly length: number; readonly prot: number; readonly offset: Value }
   | { readonly op: "sysfs-write"; readonly attribute: Attribute; readonly text: Text }
   | { readonly op: "sysfs-read"; readonly attribute: Attribute }
@@ -140,7 +155,7 @@ export interface Program {
 export interface Outcome {
   /** Return value, or a negative errno. */
   readonly ret: number;
-  /** The struct after the call, as far as it is mapped; only for ioctls with a struct. */
+  /** The struct after the call, or the buffer of a read, as far as it is mapped. */
   readonly bytes?: Uint8Array;
   /** What the struct's pointers lead to after the call, as far as it is mapped: a block for every struct in the argument. */
   readonly pointed?: readonly Uint8Array[];

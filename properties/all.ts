@@ -2,6 +2,7 @@
 import type { Topology } from "../model/topology.ts";
 import { KVM_MOTIFS } from "./generate/kvm-motifs.ts";
 import { crowd, orphan } from "./generate/mdevs.ts";
+import { MIGRATION_MOTIFS, SAMPLE_MOTIFS } from "./generate/migration-motifs.ts";
 import { MOTIFS } from "./generate/motifs.ts";
 import type { Focus, MoveKind } from "./generate/moves.ts";
 import { BINDING_MOTIFS, FUNCTION_MOTIFS } from "./generate/pair-motifs.ts";
@@ -10,6 +11,7 @@ import * as goal from "./goals.ts";
 import { accessStays, gateBeforeAccess, hotResetNeedsOwnership } from "./invariants/history.ts";
 import { recordedVmsLive } from "./invariants/kvm.ts";
 import { mdevsCounted, mdevsUnique } from "./invariants/mdevs.ts";
+import { sessionByState } from "./invariants/migration.ts";
 import {
   accessMonotone,
   groupXorCdev,
@@ -33,6 +35,7 @@ export const STATE_INVARIANTS = [
   mdevsUnique,
   mdevsCounted,
   recordedVmsLive,
+  sessionByState,
 ] as const;
 
 export const HISTORY_INVARIANTS = [gateBeforeAccess, accessStays, hotResetNeedsOwnership] as const;
@@ -55,6 +58,12 @@ const mdevs = ({ mdevs }: Topology): string[] =>
 /** Mediated devices that are there already. */
 const standing = ({ mdevs }: Topology): string[] => mdevs.flatMap(({ name, standing }) => (standing ? [name] : []));
 const times = <T>(count: number, item: T): T[] => Array.from({ length: count }, () => item);
+/** Serial cards: one that is there, and one to be made. */
+const cards = (topology: Topology): string[] => [
+  ...standing(topology).filter((name) => name.startsWith("mtty")),
+  ...standing(topology).filter((name) => name.startsWith("mtty")),
+  ...topology.mdevs.flatMap(({ name, standing }) => (standing ? [] : [name])).slice(0, 1),
+];
 const functions = (topology: Topology): string[] => topology.functions.map(({ name }) => name);
 
 function property(
@@ -107,6 +116,14 @@ function property(
 
 /** Ioctls that reset a device: slow on real ones. */
 const NO_RESETS = { VFIO_DEVICE_RESET: 0, VFIO_DEVICE_PCI_HOT_RESET: 0 } as const;
+
+/** Commands that say little of a device by itself. */
+const FEW_OBJECTS = {
+  IOMMU_IOAS_ALLOC: 0.2,
+  IOMMU_IOAS_MAP: 0.1,
+  IOMMU_DESTROY: 0.2,
+  VFIO_CHECK_EXTENSION: 0.2,
+} as const;
 
 export const PROPERTIES: readonly Property[] = [
   property({
@@ -217,6 +234,55 @@ export const PROPERTIES: readonly Property[] = [
     length: 60,
     share: 0.5,
     goals: [goal.mdevCreated, goal.mdevRemoved, goal.mdevDuplicate, goal.mdevFull, goal.mdevUnbound, goal.mdevNotBound],
+  }),
+  property({
+    id: "migration",
+    title: "states of a device and their sessions: what is saved, what is resumed, and what ends a session",
+    devices: cards,
+    kvm: false,
+    weights: { open: 4, io: 16, mdev: 0, close: 4, dup: 1, probe: 0 },
+    motifs: MIGRATION_MOTIFS,
+    ioctls: {
+      ...FEW_OBJECTS,
+      VFIO_DEVICE_FEATURE_MIG_DEVICE_STATE: 16,
+      VFIO_DEVICE_FEATURE_MIGRATION: 0.5,
+      VFIO_DEVICE_FEATURE_MIG_DATA_SIZE: 1,
+      VFIO_DEVICE_FEATURE_MIG_PRECOPY_INFOv2: 0.5,
+      VFIO_DEVICE_FEATURE_DMA_LOGGING_START: 1,
+      VFIO_DEVICE_FEATURE_DMA_LOGGING_STOP: 0.5,
+      VFIO_DEVICE_FEATURE_DMA_LOGGING_REPORT: 0.5,
+      VFIO_MIG_GET_PRECOPY_INFO: 3,
+      VFIO_DEVICE_RESET: 1.5,
+    },
+    share: 1,
+    goals: [
+      goal.stateChanged,
+      goal.stateRefused,
+      goal.streamRead,
+      goal.streamWritten,
+      goal.streamRefused,
+      goal.precopyInfo,
+      goal.deviceReset,
+      goal.loggingStarted,
+    ],
+  }),
+  property({
+    id: "sample-devices",
+    title: "mtty and mdpy: their regions, interrupts and picture",
+    devices: standing,
+    kvm: false,
+    weights: { open: 4, io: 30, mdev: 0, close: 2, dup: 1, probe: 0 },
+    motifs: SAMPLE_MOTIFS,
+    ioctls: {
+      ...FEW_OBJECTS,
+      VFIO_DEVICE_GET_INFO: 2,
+      VFIO_DEVICE_GET_IRQ_INFO: 3,
+      VFIO_DEVICE_SET_IRQS: 10,
+      VFIO_DEVICE_QUERY_GFX_PLANE: 3,
+      VFIO_DEVICE_RESET: 1,
+    },
+    share: 1,
+    goals: [goal.regionRead, goal.regionWritten, goal.irqsSet, goal.eventRead, goal.planeQueried, goal.regionMapped],
   }),
   property({
     id: "driver-binding",

@@ -1,4 +1,5 @@
 /** Goals: what a campaign must have seen, so that a run which exercised too little is no pass. */
+import { handleKind } from "../model/handles.ts";
 import type { Attribute } from "../model/program.ts";
 import { ERRNO } from "../model/uapi/errno.ts";
 import { EXTENSION } from "../model/vfio/type1.ts";
@@ -149,6 +150,98 @@ export const kvmVmOutlives: Goal = {
   needs: KVM,
   reached: (call, { ret }) => call.op === "probe" && call.probe.kind === "vms" && ret > 0,
 };
+const MIGRATION_NEEDS = { since: "6.7", kconfig: ["VFIO_MDEV"] } as const;
+const SET_STATE = "VFIO_DEVICE_FEATURE_MIG_DEVICE_STATE";
+export const stateChanged = ioctlEnded(
+  "mig-state",
+  "a device was put into a migration state",
+  SET_STATE,
+  0,
+  MIGRATION_NEEDS,
+);
+export const stateRefused = ioctlEnded(
+  "mig-state-refused",
+  "a device could not be put into a migration state",
+  SET_STATE,
+  "EINVAL",
+  MIGRATION_NEEDS,
+);
+export const precopyInfo = ioctlEnded(
+  "precopy-info",
+  "a session told what is left of it",
+  "VFIO_MIG_GET_PRECOPY_INFO",
+  0,
+  MIGRATION_NEEDS,
+);
+export const loggingStarted = ioctlEnded(
+  "dma-logging",
+  "logging was started",
+  "VFIO_DEVICE_FEATURE_DMA_LOGGING_START",
+  0,
+  MIGRATION_NEEDS,
+);
+export const deviceReset = ioctlEnded("device-reset", "a device was reset", "VFIO_DEVICE_RESET", 0);
+export const irqsSet = ioctlEnded(
+  "set-irqs",
+  "an interrupt was set, masked or raised",
+  "VFIO_DEVICE_SET_IRQS",
+  0,
+  MIGRATION_NEEDS,
+);
+export const planeQueried = ioctlEnded("gfx-plane", "a display told what it shows", "VFIO_DEVICE_QUERY_GFX_PLANE", 0, {
+  kconfig: ["VFIO_MDEV"],
+});
+
+/** A read or write of a kind of file that ended like this. */
+function moved(
+  id: string,
+  title: string,
+  ops: readonly string[],
+  kind: string,
+  ended: (ret: number) => boolean,
+  needs: NonNullable<Goal["needs"]> = { kconfig: ["VFIO_MDEV"] },
+): Goal {
+  return {
+    id,
+    title,
+    needs,
+    reached: (call, { ret }) =>
+      ops.includes(call.op) &&
+      "fd" in call &&
+      typeof call.fd === "string" &&
+      handleKind(call.fd) === kind &&
+      ended(ret),
+  };
+}
+
+const some = (ret: number): boolean => ret > 0;
+export const regionRead = moved("region-read", "a device's region was read", ["read", "pread"], "device", some);
+export const regionWritten = moved(
+  "region-write",
+  "a device's region was written",
+  ["write", "pwrite"],
+  "device",
+  some,
+);
+export const regionMapped = moved("region-map", "a device's region was mapped", ["mmap"], "device", some);
+export const eventRead = moved("event-read", "an interrupt was counted", ["read"], "eventfd", some, MIGRATION_NEEDS);
+export const streamRead = moved("stream-read", "a session was read", ["read"], "migration", some, MIGRATION_NEEDS);
+export const streamWritten = moved(
+  "stream-write",
+  "a session was written",
+  ["write"],
+  "migration",
+  some,
+  MIGRATION_NEEDS,
+);
+export const streamRefused = moved(
+  "stream-refused",
+  "a session took no more",
+  ["write"],
+  "migration",
+  (ret) => ret < 0,
+  MIGRATION_NEEDS,
+);
 
 export const groupBusyByCdev: Goal = {
   id: "group-busy",

@@ -86,12 +86,16 @@ export function mapHandles(call: Call, map: (handle: string) => string): Call {
     case "close":
     case "dup":
     case "read":
-    case "write":
       return { ...call, fd: value(call.fd) };
+    case "write":
+      return { ...call, fd: value(call.fd), ...(call.from === undefined ? {} : { from: map(call.from) }) };
     case "pread":
-    case "pwrite":
     case "mmap":
       return { ...call, fd: value(call.fd), offset: value(call.offset) };
+    case "pwrite": {
+      const from = call.from === undefined ? {} : { from: map(call.from) };
+      return { ...call, fd: value(call.fd), offset: value(call.offset), ...from };
+    }
     default:
       return call;
   }

@@ -48,7 +48,8 @@ export class Watch implements Observer {
     // What held before still holds where nothing has changed.
     if (!this.#effects?.changed()) return;
     this.#checkState(machine);
-    if (answer.refusedBy) this.#report(NO_TRACE.id, `${machine.k.task.doing} was refused and left something behind`);
+    if (answer.refusedBy && !answer.refusedBy.text.partial)
+      this.#report(NO_TRACE.id, `${machine.k.task.doing} was refused and left something behind`);
   }
 
   ended(machine: Machine): void {

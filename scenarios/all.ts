@@ -1,6 +1,7 @@
 /** The scenarios of the suite. */
 import { CORNERS } from "./corners.ts";
 import { EVIDENCE } from "./evidence.ts";
+import { SAMPLE_EVIDENCE } from "./evidence-samples.ts";
 import { EXCLUSION } from "./exclusion.ts";
 import { HOT_RESET } from "./hot-reset.ts";
 import { IOAS } from "./ioas.ts";
@@ -30,6 +31,7 @@ export const SCENARIOS: readonly Scenario[] = [
   ...CORNERS,
   ...TYPE1,
   ...EVIDENCE,
+  ...SAMPLE_EVIDENCE,
 ];
 
 /** The scenario of that id, or undefined. */

@@ -1,6 +1,7 @@
 /** Calls as scenarios write them: one function for each thing that a user of VFIO does. */
 import { MEMORY } from "../model/kernel/memory-map.ts";
 import type { Call, FieldValue, Node, Place, Value } from "../model/program.ts";
+import { FEATURE, FEATURE_INDEX } from "../model/vfio/feature.ts";
 
 /** Where a struct lies, and handles for what its fields bring. */
 interface Around {
@@ -188,3 +189,45 @@ export const unbindDriver = (driver: string, device: string): Call => ({
   attribute: { kind: "unbind", driver },
   text: { device },
 });
+
+/** How many bytes a call moves, and where. */
+interface Transferred {
+  readonly count: number;
+  readonly offset?: number;
+}
+
+/** Reads from the position that a file is at, or from an offset. */
+export const read = (fd: Value, { count, offset }: Transferred, into?: string): Call => {
+  const kept = into === undefined ? {} : { into };
+  return offset === undefined ? { op: "read", fd, count, ...kept } : { op: "pread", fd, count, offset, ...kept };
+};
+/** Writes bytes at the position that a file is at, or at an offset. */
+export const write = (fd: Value, bytes: readonly number[], offset?: number): Call =>
+  offset === undefined
+    ? { op: "write", fd, count: bytes.length, bytes }
+    : { op: "pwrite", fd, count: bytes.length, offset, bytes };
+/** Writes what was read elsewhere. */
+export const writeFrom = (fd: Value, from: string, count: number): Call => ({ op: "write", fd, count, from });
+
+export const openEventfd = (as = "@eventfd"): Call => ({ op: "eventfd", as });
+const IRQ_SET_HEADER = 20;
+/** Sets interrupts; `flags` says what, and of what kind the data is. */
+export const setIrqs = (device: Value, flags: number, count: number, data: readonly Value[] = []): Call =>
+  ioctl(device, "VFIO_DEVICE_SET_IRQS", { argsz: IRQ_SET_HEADER + 4 * data.length, flags, count, data });
+export const getIrqInfo = (device: Value, index: number, flags = 0): Call =>
+  ioctl(device, "VFIO_DEVICE_GET_IRQ_INFO", { argsz: 16, index, flags });
+export const resetDevice = (device: Value): Call => ioctlValue(device, "VFIO_DEVICE_RESET");
+
+/** Puts a device into a migration state; `session` names the descriptor that may come of it. */
+export const setMigrationState = (device: Value, state: number, session = "@migration"): Call =>
+  ioctl(
+    device,
+    "VFIO_DEVICE_FEATURE_MIG_DEVICE_STATE",
+    { argsz: 16, flags: FEATURE.SET | FEATURE_INDEX.MIG_DEVICE_STATE, device_state: state },
+    { binds: { data_fd: session } },
+  );
+export const getMigrationState = (device: Value): Call =>
+  ioctl(device, "VFIO_DEVICE_FEATURE_MIG_DEVICE_STATE", {
+    argsz: 16,
+    flags: FEATURE.GET | FEATURE_INDEX.MIG_DEVICE_STATE,
+  });

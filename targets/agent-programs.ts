@@ -3,9 +3,11 @@
  * what they left.
  */
 import { names } from "../model/driver-core/sysfs-text.ts";
+import { handleKind } from "../model/handles.ts";
 import { madeByText } from "../model/mdev/mdev.ts";
-import type { Call, Outcome, Program } from "../model/program.ts";
+import type { Call, Outcome, Program, Value } from "../model/program.ts";
 import type { Topology } from "../model/topology.ts";
+import { FEATURE } from "../model/vfio/feature.ts";
 import { Assembler } from "./agent/assembler.ts";
 import { MARK_EXIT, MARK_NONE } from "./agent/layout.ts";
 import type { AgentRequest, AgentResult, AgentStatus } from "./agent/wire.ts";
@@ -108,6 +110,9 @@ function touchedBy(program: Program, topology: Topology): Touched {
   const opened = new Set<string>();
   let kvm = false;
   let autoprobe = false;
+  if (program.calls.some(changesDevice)) {
+    for (const { name, standing } of topology.mdevs) if (standing && program.calls.some(opens(name))) mdevs.add(name);
+  }
   const isFunction = (device: string): boolean => topology.functions.some((spec) => spec.name === device);
   for (const call of program.calls) {
     if (call.op === "open") {
@@ -119,6 +124,31 @@ function touchedBy(program: Program, topology: Topology): Touched {
     }
   }
   return { mdevs, rebound, opened, kvm, autoprobe };
+}
+
+/** Whether a call may leave something in an emulated device: its registers and its migration state outlive every file. */
+function changesDevice(call: Call): boolean {
+  const onDevice = (fd: Value): boolean => typeof fd !== "string" || handleKind(fd) === "device";
+  switch (call.op) {
+    case "write":
+    case "pwrite":
+      return onDevice(call.fd);
+    case "ioctl": {
+      if (call.request === "VFIO_DEVICE_SET_IRQS") return true;
+      if (!call.request.startsWith("VFIO_DEVICE_FEATURE") || call.arg.kind !== "struct") return false;
+      const flags = call.arg.struct.fields["flags"];
+      return typeof flags !== "number" || (flags & (FEATURE.SET | FEATURE.PROBE)) === FEATURE.SET;
+    }
+    default:
+      return false;
+  }
+}
+
+/** Whether a call opens the device of that name, or asks a group for it. */
+function opens(name: string): (call: Call) => boolean {
+  return (call) =>
+    (call.op === "open" && "device" in call.node && call.node.device === name) ||
+    (call.op === "ioctl" && call.arg.kind === "name" && call.arg.device === name);
 }
 
 function touchedByWrite(

@@ -11,7 +11,19 @@ import { hotResetInfoHeader } from "./hot-reset-info-header.ts";
 import { ioasFaultStays } from "./ioas-fault-stays.ts";
 import { ioasUnmapPartial } from "./ioas-unmap-partial.ts";
 import { kvmDeviceFaultLeaks } from "./kvm-device-fault-leaks.ts";
+import { migrationBlockedArc } from "./migration-blocked-arc.ts";
+import {
+  mttyBadHeaderCounts,
+  mttyDataFdOutlives,
+  mttyLoggingUnchecked,
+  mttyNoEnomsg,
+  mttyResumeReopened,
+  mttyStateSurvivesClose,
+  mttyStreamUnchecked,
+} from "./mtty-migration.ts";
 import { pasidZero } from "./pasid-zero.ts";
+import { mdpyIrqFlags, mttyIrqLost, mttyIrqRefused, mttyIrqsBefore67, sampleIrqsNeedInfo } from "./sample-irqs.ts";
+import { mdpyFrameOffset, mttyDivisorOrs, mttyFullFifo, mttyNoBounds, sampleOverruns } from "./sample-regions.ts";
 import { type1BitmapFault } from "./type1-bitmap-fault.ts";
 import { type1DirtyLeftovers } from "./type1-dirty-leftovers.ts";
 import { type1LateAperture } from "./type1-late-aperture.ts";
@@ -29,6 +41,24 @@ export const DEVIATIONS: readonly Deviation[] = [
   ioasFaultStays,
   ioasUnmapPartial,
   kvmDeviceFaultLeaks,
+  mdpyFrameOffset,
+  mdpyIrqFlags,
+  migrationBlockedArc,
+  mttyBadHeaderCounts,
+  mttyDataFdOutlives,
+  mttyDivisorOrs,
+  mttyFullFifo,
+  mttyIrqLost,
+  mttyIrqRefused,
+  mttyIrqsBefore67,
+  mttyLoggingUnchecked,
+  mttyNoBounds,
+  mttyNoEnomsg,
+  mttyStateSurvivesClose,
+  mttyResumeReopened,
+  mttyStreamUnchecked,
+  sampleIrqsNeedInfo,
+  sampleOverruns,
   pasidZero,
   type1DirtyLeftovers,
   type1BitmapFault,

@@ -22,7 +22,25 @@ export function checkProgram({ calls }: Program): string | undefined {
 }
 
 function checkShape(call: Call): string | undefined {
-  if (call.op !== "ioctl") return undefined;
+  switch (call.op) {
+    case "ioctl":
+      return checkIoctl(call);
+    case "read":
+    case "pread":
+      return call.into !== undefined && call.place !== undefined
+        ? "keeps what it reads, but not in plain memory"
+        : undefined;
+    case "write":
+    case "pwrite":
+      return call.from !== undefined && (call.bytes !== undefined || call.place !== undefined)
+        ? "writes what was read, and something else"
+        : undefined;
+    default:
+      return undefined;
+  }
+}
+
+function checkIoctl(call: Call & { op: "ioctl" }): string | undefined {
   const definition = findIoctl(call.request);
   if (!definition) return "is an ioctl that this suite does not know";
   const layout = definition.argument.kind === "struct" ? definition.argument.layout : undefined;
@@ -66,6 +84,8 @@ function lengthOf({ fields, tail }: StructArgument, { size, trailing }: Layout):
 }
 
 function blocksOf(call: Call): number {
+  if (call.op === "read" || call.op === "pread") return 1;
+  if (call.op === "write" || call.op === "pwrite") return call.from === undefined ? 1 : 0;
   if (call.op !== "ioctl") return 0;
   return call.arg.kind === "struct" ? structsIn(call.arg.struct) : 1;
 }

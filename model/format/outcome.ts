@@ -5,13 +5,15 @@ import { findIoctl } from "../kernel/ioctl.ts";
 import type { Call, Outcome, StructArgument } from "../program.ts";
 import { errnoName } from "../uapi/errno.ts";
 import { type Field, type Layout, readNumber } from "../uapi/layout.ts";
-import { printField, printValue, quote } from "./values.ts";
+import { printData, printField, printValue, quote } from "./values.ts";
 
 /** `-1 EINVAL`, `0 {flags=VIABLE|CONTAINER_SET}`, `0 "vfio-pci"`: the result, then what came with it. */
 export function printOutcome(call: Call, { ret, bytes, pointed, text }: Outcome): string {
   const result = ret < 0 ? `-1 ${errnoName(-ret)}` : printResult(call, ret);
   const parts = [result];
-  if (bytes) {
+  if (bytes && (call.op === "read" || call.op === "pread")) {
+    if (ret > 0) parts.push(printData(bytes.subarray(0, ret)));
+  } else if (bytes) {
     const brought = printBytes(call, bytes, pointed ?? [], ret >= 0);
     if (brought) parts.push(brought);
   }

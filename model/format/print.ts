@@ -5,12 +5,22 @@
 import "../machine.ts";
 import { isStruct } from "../kernel/encode.ts";
 import { findIoctl } from "../kernel/ioctl.ts";
-import type { Attribute, Call, FieldValue, Node, Place, Probe, StructArgument } from "../program.ts";
+import type {
+  Attribute,
+  Call,
+  FieldValue,
+  Node,
+  Place,
+  Probe,
+  ReadBuffer,
+  StructArgument,
+  WriteBuffer,
+} from "../program.ts";
 import { busName, type Topology } from "../topology.ts";
 import type { Field, Layout } from "../uapi/layout.ts";
 import { fixedPath, typePath } from "./attribute-path.ts";
 import { named, namesOfArgument } from "./names.ts";
-import { handle, hex, printField, printValue, quote } from "./values.ts";
+import { handle, hex, printData, printField, printValue, quote } from "./values.ts";
 
 export { printOutcome } from "./outcome.ts";
 
@@ -23,7 +33,7 @@ export function printCall(call: Call, topology?: Topology): string {
     case "open":
       return `${handle(call.as)} = open(${quote(nodePath(call.node))}, ${openFlags(call.flags ?? 2)})`;
     case "eventfd":
-      return `${handle(call.as)} = eventfd(0)`;
+      return `${handle(call.as)} = eventfd(0, EFD_NONBLOCK)`;
     case "close":
       return `close(${printValue(call.fd)})`;
     case "dup":
@@ -31,11 +41,13 @@ export function printCall(call: Call, topology?: Topology): string {
     case "ioctl":
       return printIoctl(call, topology);
     case "read":
+      return `read(${printValue(call.fd)}, ${readBuffer(call)}, ${call.count})`;
     case "write":
-      return `${call.op}(${printValue(call.fd)}, ${buffer(call.place)}, ${call.count})`;
+      return `write(${printValue(call.fd)}, ${writeBuffer(call)}, ${call.count})`;
     case "pread":
+      return `pread(${printValue(call.fd)}, ${readBuffer(call)}, ${call.count}, ${hex(call.offset)})`;
     case "pwrite":
-      return `${call.op}(${printValue(call.fd)}, ${buffer(call.place)}, ${call.count}, ${hex(call.offset)})`;
+      return `pwrite(${printValue(call.fd)}, ${writeBuffer(call)}, ${call.count}, ${hex(call.offset)})`;
     case "mmap":
       return `mmap(NULL, ${call.length}, ${protection(call.prot)}, MAP_SHARED, ${printValue(call.fd)}, ${hex(call.offset)})`;
     case "sysfs-write": {
@@ -135,9 +147,14 @@ function placed(place: Place | undefined, content: string): string {
   return `<first ${place} ${place === 1 ? "byte" : "bytes"} only> ${content}`;
 }
 
-function buffer(place: Place | undefined): string {
-  if (place === "readonly") return "<read-only>";
-  return typeof place === "number" ? "buf" : placed(place, "buf");
+function readBuffer({ place, into }: ReadBuffer): string {
+  if (into !== undefined) return `→${handle(into)}`;
+  return place === "readonly" ? "<read-only>" : placed(place, "buf");
+}
+
+function writeBuffer({ place, bytes, from }: WriteBuffer): string {
+  if (from !== undefined) return handle(from);
+  return placed(place, bytes && bytes.length > 0 ? printData(bytes) : "buf");
 }
 
 const ACCESS_MODES: readonly (string | undefined)[] = ["O_RDONLY", "O_WRONLY", "O_RDWR"];

@@ -95,10 +95,13 @@ const limit = z.union([z.int().min(0), wideNumber.refine((bytes) => bytes >= 0n 
 });
 
 const count = z.int().min(0).max(BLOCK_SIZE);
-const plainTransfer = <K extends "read" | "write">(op: K) =>
-  z.strictObject({ op: z.literal(op), fd: value, count, place: z.exactOptional(place) });
-const positionedTransfer = <K extends "pread" | "pwrite">(op: K) =>
-  z.strictObject({ op: z.literal(op), fd: value, count, offset: value, place: z.exactOptional(place) });
+const readBuffer = { count, place: z.exactOptional(place), into: z.exactOptional(handle) };
+const writeBuffer = {
+  count,
+  place: z.exactOptional(place),
+  bytes: z.exactOptional(z.array(byte).max(BLOCK_SIZE)),
+  from: z.exactOptional(handle),
+};
 
 export const callSchema: z.ZodType<Call> = z.discriminatedUnion("op", [
   z.strictObject({ op: z.literal("open"), node, flags: z.exactOptional(z.int()), as: handle }),
@@ -113,10 +116,10 @@ export const callSchema: z.ZodType<Call> = z.discriminatedUnion("op", [
     as: z.exactOptional(handle),
     binds: z.exactOptional(z.record(z.string(), handle)),
   }),
-  plainTransfer("read"),
-  plainTransfer("write"),
-  positionedTransfer("pread"),
-  positionedTransfer("pwrite"),
+  z.strictObject({ op: z.literal("read"), fd: value, ...readBuffer }),
+  z.strictObject({ op: z.literal("write"), fd: value, ...writeBuffer }),
+  z.strictObject({ op: z.literal("pread"), fd: value, offset: value, ...readBuffer }),
+  z.strictObject({ op: z.literal("pwrite"), fd: value, offset: value, ...writeBuffer }),
   z.strictObject({ op: z.literal("mmap"), fd: value, length: z.int().min(0), prot: z.int(), offset: value }),
   z.strictObject({ op: z.literal("sysfs-write"), attribute, text }),
   z.strictObject({ op: z.literal("sysfs-read"), attribute }),

@@ -51,6 +51,14 @@ function offset(bytes: bigint): string {
   return bytes === 0n ? "" : `+${hex(bytes)}`;
 }
 
+/** Bytes in hexadecimal, the zeros at the end left out: `[43 48 53 32]`. */
+export function printData(bytes: ArrayLike<number>): string {
+  let end = bytes.length;
+  while (end > 1 && bytes[end - 1] === 0) end--;
+  const shown = Array.from({ length: end }, (_, i) => (bytes[i] ?? 0).toString(16).padStart(2, "0"));
+  return `[${shown.join(" ")}${end < bytes.length ? " 00…" : ""}]`;
+}
+
 /** Text in double quotes, escaped as C does. */
 export function quote(text: string): string {
   return JSON.stringify(text);

@@ -28,6 +28,7 @@ export function isStruct(value: unknown): value is StructArgument {
 }
 
 const NOTHING: readonly UserBlock[] = [];
+const NO_BYTES: readonly number[] = [];
 
 /** Below it nothing is ever mapped. */
 const LOWEST_MAPPABLE = 0x10000;
@@ -74,6 +75,22 @@ export class ArgumentBlocks {
   struct(layout: Layout, argument: StructArgument, resolve: Resolve): void {
     this.begin(argument.place);
     this.#fill(this.main, layout, argument, resolve);
+  }
+
+  /** Lays out the buffer of a read or write in the main block. */
+  buffer(count: number, place: Place | undefined, bytes: ArrayLike<number> = NO_BYTES): void {
+    if (count > BLOCK_SIZE) throw new Unmodelled(`reads and writes of more than ${BLOCK_SIZE} bytes`);
+    this.begin(place);
+    const { main } = this;
+    const end = Math.min(bytes.length, count, main.readable);
+    for (let i = 0; i < end; i++) main.bytes[i] = bytes[i] ?? 0;
+    main.length = Math.min(count, main.readable);
+  }
+
+  /** Lays out what a read brought for another call: no block of its own, for it has one already. */
+  bufferAgain(count: number, bytes: Uint8Array): void {
+    this.buffer(count, undefined, bytes);
+    this.count--;
   }
 
   /** Lays out text with its NUL in the main block. */

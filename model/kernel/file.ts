@@ -7,14 +7,35 @@
 import type { Argument, Ioctl } from "./ioctl.ts";
 import type { Kernel } from "./kernel.ts";
 import type { Operation } from "./operation.ts";
+import type { UserBlock } from "./user-memory.ts";
 
 /** Kinds of files; also what programs and generators call a handle of that kind. */
-export type FileKind = "container" | "iommufd" | "group" | "device" | "kvm" | "vm" | "kvm-vfio" | "eventfd" | "null";
+export type FileKind =
+  | "container"
+  | "iommufd"
+  | "group"
+  | "device"
+  | "kvm"
+  | "vm"
+  | "kvm-vfio"
+  | "eventfd"
+  | "migration"
+  | "null";
 
 /** Access mode of open(2). */
 export const O_RDONLY = 0;
 export const O_WRONLY = 1;
 export const O_RDWR = 2;
+
+/** A read or write in flight. */
+export interface Transfer {
+  /** The caller's buffer. */
+  readonly block: UserBlock;
+  /** Bytes asked for. */
+  readonly count: number;
+  /** Where pread and pwrite are to begin; null where the file's own position counts. */
+  readonly offset: number | null;
+}
 
 export abstract class File {
   abstract readonly kind: FileKind;
@@ -37,15 +58,16 @@ export abstract class File {
   *release(_k: Kernel): Operation<void> {}
 
   /** f_op->read; files without it refuse in the VFS. */
-  *read(k: Kernel, _count: number): Operation<number> {
+  *read(k: Kernel, _io: Transfer): Operation<number> {
     return k.vfs.noMethod();
   }
 
-  *write(k: Kernel, _count: number): Operation<number> {
+  *write(k: Kernel, _io: Transfer): Operation<number> {
     return k.vfs.noMethod();
   }
 
-  *mmap(k: Kernel): Operation<number> {
+  /** f_op->mmap of so many bytes from an offset on; files without it refuse in the VFS. */
+  *mmap(k: Kernel, _length: number, _offset: number): Operation<number> {
     return k.vfs.noMmap();
   }
 }

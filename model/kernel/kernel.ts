@@ -12,15 +12,21 @@ import { steps as iommufd } from "../iommufd/main.ts";
 import { steps as kvm, type Vm } from "../kvm/kvm.ts";
 import { steps as kvmVfio } from "../kvm/vfio.ts";
 import { steps as mdev } from "../mdev/mdev.ts";
+import { steps as mdpy } from "../mdev/mdpy.ts";
+import { steps as mtty } from "../mdev/mtty.ts";
 import type { Mdev, MdevParent } from "../mdev/objects.ts";
+import { steps as samples } from "../mdev/sample-device.ts";
 import type { PciFunction } from "../pci/function.ts";
 import type { Profile } from "../profile.ts";
 import type { Topology } from "../topology.ts";
 import { type Version, versionNumber } from "../uapi/version.ts";
 import { steps as container } from "../vfio/container.ts";
 import { steps as deviceCdev } from "../vfio/device-cdev.ts";
+import { steps as dmaLogging } from "../vfio/dma-logging.ts";
+import { steps as feature } from "../vfio/feature-dispatch.ts";
 import { steps as group } from "../vfio/group.ts";
 import { steps as vfioIommufd } from "../vfio/iommufd.ts";
+import { steps as migration } from "../vfio/migration.ts";
 import { steps as noiommu } from "../vfio/noiommu.ts";
 import { steps as type1 } from "../vfio/type1.ts";
 import { steps as vfio } from "../vfio/vfio-main.ts";
@@ -46,6 +52,10 @@ export type ChoiceSite =
 export interface Chooser {
   choose(site: ChoiceSite, own: bigint, allowed: (value: bigint) => boolean): bigint;
 }
+
+/** The end of user space on x86-64, and where the model would map. */
+const USER_END = 1n << 47n;
+const MAPPING = 0x7f00_0000_0000n;
 
 /** Takes the model's own choice. */
 export const ownChoice: Chooser = { choose: (_site, own) => own };
@@ -90,6 +100,12 @@ export class Kernel {
   iommufd = iommufd;
   ioas = ioas;
   iommufdDevice = iommufdDevice;
+  feature = feature;
+  migration = migration;
+  dmaLogging = dmaLogging;
+  samples = samples;
+  mtty = mtty;
+  mdpy = mdpy;
   mdev = mdev;
   kvm = kvm;
   kvmVfio = kvmVfio;
@@ -139,6 +155,12 @@ export class Kernel {
     if (this.chooser === ownChoice) return own;
     const free = (value: bigint): boolean => value >= 0n && value < 65536n && !this.fds.get(Number(value));
     return Number(this.choose(site, BigInt(own), free));
+  }
+
+  /** Where mmap(2) puts a mapping: at any page of user space. */
+  chooseAddress(): number {
+    const fits = (value: bigint): boolean => value > 0n && value < USER_END && (value & 0xfffn) === 0n;
+    return Number(this.choose({ at: "return" }, MAPPING, fits));
   }
 
   /** fput: drops a reference; the release runs when the call is over, with no lock held. */

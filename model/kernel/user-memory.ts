@@ -54,6 +54,11 @@ export class UserBlock {
     return this.view.getInt32(offset, true);
   }
 
+  /** An unsigned value of up to four bytes. */
+  number(offset: number, width: 1 | 2 | 4): number {
+    return readNumber(this.view, offset, width, false);
+  }
+
   u64(offset: number): bigint {
     return this.view.getBigUint64(offset, true);
   }

@@ -37,6 +37,11 @@ export const rule = clauses({
     errno: "ESPIPE",
     source: "fs/read_write.c:ksys_pread64",
   },
+  "VFS-MMAP-1": {
+    rule: "a mapping begins at a page of its file",
+    errno: "EINVAL",
+    source: "arch/x86/kernel/sys_x86_64.c:mmap",
+  },
   "VFS-IOCTL-1": {
     rule: "a file answers a command that it does not know with ENOTTY",
     errno: "ENOTTY",
@@ -51,6 +56,11 @@ export const rule = clauses({
     rule: "an attribute that can't be read or written can't be opened for it, by root neither",
     errno: "EACCES",
     source: "fs/kernfs/file.c:kernfs_fop_open",
+  },
+  "VFS-RW-2": {
+    rule: "pread and pwrite at a negative offset are refused, whatever the descriptor",
+    errno: "EINVAL",
+    source: "fs/read_write.c:ksys_pread64",
   },
 });
 

@@ -179,7 +179,7 @@ export const steps = {
     using _ = yield* k.lock(mdev.lock);
     const { parent, type } = mdev;
     if (parent.driver.countedBy === "driver") k.mdev.take(parent, type);
-    mdev.vfio = k.vfio.register(k, mdev.uuid, type.ops, { kind: "mdev", mdev });
+    mdev.vfio = k.vfio.register(k, mdev.uuid, type.probe(k), { kind: "mdev", mdev });
   },
 
   /** remove_store */

@@ -1,5 +1,6 @@
 /** Drivers, parents, types and devices of the mdev bus. Beside include/linux/mdev.h. */
 import type { Clause } from "../kernel/clause.ts";
+import type { Kernel } from "../kernel/kernel.ts";
 import { Lock, LockClass } from "../kernel/lock.ts";
 import type { VfioDevice, VfioDeviceOps } from "../vfio/device.ts";
 
@@ -19,7 +20,8 @@ export interface MdevType {
   readonly vendor: { readonly file: string; text(uuid: string): string };
   /** How much of its parent's capacity one device takes. */
   readonly units: number;
-  readonly ops: VfioDeviceOps;
+  /** The operations of a new device, with the state that they work on. */
+  readonly probe: (k: Kernel) => VfioDeviceOps;
 }
 
 /** A driver of mediated devices: struct mdev_driver. */

@@ -22,6 +22,7 @@ export const ERRNO = {
   ESPIPE: 29,
   ERANGE: 34,
   ENOSYS: 38,
+  ENOMSG: 42,
   EOVERFLOW: 75,
   EBADFD: 77,
   EUSERS: 87,

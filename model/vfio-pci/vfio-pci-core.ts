@@ -23,6 +23,7 @@ import {
   type RegionDescription,
   resetDevice,
 } from "../vfio/device-info.ts";
+import { vfioPciFeatures } from "./feature.ts";
 import { pciHotReset } from "./hot-reset.ts";
 import { getPciHotResetInfo } from "./hot-reset-info.ts";
 import { functionOf } from "./pci-device.ts";
@@ -83,13 +84,12 @@ const UNMODELLED: ReadonlySet<number> = new Set([
   DEVICE_REQUEST.GET_IRQ_INFO,
   DEVICE_REQUEST.SET_IRQS,
   DEVICE_REQUEST.IOEVENTFD,
-  DEVICE_REQUEST.FEATURE,
 ]);
 
 export const vfioPciOps: VfioDeviceOps = {
   name: "vfio-pci",
-  mmap: true,
   match: (k, own, text) => k.vfioPci.match(k, own, text),
+  features: vfioPciFeatures,
 
   /** vfio_pci_core_ioctl */
   *ioctl(k, file, command, arg): Operation<number> {
@@ -111,6 +111,18 @@ export const vfioPciOps: VfioDeviceOps = {
     }
     if (UNMODELLED.has(command.request)) throw new Unmodelled(`${command.name} of vfio-pci`);
     return refuse(vfsRule["VFS-IOCTL-1"]);
+  },
+
+  *read(): Operation<number> {
+    throw new Unmodelled("reading a function's regions");
+  },
+
+  *write(): Operation<number> {
+    throw new Unmodelled("writing a function's regions");
+  },
+
+  *mmap(): Operation<number> {
+    throw new Unmodelled("mapping a function's regions");
   },
 };
 

@@ -97,7 +97,6 @@ export const DEVICE_REQUEST = {
   SET_IRQS: vfioRequest(110),
   QUERY_GFX_PLANE: vfioRequest(114),
   IOEVENTFD: vfioRequest(116),
-  FEATURE: vfioRequest(117),
 } as const;
 
 /** struct vfio_device_info. Kernels before 6.6 do not know `pad`. */

@@ -1,6 +1,6 @@
 /** VFIO devices, their sets, and the files through which they are used. Beside drivers/vfio/vfio.h and include/linux/vfio.h. */
 import type { Access, IommufdContext, IommufdDevice } from "../iommufd/objects.ts";
-import { File } from "../kernel/file.ts";
+import { File, type Transfer } from "../kernel/file.ts";
 import type { Argument, Ioctl } from "../kernel/ioctl.ts";
 import type { Kernel } from "../kernel/kernel.ts";
 import { Lock, LockClass } from "../kernel/lock.ts";
@@ -8,7 +8,10 @@ import type { Operation } from "../kernel/operation.ts";
 import type { Vm } from "../kvm/kvm.ts";
 import type { Mdev } from "../mdev/objects.ts";
 import type { PciFunction } from "../pci/function.ts";
+import type { LoggingOps } from "./dma-logging.ts";
+import type { Feature } from "./feature.ts";
 import type { VfioGroup } from "./group.ts";
+import type { MigrationOps } from "./migration.ts";
 
 const devSetLock = new LockClass("dev_set->lock");
 const kvmRefLock = new LockClass("df->kvm_ref_lock");
@@ -31,9 +34,21 @@ export interface VfioDeviceOps {
   readonly name: string;
   /** Answers every command that the core does not. */
   ioctl(k: Kernel, file: DeviceFile, ioctl: Ioctl, arg: Argument): Operation<number>;
-  readonly mmap: boolean;
   /** Whether a text names the device `own`; may refuse the call. Without it the two must be equal. */
   match?(k: Kernel, own: string, text: string): boolean;
+  /** Features that the core does not know. */
+  readonly features?: readonly Feature[];
+  readonly migration?: MigrationOps;
+  readonly logging?: LoggingOps;
+  /** Reads and writes regions, from a position on. */
+  read(k: Kernel, io: Transfer, position: number): Operation<number>;
+  write(k: Kernel, io: Transfer, position: number): Operation<number>;
+  /** Gives the address; a driver that maps nothing has none. */
+  mmap?(k: Kernel, file: DeviceFile, length: number, offset: number): Operation<number>;
+  /** close_device: the last file of the device is closed. */
+  close?(k: Kernel, device: VfioDevice): Operation<void>;
+  /** A number for what calls can change of the device itself. */
+  trace?(): number;
 }
 
 /** What stands behind a VFIO device. */
@@ -58,6 +73,8 @@ export class VfioDevice {
   iommufdDevice: IommufdDevice | null = null;
   iommufdAccess: Access | null = null;
   iommufdAttached = false;
+  /** Whether vfio-pci lets the function go to low power. */
+  lowPower = false;
   /** The VM whose reference the open device holds. */
   kvm: Vm | null = null;
 
@@ -82,6 +99,8 @@ export class DeviceFile extends File {
   /** Set when the file came from a group, null when it came from the device's own node. */
   readonly group: VfioGroup | null;
   accessGranted = false;
+  /** Where read(2) and write(2) go on. */
+  position = 0;
   iommufd: IommufdContext | null = null;
   devid = 0;
   /** The VM that kvm-vfio recorded in this file; not counted. */
@@ -102,15 +121,15 @@ export class DeviceFile extends File {
     return k.vfio.release(k, this);
   }
 
-  override read(k: Kernel, _count: number): Operation<number> {
-    return k.vfio.access(k, this);
+  override read(k: Kernel, io: Transfer): Operation<number> {
+    return k.vfio.read(k, this, io);
   }
 
-  override write(k: Kernel, _count: number): Operation<number> {
-    return k.vfio.access(k, this);
+  override write(k: Kernel, io: Transfer): Operation<number> {
+    return k.vfio.write(k, this, io);
   }
 
-  override mmap(k: Kernel): Operation<number> {
-    return k.vfio.mmap(k, this);
+  override mmap(k: Kernel, length: number, offset: number): Operation<number> {
+    return k.vfio.mmap(k, this, length, offset);
   }
 }

@@ -1,13 +1,15 @@
 /** The VFIO core: opening and closing devices, and the device file's own dispatch. Beside drivers/vfio/vfio_main.c. */
 
 import { type Clause, clauses, must, refuse } from "../kernel/clause.ts";
+import type { Transfer } from "../kernel/file.ts";
 import type { Argument, Ioctl } from "../kernel/ioctl.ts";
 import type { Kernel } from "../kernel/kernel.ts";
-import { Blocked, type Operation, Unmodelled } from "../kernel/operation.ts";
+import { Blocked, type Operation } from "../kernel/operation.ts";
 import type { Vm } from "../kvm/kvm.ts";
 import { type Backing, type DeviceFile, DeviceSet, VfioDevice, type VfioDeviceOps } from "./device.ts";
 import { bindIommufd } from "./device-cdev.ts";
 import { attachIommufdPt, detachIommufdPt } from "./device-cdev-attach.ts";
+import { deviceFeature } from "./feature.ts";
 
 const source = (name: string) => `drivers/vfio/vfio_main.c:${name}`;
 
@@ -127,6 +129,9 @@ export const steps = {
    */
   *lastClose(k: Kernel, file: DeviceFile): Operation<void> {
     const { device } = file;
+    if (device.ops.close) yield* device.ops.close(k, device);
+    if (device.ops.migration) device.ops.migration.precopyInfoV2 = false;
+    device.lowPower = false;
     if (device.openedWith === "iommufd") yield* k.vfioIommufd.unbind(k, device);
     else k.group.unuseContainer(k, device.group);
     device.openedWith = null;
@@ -166,6 +171,7 @@ export const steps = {
         if (command.request === detachIommufdPt.request) return detachIommufdPt.run(k, file, arg);
       }
     }
+    if (command.request === deviceFeature.request) return k.feature.run(k, file, arg);
     return file.device.ops.ioctl(k, file, command, arg);
   },
 
@@ -174,16 +180,27 @@ export const steps = {
     must(file.accessGranted, refusedBy);
   },
 
-  /** vfio_device_fops_read and _write */
-  *access(k: Kernel, file: DeviceFile): Operation<number> {
+  /** vfio_device_fops_read. A read that fails leaves the file's position where it was. */
+  *read(k: Kernel, file: DeviceFile, io: Transfer): Operation<number> {
     k.vfio.gate(k, file, rule["VFIO-DEV-GATE-2"]);
-    throw new Unmodelled("reading and writing a device's regions");
+    const done = yield* file.device.ops.read(k, io, io.offset ?? file.position);
+    if (io.offset === null) file.position += done;
+    return done;
+  },
+
+  /** vfio_device_fops_write */
+  *write(k: Kernel, file: DeviceFile, io: Transfer): Operation<number> {
+    k.vfio.gate(k, file, rule["VFIO-DEV-GATE-2"]);
+    const done = yield* file.device.ops.write(k, io, io.offset ?? file.position);
+    if (io.offset === null) file.position += done;
+    return done;
   },
 
   /** vfio_device_fops_mmap */
-  *mmap(k: Kernel, file: DeviceFile): Operation<number> {
+  *mmap(k: Kernel, file: DeviceFile, length: number, offset: number): Operation<number> {
     k.vfio.gate(k, file, rule["VFIO-DEV-GATE-3"]);
-    must(file.device.ops.mmap, rule["VFIO-DEV-MMAP-1"]);
-    throw new Unmodelled("mapping a device's regions");
+    const { ops } = file.device;
+    must(ops.mmap !== undefined, rule["VFIO-DEV-MMAP-1"]);
+    return yield* ops.mmap(k, file, length, offset);
   },
 };

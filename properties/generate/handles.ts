@@ -20,8 +20,14 @@ const KINDS: readonly FileKind[] = [
   "vm",
   "kvm-vfio",
   "eventfd",
+  "migration",
   "null",
 ];
+
+/** Whether handles of that kind name descriptors. */
+export function isFileKind(kind: string): boolean {
+  return (KINDS as readonly string[]).includes(kind);
+}
 
 /** One bit per kind of file; what is no kind of file has none. */
 export function kindBits(kinds: readonly string[]): number {
@@ -49,6 +55,8 @@ export class Handles {
   /** Descriptors that were closed; their handles still name a number. */
   readonly closed: string[] = [];
   readonly named: Named[] = [];
+  /** What reads have brought, and how many bytes. */
+  readonly data: { readonly handle: string; readonly length: number }[] = [];
   #count = 0;
 
   constructor(machine: Machine) {

@@ -16,8 +16,7 @@ function open({ handles }: Situation, make: (call: Call) => boolean, node: Node)
 }
 
 /** A device to work on; an mdev is made first. */
-function device(on: Situation, make: (call: Call) => boolean): string {
-  const name = pick(on.dice, on.focus.devices);
+function device(on: Situation, make: (call: Call) => boolean, name: string = pick(on.dice, on.focus.devices)): string {
   const { mdevs, topology } = on.machine.k;
   if (!topology.mdevs.some((mdev) => mdev.name === name) || mdevs.some((mdev) => mdev.name === name)) return name;
   const attribute = pickMdevType(on.dice);
@@ -98,6 +97,21 @@ const cdev: Motif = (on, make) => {
   });
 };
 
+/** Opens a device in the newest way that the kernel has, with access; gives its handle. */
+export function openDevice(on: Situation, make: (call: Call) => boolean, name: string): string {
+  device(on, make, name);
+  if (on.machine.k.has("VFIO_DEVICE_CDEV") && !oneIn(on.dice, 4)) {
+    const file = open(on, make, { kind: "cdev", device: name });
+    bind(on, make, file, open(on, make, { kind: "iommufd" }));
+    return file;
+  }
+  const container = open(on, make, { kind: "container" });
+  const group = open(on, make, { kind: "group", device: name });
+  setContainer(make, group, container);
+  make({ op: "ioctl", fd: container, request: "VFIO_SET_IOMMU", arg: { kind: "value", value: 3 } });
+  return getDevice(on, make, group, name);
+}
+
 /** A VM with its VFIO device, told of a file before or after that is put to use. */
 const kvm: Motif = (on, make) => {
   if (!on.focus.kvm || !on.machine.k.topology.kvm) return cdev(on, make);
@@ -135,14 +149,10 @@ function setContainer(make: (call: Call) => boolean, group: string, container: s
   });
 }
 
-function getDevice(on: Situation, make: (call: Call) => boolean, group: string, name: string): void {
-  make({
-    op: "ioctl",
-    fd: group,
-    request: "VFIO_GROUP_GET_DEVICE_FD",
-    arg: { kind: "name", device: name },
-    as: on.handles.fresh("device"),
-  });
+function getDevice(on: Situation, make: (call: Call) => boolean, group: string, name: string): string {
+  const as = on.handles.fresh("device");
+  make({ op: "ioctl", fd: group, request: "VFIO_GROUP_GET_DEVICE_FD", arg: { kind: "name", device: name }, as });
+  return as;
 }
 
 function bind(on: Situation, make: (call: Call) => boolean, file: string, iommufd: string): void {

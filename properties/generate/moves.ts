@@ -14,6 +14,7 @@ import { type Dice, oneIn, pick } from "./dice.ts";
 import { type Handles, kindBits } from "./handles.ts";
 import { mdevCall } from "./mdevs.ts";
 import type { Motif } from "./motifs.ts";
+import { transfer } from "./transfers.ts";
 
 /** What a generator is asked to dwell on: devices, and how often each kind of call comes. */
 export interface Focus {
@@ -57,7 +58,7 @@ export function makeCall(kind: MoveKind, on: Situation): Call | undefined {
     case "dup":
       return dup(on);
     case "io":
-      return io(on);
+      return transfer(on.dice, on.handles);
     case "mdev":
       return mdevCall(on);
     case "binding":
@@ -254,25 +255,6 @@ function dup({ dice, handles }: Situation): Call | undefined {
   if (handles.files.length === 0) return undefined;
   const { handle, file } = pick(dice, handles.files);
   return { op: "dup", fd: handle, as: handles.fresh(file.kind) };
-}
-
-/** Reads, writes and mappings: of files that have none, and of devices before access is granted. */
-function io({ dice, handles }: Situation): Call | undefined {
-  if (handles.files.length === 0) return undefined;
-  const fd = oneIn(dice, 12) ? -1 : pick(dice, handles.files).handle;
-  const count = pick(dice, [4, 1, 0, 64]);
-  switch (dice.roll(5)) {
-    case 0:
-      return { op: "read", fd, count };
-    case 1:
-      return { op: "write", fd, count };
-    case 2:
-      return { op: "pread", fd, count, offset: pick(dice, [0, 4096]) };
-    case 3:
-      return { op: "pwrite", fd, count, offset: pick(dice, [0, 4096]) };
-    default:
-      return { op: "mmap", fd, length: pick(dice, [4096, 8192, 0]), prot: 1 + dice.roll(3), offset: 0 };
-  }
 }
 
 function binding({ dice, focus, machine }: Situation): Call | undefined {

@@ -12,7 +12,7 @@ import { type Answer, Machine, type MachineOptions } from "../../model/machine.t
 import type { Call } from "../../model/program.ts";
 import { DeviceFile } from "../../model/vfio/device.ts";
 import { type Dice, pick } from "./dice.ts";
-import { Handles } from "./handles.ts";
+import { Handles, isFileKind } from "./handles.ts";
 import { MOTIFS } from "./motifs.ts";
 import { type Focus, type MoveKind, makeCall, type Situation } from "./moves.ts";
 
@@ -107,6 +107,10 @@ function remember({ handles, machine }: Situation, call: Call, answer: Answer): 
     if (typeof call.fd === "string") handles.close(call.fd);
     return;
   }
+  if ((call.op === "read" || call.op === "pread") && call.into !== undefined) {
+    if (answer.ret > 0) handles.data.push({ handle: call.into, length: answer.ret });
+    return;
+  }
   if ("as" in call && call.as !== undefined) handles.opened(call.as);
   if (call.op !== "ioctl" || !call.binds) return;
   const file = machine.fileOf(call.fd);
@@ -115,7 +119,7 @@ function remember({ handles, machine }: Situation, call: Call, answer: Answer): 
     const handle = call.binds[field];
     if (handle === undefined) continue;
     const kind = handleKind(handle);
-    if (kind === "kvm-vfio") handles.opened(handle);
+    if (isFileKind(kind)) handles.opened(handle);
     else handles.named.push({ handle, kind, owner });
   }
 }

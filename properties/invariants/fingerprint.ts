@@ -5,11 +5,13 @@
  * counts. It is on the hot path: no strings, no allocation.
  */
 
+import { EventFile } from "../../model/eventfd.ts";
 import { IommufdFile } from "../../model/iommufd/main.ts";
 import type { IommufdContext } from "../../model/iommufd/objects.ts";
 import { type Vm, VmFile } from "../../model/kvm/kvm.ts";
 import { KvmVfioFile } from "../../model/kvm/vfio.ts";
 import type { Machine } from "../../model/machine.ts";
+import { MttyDataFile } from "../../model/mdev/mtty-migration.ts";
 import { type Container, ContainerFile } from "../../model/vfio/container.ts";
 import { DeviceFile, type VfioDevice } from "../../model/vfio/device.ts";
 import type { Dma } from "../../model/vfio/dma.ts";
@@ -39,6 +41,8 @@ export function fingerprint({ k }: Machine): number {
     else if (file instanceof IommufdFile) context(file.context);
     else if (file instanceof VmFile) vm(file.vm);
     else if (file instanceof KvmVfioFile) mix(file.kv.files.length);
+    else if (file instanceof EventFile) mix(Number(file.counter.count & 0xffff_ffffn));
+    else if (file instanceof MttyDataFile) mix(file.trace());
   }
   const { iommuGroups, functions, mdevs } = k;
   for (let i = 0; i < iommuGroups.length; i++) {
@@ -84,9 +88,11 @@ function vfioDevice(device: VfioDevice): void {
       bit(device.iommufdAttached, 2) |
       bit(device.iommufdDevice, 3) |
       bit(device.iommufdAccess, 4) |
-      (device.openCount << 5) |
-      (device.registrations << 18),
+      bit(device.lowPower, 5) |
+      (device.openCount << 6) |
+      (device.registrations << 19),
   );
+  if (device.ops.trace) mix(device.ops.trace());
   if (device.kvm) mix(device.kvm.refs);
   vfioGroup(device.group);
 }
@@ -123,6 +129,7 @@ function mapping({ iova, size, vaddr, iommuMapped, lockedPages, vaddrInvalid, di
 
 function deviceFile(file: DeviceFile): void {
   mix(bit(file.accessGranted, 0) | bit(file.iommufd, 1) | bit(file.kvm, 2) | (file.devid << 3));
+  mix(file.position);
   // A registered device comes by itself, with its group.
   if (!file.device.registered) vfioDevice(file.device);
   if (file.iommufd) context(file.iommufd);

@@ -4,22 +4,21 @@ import { fixedPath, typePath } from "../../model/format/attribute-path.ts";
 import { printCall } from "../../model/format/print.ts";
 import { madeBy } from "../../model/handles.ts";
 import { CAPABILITIES } from "../../model/kernel/credentials.ts";
-import { blockAddress } from "../../model/kernel/encode.ts";
 import type {
   Attribute,
   Call,
   Capability,
   IoctlArgument,
   Node,
-  Place,
   Probe,
   Program,
   Value,
+  WriteBuffer,
 } from "../../model/program.ts";
 import type { Topology } from "../../model/topology.ts";
 import { deviceVariable } from "./devices.ts";
 import type { Expectation } from "./expectations.ts";
-import { isChosen, placed } from "./placing.ts";
+import { isChosen, isNowhere, placed, readableAt } from "./placing.ts";
 import { StructWriter } from "./struct-writer.ts";
 import type { Style } from "./style.ts";
 import { cNumber, cString, indent, type Names } from "./syntax.ts";
@@ -61,6 +60,7 @@ export class CallWriter {
 
   #lines(call: Call, expectation: Expectation | null): string[] {
     if (call.op === "ioctl") return this.#ioctl(call, expectation);
+    if (call.op === "read" || call.op === "pread") return this.#read(call, expectation);
     const lines = [`ret = ${this.#expression(call)};`, ...this.#made(call, expectation)];
     lines.push(...this.#style.result(expectation, isChosen(call, expectation)));
     if (expectation?.text !== undefined) lines.push(...this.#text(call, expectation.text));
@@ -80,24 +80,49 @@ export class CallWriter {
     return ["if (ret >= 0)", `\t${this.#names.of(call.as)} = ret;`];
   }
 
-  #expression(call: Exclude<Call, { op: "ioctl" }>): string {
+  #read(call: Call & { op: "read" | "pread" }, expectation: Expectation | null): string[] {
+    const index = this.#blocks++;
+    const { count, place, into } = call;
+    const at = isNowhere(place) ? placed(place, index, "", "") : cleared(place, index, count);
+    const rest = call.op === "pread" ? `, ${this.#values.plain(call.offset)}` : "";
+    const number = call.op === "pread" ? "SYS_pread64" : "SYS_read";
+    const lines = [`ret = result(syscall(${number}, ${this.#values.plain(call.fd)}, ${at}, ${count}UL${rest}));`];
+    if (into !== undefined) lines.push(`${this.#names.of(into)} = BLOCK(${index});`);
+    lines.push(...this.#style.result(expectation, isChosen(call, expectation)));
+    const { bytes } = expectation ?? {};
+    if (bytes && bytes.length > 0 && !isNowhere(place)) {
+      lines.push(...this.#style.data(readableAt(place, index), byteArray(bytes), bytes.length));
+    }
+    return lines;
+  }
+
+  /** Where what is to be written lies, put there first. */
+  #content({ place, bytes = [], from, count }: WriteBuffer): string {
+    if (from !== undefined) return this.#names.of(from);
+    const index = this.#blocks++;
+    const given = bytes.slice(0, count);
+    if (isNowhere(place)) return placed(place, index, "", "");
+    if (given.length === 0) return cleared(place, index, count);
+    const rest = typeof place === "number" ? Array.from({ length: count - given.length }, () => 0) : [];
+    return placed(place, index, byteArray([...given, ...rest]), String(given.length + rest.length));
+  }
+
+  #expression(call: Exclude<Call, { op: "ioctl" | "read" | "pread" }>): string {
     const value = (from: Value): string => this.#values.plain(from);
     switch (call.op) {
       case "open":
         return `do_open(${this.#nodePath(call.node)}, ${openFlags(call.flags ?? 2)})`;
       case "eventfd":
-        return "result(eventfd(0, 0))";
+        return "result(eventfd(0, EFD_NONBLOCK))";
       case "close":
         return `result(close(${value(call.fd)}))`;
       case "dup":
         return `result(dup(${value(call.fd)}))`;
-      case "read":
       case "write":
-        return `result(syscall(SYS_${call.op}, ${value(call.fd)}, ${buffer(call.place)}, ${call.count}UL))`;
-      case "pread":
+        return `result(syscall(SYS_write, ${value(call.fd)}, ${this.#content(call)}, ${call.count}UL))`;
       case "pwrite": {
         const rest = `${call.count}UL, ${value(call.offset)}`;
-        return `result(syscall(SYS_${call.op}64, ${value(call.fd)}, ${buffer(call.place)}, ${rest}))`;
+        return `result(syscall(SYS_pwrite64, ${value(call.fd)}, ${this.#content(call)}, ${rest}))`;
       }
       case "mmap": {
         const rest = `${call.prot}, MAP_SHARED, ${value(call.fd)}, ${value(call.offset)}`;
@@ -217,14 +242,15 @@ function capabilityBits(of: readonly Capability[]): string {
   return of.length === 0 ? "0" : of.map((name) => `1U << ${CAPABILITIES[name]} /* ${name} */`).join(" | ");
 }
 
-function buffer(place: Place | undefined): string {
-  if (place === undefined || typeof place === "number") return "BUFFER";
-  if (place === "readonly") return "SCRATCH_READONLY";
-  return place === "null" ? "0UL" : cNumberOf(blockAddress(0, place));
+/** A block of zeros as the kernel is given it. What ends in front of the hole lies where others did before. */
+function cleared(place: number | "readonly" | undefined, index: number, count: number): string {
+  if (place === "readonly") return `BLOCK(${index}) - SCRATCH + SCRATCH_READONLY`;
+  if (place === undefined || count === 0) return readableAt(place, index);
+  return placed(place, index, byteArray(new Uint8Array(count)), String(count));
 }
 
-function cNumberOf(address: number): string {
-  return `${cNumber(address, 8, true)}UL`;
+function byteArray(bytes: Iterable<number>): string {
+  return `(uint8_t[]){ ${Array.from(bytes, (byte) => `0x${byte.toString(16)}`).join(", ")} }`;
 }
 
 function openFlags(flags: number): string {

@@ -18,7 +18,7 @@ const C = String.raw;
 const address = (value: bigint): string => `${cNumber(value, 8, true)}UL`;
 
 const memory: Helper = {
-  defines: ["SCRATCH", "SCRATCH_READONLY", "MEMORY", "MEMORY_READONLY", "HOLE", "BUFFER", "BLOCK", "lay_out_memory"],
+  defines: ["SCRATCH", "SCRATCH_READONLY", "MEMORY", "MEMORY_READONLY", "HOLE", "BLOCK", "lay_out_memory"],
   text: C`/* Where the program's memory lies: the same everywhere, so that addresses can be compared. */
 #define SCRATCH		${address(MEMORY.scratch)}	/* structs of calls; nothing behind it */
 #define SCRATCH_SIZE	${cNumber(MEMORY.scratchSize, 4, false)}UL
@@ -28,9 +28,8 @@ const memory: Helper = {
 #define MEMORY_READONLY	${address(MEMORY.userReadonly)}
 #define MEMORY_READONLY_SIZE	${cNumber(MEMORY.userReadonlySize, 4, false)}UL
 #define HOLE		${address(MEMORY.hole)}	/* nothing is here */
-#define BUFFER		(SCRATCH + SCRATCH_SIZE / 2 + 4096)	/* for read and write */
 
-/* Each struct of a call has a block of its own. */
+/* Each struct and each buffer of a call has a block of its own. */
 #define BLOCK(n)	(SCRATCH + 256UL * (n))
 
 static bool map_at(unsigned long at, unsigned long size, int prot, int flags)
@@ -128,6 +127,24 @@ static void expect_success(long ret)
     text: C`static void expect_anything(long ret)
 {
 	printf("     observed %s\n", result_name(ret));
+}
+`,
+  },
+  {
+    defines: ["expect_data"],
+    text: C`/* Compares what was read. */
+static void expect_data(unsigned long at, const void *expected, size_t length)
+{
+	const unsigned char *o = (const void *)at, *e = expected;
+
+	printf("     data is [");
+	for (size_t i = 0; i < length; i++)
+		if (o[i] == e[i])
+			printf("%s%02x", i ? " " : "", o[i]);
+		else
+			printf("%s%02x (not %02x)", i ? " " : "", o[i], e[i]);
+	printf("]");
+	differs(memcmp(o, e, length) != 0);
 }
 `,
   },

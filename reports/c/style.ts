@@ -13,7 +13,9 @@ export interface Style {
   result(expectation: Expectation | null, chosen: boolean): string[];
   /** Compares the first `length` bytes of `arg` with those of `expected`; their fields lie in `path` of them. */
   struct(layout: Layout, path: string, length: number): string[];
-  /** Compares what was read. */
+  /** Compares so many bytes of memory. */
+  data(address: string, expected: string, length: number): string[];
+  /** Compares the text that was read. */
   text(expected: string): string[];
 }
 
@@ -31,6 +33,7 @@ export const ALONE: Style = {
     return [chosen ? "expect_success(ret);" : `expect_result(ret, ${resultLiteral(expectation.ret)});`];
   },
   struct: (layout, _path, length) => [`expect_struct(${fieldTableName(layout)}, &arg, &expected, ${length});`],
+  data: (address, expected, length) => [`expect_data(${address}, ${expected}, ${length});`],
   text: (expected) => [`expect_text(${cString(expected)});`],
 };
 
@@ -51,5 +54,6 @@ export const KSELFTEST: Style = {
     if (done < length) lines.push(`EXPECT_EQ(0, memcmp(&expected, &arg, ${length}));`);
     return lines;
   },
+  data: (address, expected, length) => [`EXPECT_EQ(0, memcmp((void *)(${address}), (${expected}), ${length}));`],
   text: (expected) => [`EXPECT_STREQ(${cString(expected)}, seen);`],
 };

@@ -10,13 +10,23 @@ import { capabilityMask } from "../../model/kernel/credentials.ts";
 import { blockAddress, isStruct } from "../../model/kernel/encode.ts";
 import { findIoctl } from "../../model/kernel/ioctl.ts";
 import { BLOCK_SIZE, MAX_BLOCKS, MEMORY } from "../../model/kernel/memory-map.ts";
-import type { Call, Capability, Node, Place, Probe, Program, StructArgument, Value } from "../../model/program.ts";
+import type {
+  Call,
+  Capability,
+  Node,
+  Place,
+  Probe,
+  Program,
+  StructArgument,
+  Value,
+  WriteBuffer,
+} from "../../model/program.ts";
 import { argumentText, busName, type Topology } from "../../model/topology.ts";
 import { type Layout, writeValue } from "../../model/uapi/layout.ts";
 import type { Assembler, SyscallArgument } from "../agent/assembler.ts";
 import { SLOT_COUNT } from "../agent/layout.ts";
 import { attributePath, devicePath, groupPrefix, KVM_DEBUGFS, MDEV_DEVICES } from "./paths.ts";
-import { AT_FDCWD, MAP_SHARED, O_RDONLY, O_WRONLY, SYS } from "./syscalls.ts";
+import { AT_FDCWD, EFD_NONBLOCK, MAP_SHARED, O_RDONLY, O_WRONLY, SYS } from "./syscalls.ts";
 
 /** A program that no target can run, with the reason in one sentence. */
 export class TooLarge extends Error {
@@ -26,7 +36,7 @@ export class TooLarge extends Error {
 /** What the output of one call consists of, so that it can be read back. */
 export type Shape =
   | { readonly kind: "plain" }
-  /** a struct of so many bytes follows the result, then what it points to */
+  /** a struct or a buffer of so many bytes follows the result, then what it points to */
   | { readonly kind: "struct"; readonly length: number; readonly pointed: readonly number[] }
   /** opened, then written: the open's errno or the write's result */
   | { readonly kind: "sysfs-write" }
@@ -72,6 +82,8 @@ export class Lowering {
   readonly #code: Assembler;
   readonly #topology: Topology;
   readonly #slots = new Map<string, number>();
+  /** Where reads put what programs name. */
+  readonly #data = new Map<string, number>();
   readonly #scratch = new Uint8Array(BLOCK_SIZE);
   readonly #view = new DataView(this.#scratch.buffer);
   #blocks = 0;
@@ -101,7 +113,7 @@ export class Lowering {
         return shape;
       }
       case "eventfd":
-        code.syscall(SYS.eventfd2, 0, 0).keep(this.#slot(call.as));
+        code.syscall(SYS.eventfd2, 0, EFD_NONBLOCK).keep(this.#slot(call.as));
         return { kind: "plain" };
       case "close":
         code.syscall(SYS.close, this.#value(call.fd));
@@ -112,19 +124,11 @@ export class Lowering {
       case "ioctl":
         return this.#ioctl(call);
       case "read":
-      case "write":
-        code.syscall(SYS[call.op], this.#value(call.fd), bufferAddress(call.place), call.count);
-        return { kind: "plain" };
       case "pread":
+        return this.#read(call);
+      case "write":
       case "pwrite":
-        code.syscall(
-          call.op === "pread" ? SYS.pread64 : SYS.pwrite64,
-          this.#value(call.fd),
-          bufferAddress(call.place),
-          call.count,
-          this.#value(call.offset),
-        );
-        return { kind: "plain" };
+        return this.#write(call);
       case "mmap":
         code.syscall(SYS.mmap, 0, call.length, call.prot, MAP_SHARED, this.#value(call.fd), this.#value(call.offset));
         return { kind: "plain" };
@@ -253,6 +257,46 @@ export class Lowering {
         return { kind: "plain" };
       }
     }
+  }
+
+  #read(call: Call & { op: "read" | "pread" }): Shape {
+    const { place, count } = call;
+    const index = this.#blocks++;
+    const address = blockAddress(index, place);
+    if (typeof place === "number") this.#clear(index, place, count);
+    if (call.into !== undefined) this.#data.set(call.into, address);
+    if (call.op === "read") this.#code.syscall(SYS.read, this.#value(call.fd), address, count);
+    else this.#code.syscall(SYS.pread64, this.#value(call.fd), address, count, this.#value(call.offset));
+    const readable = writableAddress(index, place);
+    const length = readable === null ? 0 : typeof place === "number" ? Math.min(place, count) : count;
+    if (readable !== null && length > 0) this.#code.peek(readable, length);
+    return { kind: "struct", length, pointed: [] };
+  }
+
+  #write(call: Call & { op: "write" | "pwrite" }): Shape {
+    const { count } = call;
+    const address = call.from === undefined ? this.#content(call) : this.#data.get(call.from);
+    if (address === undefined) throw new TooLarge(`Nothing was read into ${call.from}.`);
+    if (call.op === "write") this.#code.syscall(SYS.write, this.#value(call.fd), address, count);
+    else this.#code.syscall(SYS.pwrite64, this.#value(call.fd), address, count, this.#value(call.offset));
+    return { kind: "plain" };
+  }
+
+  /** Puts what is to be written in a block of its own. */
+  #content({ count, place, bytes = [] }: WriteBuffer): number {
+    const index = this.#blocks++;
+    if (typeof place === "number") this.#clear(index, place, count);
+    const readable = writableAddress(index, place);
+    const length = Math.min(bytes.length, count, typeof place === "number" ? place : count);
+    if (readable !== null && length > 0) this.#code.poke(readable, Uint8Array.from(bytes.slice(0, length)));
+    return blockAddress(index, place);
+  }
+
+  /** What ends in front of the hole lies where others did before. */
+  #clear(index: number, place: number, count: number): void {
+    const length = Math.min(place, count);
+    const address = writableAddress(index, place);
+    if (address !== null && length > 0) this.#code.poke(address, new Uint8Array(length));
   }
 
   #ioctl(call: Call & { op: "ioctl" }): Shape {
@@ -397,8 +441,4 @@ function capabilitySets(without: readonly Capability[]): Uint8Array {
 function writableAddress(index: number, place: Place | undefined): number | null {
   if (place === "null" || place === "unmapped") return null;
   return blockAddress(index, typeof place === "number" ? place : undefined);
-}
-
-function bufferAddress(place: Place | undefined): number {
-  return place === undefined || typeof place === "number" ? TEXT : blockAddress(0, place);
 }

@@ -18,6 +18,7 @@ export const SYS = {
 } as const;
 
 export const AT_FDCWD = -100;
+export const EFD_NONBLOCK = 0o4000;
 export const O_RDONLY = 0;
 export const O_WRONLY = 1;
 export const O_RDWR = 2;

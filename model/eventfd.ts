@@ -1,0 +1,112 @@
+/** Event descriptors: a counter that interrupts are signalled on. Beside fs/eventfd.c. */
+import { clauses, must, refuse } from "./kernel/clause.ts";
+import { File, type Transfer } from "./kernel/file.ts";
+import type { Kernel } from "./kernel/kernel.ts";
+import type { Operation } from "./kernel/operation.ts";
+import { rule as vfsRule } from "./kernel/vfs.ts";
+import { writeValue } from "./uapi/layout.ts";
+
+const source = (name: string) => `fs/eventfd.c:${name}`;
+
+export const rule = clauses({
+  "EVENTFD-READ-1": {
+    rule: "the buffer must have room for the counter",
+    errno: "EINVAL",
+    source: source("eventfd_read"),
+  },
+  "EVENTFD-READ-2": {
+    rule: "the buffer must be writable; the counter is reset all the same",
+    errno: "EFAULT",
+    partial: true,
+    source: source("eventfd_read"),
+  },
+  "EVENTFD-READ-3": {
+    rule: "the buffer brings the counter, which is 0 from then on",
+    source: source("eventfd_read"),
+    observable: "output",
+  },
+  "EVENTFD-READ-4": {
+    rule: "where the counter is 0 there is nothing to read",
+    errno: "EAGAIN",
+    source: source("eventfd_read"),
+  },
+  "EVENTFD-WRITE-1": {
+    rule: "what is written must be as long as the counter, or longer",
+    errno: "EINVAL",
+    source: source("eventfd_write"),
+    until: "6.8",
+  },
+  "EVENTFD-WRITE-2": {
+    rule: "what is written must be as long as the counter",
+    errno: "EINVAL",
+    source: source("eventfd_write"),
+    since: "6.9",
+  },
+  "EVENTFD-WRITE-3": {
+    rule: "the buffer must be readable",
+    errno: "EFAULT",
+    source: source("eventfd_write"),
+  },
+  "EVENTFD-WRITE-4": {
+    rule: "the largest number can't be added",
+    errno: "EINVAL",
+    source: source("eventfd_write"),
+  },
+  "EVENTFD-WRITE-5": {
+    rule: "what the counter has no room for can't be added",
+    errno: "EAGAIN",
+    source: source("eventfd_write"),
+  },
+});
+
+const U64_MAX = 0xffff_ffff_ffff_ffffn;
+const WIDTH = 8;
+
+/** struct eventfd_ctx: what descriptors and drivers share. */
+export class EventCounter {
+  count = 0n;
+
+  /** eventfd_signal: the counter stops one short of the largest number. */
+  signal(): void {
+    if (this.count < U64_MAX - 1n) this.count++;
+  }
+}
+
+/** Programs make theirs with EFD_NONBLOCK: there is nobody to wait for. */
+export class EventFile extends File {
+  readonly kind = "eventfd";
+  override readonly positioned = false;
+  readonly counter = new EventCounter();
+
+  constructor() {
+    super(2);
+  }
+
+  override ioctl(): Operation<number> {
+    return refuse(vfsRule["VFS-IOCTL-1"]);
+  }
+
+  override *read(k: Kernel, { block, count }: Transfer): Operation<number> {
+    must(count >= WIDTH, rule["EVENTFD-READ-1"]);
+    const { counter } = this;
+    must(counter.count > 0n, rule["EVENTFD-READ-4"]);
+    const image = new Uint8Array(WIDTH);
+    writeValue(new DataView(image.buffer), 0, WIDTH, counter.count);
+    counter.count = 0n;
+    block.copyTo(image, 0, WIDTH, rule["EVENTFD-READ-2"]);
+    k.keeps(rule["EVENTFD-READ-3"]);
+    return WIDTH;
+  }
+
+  override *write(k: Kernel, { block, count }: Transfer): Operation<number> {
+    if (k.since("6.9")) must(count === WIDTH, rule["EVENTFD-WRITE-2"]);
+    else must(count >= WIDTH, rule["EVENTFD-WRITE-1"]);
+    block.copyFrom(WIDTH, rule["EVENTFD-WRITE-3"]);
+    const value = block.u64(0);
+    must(value !== U64_MAX, rule["EVENTFD-WRITE-4"]);
+    const { counter } = this;
+    must(counter.count + value < U64_MAX, rule["EVENTFD-WRITE-5"]);
+    counter.count += value;
+    return WIDTH;
+  }
+}
