@@ -11,6 +11,7 @@ import { detachRevokesAccess } from "./detach-revokes-access.ts";
 import { failedOpenCounts } from "./failed-open-counts.ts";
 import { fakeGroupsOwned } from "./fake-groups-owned.ts";
 import type { Fault } from "./fault.ts";
+import { featureUnknownEinval } from "./feature-unknown-einval.ts";
 import { forgetUnknownFile } from "./forget-unknown-file.ts";
 import { hotResetInfoCountsOn } from "./hot-reset-info-counts-on.ts";
 import { hotResetUnowned } from "./hot-reset-unowned.ts";
@@ -22,6 +23,11 @@ import { mdevDuplicateParents } from "./mdev-duplicate-parents.ts";
 import { mdevFailedCreateKeeps } from "./mdev-failed-create-keeps.ts";
 import { mdevNotCounted } from "./mdev-not-counted.ts";
 import { mdevProbeResultLost } from "./mdev-probe-result-lost.ts";
+import { migrationFileOutlivesSession } from "./migration-file-outlives-session.ts";
+import { migrationLooksForEver } from "./migration-looks-for-ever.ts";
+import { migrationPointerStands } from "./migration-pointer-stands.ts";
+import { migrationResetKeepsSession } from "./migration-reset-keeps-session.ts";
+import { mttyDisablesAgain } from "./mtty-disables-again.ts";
 import { noGate } from "./no-gate.ts";
 import { noiommuHasType1 } from "./noiommu-has-type1.ts";
 import { noiommuNeverOpened } from "./noiommu-never-opened.ts";
@@ -48,6 +54,12 @@ export const FAULTS: readonly Fault[] = [
   mdevFailedCreateKeeps,
   mdevNotCounted,
   mdevProbeResultLost,
+  featureUnknownEinval,
+  migrationFileOutlivesSession,
+  migrationLooksForEver,
+  migrationPointerStands,
+  migrationResetKeepsSession,
+  mttyDisablesAgain,
   noGate,
   secondCdevOpen,
   statusAlwaysViable,
