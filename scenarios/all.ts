@@ -3,12 +3,14 @@ import { CORNERS } from "./corners.ts";
 import { EVIDENCE } from "./evidence.ts";
 import { SAMPLE_EVIDENCE } from "./evidence-samples.ts";
 import { EXCLUSION } from "./exclusion.ts";
+import { FEATURES } from "./features.ts";
 import { HOT_RESET } from "./hot-reset.ts";
 import { IOAS } from "./ioas.ts";
 import { KVM } from "./kvm.ts";
 import { MDEV } from "./mdev.ts";
 import { NOIOMMU } from "./noiommu.ts";
 import { OWNERSHIP } from "./ownership.ts";
+import { SAMPLES } from "./samples.ts";
 import type { Scenario } from "./scenario.ts";
 import { SELFTESTS } from "./selftests.ts";
 import { TYPE1 } from "./type1.ts";
@@ -30,6 +32,8 @@ export const SCENARIOS: readonly Scenario[] = [
   ...NOIOMMU,
   ...CORNERS,
   ...TYPE1,
+  ...FEATURES,
+  ...SAMPLES,
   ...EVIDENCE,
   ...SAMPLE_EVIDENCE,
 ];

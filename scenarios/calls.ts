@@ -212,8 +212,19 @@ export const writeFrom = (fd: Value, from: string, count: number): Call => ({ op
 export const openEventfd = (as = "@eventfd"): Call => ({ op: "eventfd", as });
 const IRQ_SET_HEADER = 20;
 /** Sets interrupts; `flags` says what, and of what kind the data is. */
-export const setIrqs = (device: Value, flags: number, count: number, data: readonly Value[] = []): Call =>
-  ioctl(device, "VFIO_DEVICE_SET_IRQS", { argsz: IRQ_SET_HEADER + 4 * data.length, flags, count, data });
+export const setIrqs = (
+  device: Value,
+  flags: number,
+  count: number,
+  data: readonly Value[] = [],
+  place?: Place,
+): Call =>
+  ioctl(
+    device,
+    "VFIO_DEVICE_SET_IRQS",
+    { argsz: IRQ_SET_HEADER + 4 * data.length, flags, count, data },
+    place === undefined ? {} : { place },
+  );
 export const getIrqInfo = (device: Value, index: number, flags = 0): Call =>
   ioctl(device, "VFIO_DEVICE_GET_IRQ_INFO", { argsz: 16, index, flags });
 export const resetDevice = (device: Value): Call => ioctlValue(device, "VFIO_DEVICE_RESET");

@@ -204,6 +204,7 @@ export const steps = {
   *setState(k: Kernel, migration: CardMigration, wanted: MigrationState): Operation<File | null> {
     using _ = yield* k.lock(migration.stateMutex);
     let session: File | null = null;
+    if (migration.state === wanted) k.migration.stays(k);
     try {
       while (migration.state !== wanted) {
         const next = k.migration.nextState(migration.flags, migration.state, wanted);

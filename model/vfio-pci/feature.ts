@@ -85,7 +85,7 @@ featureIoctl(
   {
     region_index: field.value32(6, 0, 1, 2, 5, 7, 0xffff_ffff),
     open_flags: field.value32(2, 0),
-    flags: field.value32(0, 1),
+    dma_buf_flags: field.value32(0, 1),
     nr_ranges: field.value32(1, 0),
     offset: field.value64(0),
     length: field.length(),

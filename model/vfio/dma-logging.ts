@@ -11,59 +11,76 @@ import { FEATURE, FEATURE_HEADER, FEATURE_INDEX, type Feature, featureIoctl, rul
 const header = (name: string) => `include/uapi/linux/vfio.h:VFIO_DEVICE_FEATURE_DMA_LOGGING_${name}`;
 const source = (name: string) => `drivers/vfio/vfio_main.c:vfio_ioctl_device_feature_logging_${name}`;
 
+/** No device that this suite knows logged before mtty did. */
+const logged = { since: "6.7" } as const;
+
 export const rule = clauses({
-  "VFIO-DMALOG-START-1": { rule: "the data must be readable", errno: "EFAULT", source: source("start") },
-  "VFIO-DMALOG-START-2": { rule: "there must be a range", errno: "EINVAL", source: source("start") },
+  "VFIO-DMALOG-START-1": { ...logged, rule: "the data must be readable", errno: "EFAULT", source: source("start") },
+  "VFIO-DMALOG-START-2": { ...logged, rule: "there must be a range", errno: "EINVAL", source: source("start") },
   "VFIO-DMALOG-START-3": {
+    ...logged,
     rule: "there must not be more ranges than fit a page",
     errno: "E2BIG",
     source: header("START"),
   },
-  "VFIO-DMALOG-START-4": { rule: "every range must be readable", errno: "EFAULT", source: source("start") },
+  "VFIO-DMALOG-START-4": { ...logged, rule: "every range must be readable", errno: "EFAULT", source: source("start") },
   "VFIO-DMALOG-START-5": {
+    ...logged,
     rule: "where a range begins and how long it is must be multiples of page_size",
     errno: "EINVAL",
     source: source("start"),
   },
   "VFIO-DMALOG-START-6": {
+    ...logged,
     rule: "a range must not run over the end of the address space",
     errno: "EOVERFLOW",
     source: source("start"),
   },
-  "VFIO-DMALOG-START-7": { rule: "ranges must not overlap", errno: "EINVAL", source: source("start") },
+  "VFIO-DMALOG-START-7": { ...logged, rule: "ranges must not overlap", errno: "EINVAL", source: source("start") },
   "VFIO-DMALOG-START-8": {
+    ...logged,
     rule: "logging that was started must be stopped before it is started again",
     errno: "EINVAL",
     source: header("START"),
   },
   "VFIO-DMALOG-START-9": {
+    ...logged,
     rule: "the data must be writable; where it is not, nothing is logged",
     errno: "EFAULT",
     source: source("start"),
   },
   "VFIO-DMALOG-START-10": {
+    ...logged,
     rule: "page_size brings the size of page that the device logs by",
     source: header("START"),
     observable: "output",
   },
-  "VFIO-DMALOG-STOP-1": { rule: "logging can be stopped, whether or not it was started", source: header("STOP") },
-  "VFIO-DMALOG-REPORT-1": { rule: "the data must be readable", errno: "EFAULT", source: source("report") },
+  "VFIO-DMALOG-STOP-1": {
+    ...logged,
+    rule: "logging can be stopped, whether or not it was started",
+    source: header("STOP"),
+  },
+  "VFIO-DMALOG-REPORT-1": { ...logged, rule: "the data must be readable", errno: "EFAULT", source: source("report") },
   "VFIO-DMALOG-REPORT-2": {
+    ...logged,
     rule: "page_size must be a power of two, and 4 KiB or more",
     errno: "EINVAL",
     source: source("report"),
   },
   "VFIO-DMALOG-REPORT-3": {
+    ...logged,
     rule: "the range must not run over the end of the address space",
     errno: "EOVERFLOW",
     source: source("report"),
   },
   "VFIO-DMALOG-REPORT-4": {
+    ...logged,
     rule: "nothing is reported where nothing is logged",
     errno: "EINVAL",
     source: header("REPORT"),
   },
   "VFIO-DMALOG-REPORT-5": {
+    ...logged,
     rule: "bits of pages that were written are set in the bitmap, and none is cleared",
     source: header("REPORT"),
     observable: "output",

@@ -12,63 +12,74 @@ import { arcsOf, MIGRATION, type MigrationState, nextState, STATE } from "./migr
 const header = (name: string) => `include/uapi/linux/vfio.h:${name}`;
 const source = (name: string) => `drivers/vfio/vfio_main.c:${name}`;
 
+/** No device that this suite knows migrated before mtty did. */
+const migrated = { since: "6.7" } as const;
+
 export const rule = clauses({
   "VFIO-MIG-FLAGS-1": {
+    ...migrated,
     rule: "the data must be writable",
     errno: "EFAULT",
     source: source("vfio_ioctl_device_feature_migration"),
   },
   "VFIO-MIG-FLAGS-2": {
+    ...migrated,
     rule: "flags tell which states the device has",
     source: header("VFIO_DEVICE_FEATURE_MIGRATION"),
     observable: "output",
   },
   "VFIO-MIG-STATE-1": {
+    ...migrated,
     rule: "the data must be readable, for GET too",
     errno: "EFAULT",
     source: source("vfio_ioctl_device_feature_mig_device_state"),
   },
   "VFIO-MIG-STATE-2": {
+    ...migrated,
     rule: "GET brings the state that the device is in, and no descriptor",
     source: header("VFIO_DEVICE_FEATURE_MIG_DEVICE_STATE"),
     observable: "output",
   },
   "VFIO-MIG-STATE-3": {
+    ...migrated,
     rule: "a state that the device has not, ERROR, and a number that is none are refused, and data_fd brings -1",
     errno: "EINVAL",
     source: header("vfio_device_mig_state"),
   },
   "VFIO-MIG-STATE-4": {
+    ...migrated,
     rule: "the data must be writable; the device may be in the new state, or in another one on the way, all the same",
     errno: "EFAULT",
     partial: true,
     source: header("VFIO_DEVICE_FEATURE_MIG_DEVICE_STATE"),
   },
   "VFIO-MIG-STATE-5": {
+    ...migrated,
     rule: "the device goes to the state by the arcs on the way; where that begins a session data_fd brings its descriptor, else -1",
     source: header("vfio_device_mig_state"),
     observable: "output",
   },
   "VFIO-MIG-STATE-6": {
+    ...migrated,
     rule: "a device in STOP_COPY does not go back to PRE_COPY or PRE_COPY_P2P",
     errno: "EINVAL",
     source: header("vfio_device_mig_state"),
-    since: "6.2",
   },
   "VFIO-MIG-STATE-7": {
+    ...migrated,
     rule: "the state that the device is in may be asked for: nothing changes, and a session goes on",
     source: source("vfio_ioctl_device_feature_mig_device_state"),
   },
   "VFIO-MIG-SIZE-1": {
+    ...migrated,
     rule: "the data must be writable",
     errno: "EFAULT",
     source: source("vfio_ioctl_device_feature_migration_data_size"),
-    since: "6.2",
   },
   "VFIO-MIG-SIZE-2": {
+    ...migrated,
     rule: "stop_copy_length brings what a copy of the stopped device may need, in every state",
     source: header("VFIO_DEVICE_FEATURE_MIG_DATA_SIZE"),
-    since: "6.2",
     observable: "output",
   },
   "VFIO-MIG-INFO2-1": {
@@ -95,6 +106,7 @@ const arcs = clauses(
     arcsOf(MIGRATION.STOP_COPY | MIGRATION.P2P | MIGRATION.PRE_COPY).map(([from, to]) => [
       arcName(from, to),
       {
+        ...migrated,
         rule: `the arc ${NAMES.get(from)} -> ${NAMES.get(to)} is carried out`,
         source: header("vfio_device_mig_state"),
         observable: "later-call",
@@ -249,6 +261,11 @@ export const steps = {
     }
     must(next !== undefined, rule["VFIO-MIG-STATE-3"]);
     return next;
+  },
+
+  /** A driver is asked for the state that its device is in. */
+  stays(k: Kernel): void {
+    k.keeps(rule["VFIO-MIG-STATE-7"]);
   },
 
   /** A driver has carried an arc out. */

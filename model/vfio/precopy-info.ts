@@ -7,19 +7,19 @@ import { field, layout, writeValue } from "../uapi/layout.ts";
 const header = "include/uapi/linux/vfio.h:VFIO_MIG_GET_PRECOPY_INFO";
 
 export const rule = clauses({
-  "VFIO-MIG-PRECOPY-1": { rule: "the struct must be readable", errno: "EFAULT", source: header, since: "6.2" },
-  "VFIO-MIG-PRECOPY-2": { rule: "argsz must cover dirty_bytes", errno: "EINVAL", source: header, since: "6.2" },
+  "VFIO-MIG-PRECOPY-1": { rule: "the struct must be readable", errno: "EFAULT", source: header, since: "6.7" },
+  "VFIO-MIG-PRECOPY-2": { rule: "argsz must cover dirty_bytes", errno: "EINVAL", source: header, since: "6.7" },
   "VFIO-MIG-PRECOPY-3": {
     rule: "the device must be in PRE_COPY or PRE_COPY_P2P",
     errno: "EINVAL",
     source: header,
-    since: "6.2",
+    since: "6.7",
   },
-  "VFIO-MIG-PRECOPY-4": { rule: "the struct must be writable", errno: "EFAULT", source: header, since: "6.2" },
+  "VFIO-MIG-PRECOPY-4": { rule: "the struct must be writable", errno: "EFAULT", source: header, since: "6.7" },
   "VFIO-MIG-PRECOPY-5": {
     rule: "initial_bytes brings what is left to be read of the first data, dirty_bytes what has changed since; flags stay as they were given, unless the caller asked for their second form",
     source: header,
-    since: "6.2",
+    since: "6.7",
     observable: "output",
   },
 });
