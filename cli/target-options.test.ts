@@ -24,7 +24,15 @@ describe("a target", () => {
       kind: "model",
       topology: { name: "noiommu" },
       profile: {
-        kconfig: new Set(["KVM", "VFIO_MDEV", "VFIO_PCI_VGA", "IOMMUFD_TEST", "IOMMUFD", "VFIO_DEVICE_CDEV"]),
+        kconfig: new Set([
+          "KVM",
+          "VFIO_MDEV",
+          "VFIO_PCI_VGA",
+          "IOMMUFD_TEST",
+          "VFIO_PCI_DMABUF",
+          "IOMMUFD",
+          "VFIO_DEVICE_CDEV",
+        ]),
       },
     });
     expect(chooseTarget({ kernel: "7.2", kconfig: "no-cdev" })).toMatchObject({ request: { kconfig: "no-cdev" } });
