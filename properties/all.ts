@@ -179,7 +179,13 @@ export const PROPERTIES: readonly Property[] = [
     motifs: FUNCTION_MOTIFS,
     devices: functions,
     weights: { credentials: 1 },
-    ioctls: { VFIO_DEVICE_RESET: 0.2, VFIO_DEVICE_PCI_HOT_RESET: 0.5 },
+    ioctls: {
+      VFIO_DEVICE_RESET: 0.2,
+      VFIO_DEVICE_PCI_HOT_RESET: 0.5,
+      VFIO_DEVICE_FEATURE: 0.5,
+      VFIO_DEVICE_FEATURE_LOW_POWER_ENTRY: 0.5,
+      VFIO_DEVICE_FEATURE_LOW_POWER_EXIT: 0.3,
+    },
     share: 1,
     goals: [goal.deviceThroughGroup, goal.bound, goal.attached],
   }),
@@ -245,6 +251,7 @@ export const PROPERTIES: readonly Property[] = [
     ioctls: {
       ...FEW_OBJECTS,
       VFIO_DEVICE_FEATURE_MIG_DEVICE_STATE: 16,
+      VFIO_DEVICE_FEATURE: 0.3,
       VFIO_DEVICE_FEATURE_MIGRATION: 0.5,
       VFIO_DEVICE_FEATURE_MIG_DATA_SIZE: 1,
       VFIO_DEVICE_FEATURE_MIG_PRECOPY_INFOv2: 0.5,
@@ -254,7 +261,7 @@ export const PROPERTIES: readonly Property[] = [
       VFIO_MIG_GET_PRECOPY_INFO: 3,
       VFIO_DEVICE_RESET: 1.5,
     },
-    share: 1,
+    share: 0.5,
     goals: [
       goal.stateChanged,
       goal.stateRefused,
@@ -281,7 +288,7 @@ export const PROPERTIES: readonly Property[] = [
       VFIO_DEVICE_QUERY_GFX_PLANE: 3,
       VFIO_DEVICE_RESET: 1,
     },
-    share: 1,
+    share: 0.5,
     goals: [goal.regionRead, goal.regionWritten, goal.irqsSet, goal.eventRead, goal.planeQueried, goal.regionMapped],
   }),
   property({

@@ -70,15 +70,10 @@ export const rule = clauses({
 
 const { GET, SET } = FEATURE;
 featureIoctl("PCI_VF_TOKEN", SET, { low: field.value64(0x1122_3344_5566_7788n, 0), high: field.value64(1, 0) });
-featureIoctl("LOW_POWER_ENTRY", SET, {}, { weight: 0.1 });
-featureIoctl(
-  "LOW_POWER_ENTRY_WITH_WAKEUP",
-  SET,
-  { wakeup_eventfd: field.fd("eventfd"), reserved: field.reserved32() },
-  { weight: 0.1 },
-);
-featureIoctl("LOW_POWER_EXIT", SET, {}, { weight: 0.1 });
-featureIoctl("BUS_MASTER", SET, { op: field.value32(1, 0, 2) }, { weight: 0.1, since: "6.7" });
+featureIoctl("LOW_POWER_ENTRY", SET, {});
+featureIoctl("LOW_POWER_ENTRY_WITH_WAKEUP", SET, { wakeup_eventfd: field.fd("eventfd"), reserved: field.reserved32() });
+featureIoctl("LOW_POWER_EXIT", SET, {});
+featureIoctl("BUS_MASTER", SET, { op: field.value32(1, 0, 2) }, { since: "6.7" });
 featureIoctl(
   "DMA_BUF",
   GET,
@@ -90,7 +85,7 @@ featureIoctl(
     offset: field.value64(0),
     length: field.length(),
   },
-  { weight: 0.1, since: "6.19" },
+  { since: "6.19" },
 );
 
 /** vfio_pci_core_feature_token: no function of this model has virtual ones. */

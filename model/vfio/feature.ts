@@ -94,7 +94,7 @@ export function featureIoctl(
   name: keyof typeof FEATURE_INDEX,
   methods: number,
   data: Readonly<Record<string, FieldSpec>>,
-  more: Partial<Pick<Ioctl<DeviceFile>, "weight" | "useful" | "since">> = {},
+  more: Partial<Pick<Ioctl<DeviceFile>, "useful" | "since">> = {},
 ): Ioctl<DeviceFile> {
   const struct = {
     argsz: field.argsz(),
@@ -106,7 +106,7 @@ export function featureIoctl(
     request: deviceFeature.request,
     argument: { kind: "struct", layout: layout(`vfio_device_feature_${name.toLowerCase()}`, struct) },
     on: ["device"],
-    weight: 0.2,
+    weight: 0.05,
     useful: (_k, file) => file.accessGranted,
     run: (k, file, arg) => k.feature.run(k, file, arg),
     ...more,
@@ -132,7 +132,7 @@ export const deviceFeature: Ioctl<DeviceFile> = ioctl<DeviceFile>({
     }),
   },
   on: ["device"],
-  weight: 0.2,
+  weight: 0.1,
   useful: (_k, file) => file.accessGranted,
   run: (k, file, arg) => k.feature.run(k, file, arg),
 });

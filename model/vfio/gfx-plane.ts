@@ -53,7 +53,7 @@ export const queryGfxPlane: Ioctl<DeviceFile> = ioctl<DeviceFile>({
   request: DEVICE_REQUEST.QUERY_GFX_PLANE,
   argument: { kind: "struct", layout: GfxPlaneInfo },
   on: ["device"],
-  weight: 0.3,
+  weight: 0.1,
   useful: (_k, { accessGranted, device }) => accessGranted && device.ops.name === "mdpy",
   run: (k, file, arg) => file.device.ops.ioctl(k, file, queryGfxPlane, arg),
 });

@@ -97,7 +97,7 @@ export const getIrqInfo: Ioctl<DeviceFile> = ioctl<DeviceFile>({
   request: DEVICE_REQUEST.GET_IRQ_INFO,
   argument: { kind: "struct", layout: IrqInfo },
   on: ["device"],
-  weight: 0.5,
+  weight: 0.1,
   useful,
   run: (k, file, arg) => file.device.ops.ioctl(k, file, getIrqInfo, arg),
 });
@@ -107,7 +107,7 @@ export const setIrqs: Ioctl<DeviceFile> = ioctl<DeviceFile>({
   request: DEVICE_REQUEST.SET_IRQS,
   argument: { kind: "struct", layout: IrqSet },
   on: ["device"],
-  weight: 0.5,
+  weight: 0.1,
   useful,
   run: (k, file, arg) => file.device.ops.ioctl(k, file, setIrqs, arg),
 });

@@ -154,7 +154,7 @@ featureIoctl(
     device_state: field.value32(STATE.RUNNING, ...WORTH_TRYING),
     data_fd: { ...field.out32("migration"), signed: true },
   },
-  { weight: 0.4, useful: migrates },
+  { useful: migrates },
 );
 featureIoctl("MIG_DATA_SIZE", GET, { stop_copy_length: field.out64() });
 featureIoctl("MIG_PRECOPY_INFOv2", SET, {}, { useful: migrates });
