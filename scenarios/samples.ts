@@ -1,4 +1,5 @@
 /** mtty and mdpy as their users have them: a card that is saved and resumed, its interrupts, a display. */
+import type { Place } from "../model/program.ts";
 import { STATE } from "../model/vfio/migration-states.ts";
 import {
   close,
@@ -52,6 +53,8 @@ const HEADER_SIZE = 24;
 const STREAM_SIZE = 60;
 const precopyInfo = (session: string, place?: "readonly" | number) =>
   ioctl(session, "VFIO_MIG_GET_PRECOPY_INFO", { argsz: 24 }, place === undefined ? {} : { place });
+const irqInfo = (argsz: number, place?: Place, index = 0) =>
+  ioctl("@device", "VFIO_DEVICE_GET_IRQ_INFO", { argsz, index }, place === undefined ? {} : { place });
 const signal = setIrqs("@device", EVENTFD_TRIGGER, 1, ["@eventfd"]);
 
 export const SAMPLES: readonly Scenario[] = [
@@ -106,6 +109,7 @@ export const SAMPLES: readonly Scenario[] = [
       ...open("mtty0"),
       setMigrationState("@device", STATE.PRE_COPY, "@saving"),
       refused("EFAULT", precopyInfo("@saving", 8)),
+      refused("EINVAL", ioctl("@saving", "VFIO_MIG_GET_PRECOPY_INFO", { argsz: 23 })),
       refused("EFAULT", precopyInfo("@saving", "readonly")),
       refused("EFAULT", { op: "read", fd: "@saving", count: 8, place: "readonly" }),
       refused("EBADF", write("@saving", [0])),
@@ -141,13 +145,18 @@ export const SAMPLES: readonly Scenario[] = [
     ],
   }),
   scenario({
-    id: "irq-data-missing",
-    title: "the data of SET_IRQS must be where argsz says",
+    id: "irq-structs",
+    title: "structs of interrupts, and their data, must be where argsz says",
     needs: MDEV,
     steps: [
       ...open("mtty0"),
       getInfo("@device"),
       openEventfd(),
+      refused("EFAULT", irqInfo(16, 12)),
+      refused("EINVAL", irqInfo(15)),
+      refused("EINVAL", irqInfo(16, undefined, 5)),
+      refused("EFAULT", irqInfo(16, "readonly")),
+      refused("EFAULT", setIrqs("@device", EVENTFD_TRIGGER, 1, ["@eventfd"], IRQ_SET_HEADER - 1)),
       refused("EFAULT", setIrqs("@device", EVENTFD_TRIGGER, 1, ["@eventfd"], IRQ_SET_HEADER)),
     ],
   }),
