@@ -67,6 +67,12 @@ const migrate: Motif = (on, make) => {
   let session = "";
   if (oneIn(on.dice, 2)) {
     session = setState(on, make, from, pick(on.dice, [STATE.PRE_COPY, STATE.PRE_COPY_P2P]));
+    make({
+      op: "ioctl",
+      fd: session,
+      request: "VFIO_MIG_GET_PRECOPY_INFO",
+      arg: { kind: "struct", struct: { fields: { argsz: 24 } } },
+    });
     if (oneIn(on.dice, 2)) streams.push(read(session));
     setState(on, make, from, STATE.STOP_COPY);
   } else {
