@@ -13,19 +13,22 @@ import {
   detach,
   getDeviceFd,
   getInfo,
+  getIrqInfo,
   getRegionInfo,
   ioctl,
   ioctlValue,
   map,
   openCdev,
   openContainer,
+  openEventfd,
   openGroup,
   openIommufd,
+  read,
   setContainer,
   setIommu,
   unmap,
 } from "./calls.ts";
-import { refused, type Scenario, type Step, scenario } from "./scenario.ts";
+import { gives, refused, type Scenario, type Step, scenario } from "./scenario.ts";
 import { mapDma, unmapDma } from "./type1.ts";
 
 const NEEDS = { since: "6.6", kconfig: ["VFIO_DEVICE_CDEV", "IOMMUFD"] } as const;
@@ -40,6 +43,7 @@ const MAP_FIXED_READ_WRITE = 7;
 
 const BARS = [0, 1, 2, 3, 4, 5];
 const CONFIG_REGION = 7;
+const MSI = 1;
 
 const mapAt = (iova: Value, length: Value): Call =>
   ioctl("@iommufd", "IOMMU_IOAS_MAP", {
@@ -194,6 +198,36 @@ const containers: readonly Scenario[] = MODES.flatMap(([mode, type]) => [
   }),
 ]);
 
+const EVENTFD_TRIGGER = 0x24;
+const NONE_TRIGGER = 0x21;
+const irqs = (flags: number, index: number, count: number, data: readonly Value[] = []): Call =>
+  ioctl("@device", "VFIO_DEVICE_SET_IRQS", { argsz: 20 + 4 * data.length, flags, index, count, data });
+/** Where mtty has its configuration space. */
+const MTTY_CONFIG = CONFIG_REGION * 2 ** 40;
+
+/** vfio_pci_device_test.c: enable_trigger_disable and the reads of config_space_read_write, on a card of mtty. */
+const emulated: readonly Scenario[] = [
+  selftest("irq", "an interrupt is enabled, triggered and disabled", "mtty0", [
+    ...cdev("mtty0"),
+    bind("@device", "@iommufd"),
+    getInfo("@device"),
+    getIrqInfo("@device", MSI),
+    openEventfd(),
+    irqs(EVENTFD_TRIGGER, MSI, 1, ["@eventfd"]),
+    irqs(NONE_TRIGGER, MSI, 1),
+    gives(8, read("@eventfd", { count: 8 })),
+    irqs(NONE_TRIGGER, MSI, 0),
+  ]),
+  selftest("config-space", "vendor, device and command are read", "mtty0", [
+    ...cdev("mtty0"),
+    refused("EINVAL", read("@device", { count: 2, offset: MTTY_CONFIG })),
+    bind("@device", "@iommufd"),
+    gives(2, read("@device", { count: 2, offset: MTTY_CONFIG })),
+    gives(2, read("@device", { count: 2, offset: MTTY_CONFIG + 2 })),
+    gives(2, read("@device", { count: 2, offset: MTTY_CONFIG + 4 })),
+  ]),
+];
+
 /** vfio_pci_device_test.c: reset. */
 const reset: readonly Scenario[] = [
   selftest("reset", "a device that says it can be reset is", "nic0.0", [
@@ -225,6 +259,7 @@ export const SELFTESTS: readonly Scenario[] = [
   ...setup("mtty0"),
   ...mapping,
   ...containers,
+  ...emulated,
   ...reset,
   ...many,
 ];
