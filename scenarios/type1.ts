@@ -8,6 +8,8 @@ import { gives, refused, type Scenario, scenario } from "./scenario.ts";
 const LEGACY = { kconfig: ["VFIO_GROUP", "VFIO_CONTAINER"] } as const;
 const PAGE = 4096;
 const READ_WRITE = 3;
+/** The last page that there is. */
+const TOP = (1n << 64n) - 4096n;
 
 /** Maps plain memory in a container. */
 export const mapDma = (container: Value, iova: number | bigint, size: number | bigint): Call =>
@@ -102,6 +104,29 @@ export const TYPE1: readonly Scenario[] = [
         }),
       ),
       gives(8, locked),
+    ],
+  }),
+  scenario({
+    id: "type1-end-of-space",
+    breaks: "type1-end-of-space",
+    title: "an unmapping that reaches to the end of the address space unmaps what lies there",
+    needs: LEGACY,
+    steps: [
+      ...containerOf("mtty0"),
+      mapDma("@container", TOP - BigInt(PAGE), PAGE),
+      unmapDma("@container", TOP - BigInt(PAGE), 2 * PAGE),
+      mapDma("@container", TOP - BigInt(PAGE), PAGE),
+    ],
+  }),
+  scenario({
+    id: "type1-last-page",
+    breaks: "type1-last-page",
+    title: "the last page of the address space can be mapped once",
+    needs: LEGACY,
+    steps: [
+      ...containerOf("mtty0"),
+      mapDma("@container", TOP, PAGE),
+      refused("EEXIST", mapDma("@container", TOP, PAGE)),
     ],
   }),
   scenario({

@@ -26,6 +26,7 @@ import { mdpyIrqFlags, mttyIrqLost, mttyIrqRefused, mttyIrqsBefore67, sampleIrqs
 import { mdpyFrameOffset, mttyDivisorOrs, mttyFullFifo, mttyNoBounds, sampleOverruns } from "./sample-regions.ts";
 import { type1BitmapFault } from "./type1-bitmap-fault.ts";
 import { type1DirtyLeftovers } from "./type1-dirty-leftovers.ts";
+import { type1EndOfSpace, type1LastPage } from "./type1-end-of-space.ts";
 import { type1LateAperture } from "./type1-late-aperture.ts";
 import { type1ReplayCrawl } from "./type1-replay-crawl.ts";
 import { type1UnmapFault } from "./type1-unmap-fault.ts";
@@ -62,6 +63,8 @@ export const DEVIATIONS: readonly Deviation[] = [
   pasidZero,
   type1DirtyLeftovers,
   type1BitmapFault,
+  type1EndOfSpace,
+  type1LastPage,
   type1LateAperture,
   type1ReplayCrawl,
   type1UnmapFault,

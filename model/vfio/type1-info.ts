@@ -126,8 +126,7 @@ export const steps = {
   /** vfio_iommu_migration_build_caps, vfio_iommu_dma_avail_build_caps and vfio_iommu_iova_build_caps, as one chain. */
   capabilities(k: Kernel, iommu: Type1): Uint8Array {
     const windows = iommu.windows ?? [];
-    // Before 6.6 nothing aligned the capability behind an odd one.
-    const align = k.since("6.6") ? 8 : 1;
+    const align = k.type1.capabilityAlignment(k);
     const dmaAvail = Info.size + MIGRATION_SIZE;
     const ranges = dmaAvail + Math.ceil(DMA_AVAIL_SIZE / align) * align;
     const end = windows.length > 0 ? ranges + IOVA_RANGE_HEADER + 16 * windows.length : ranges;
@@ -155,6 +154,11 @@ export const steps = {
       }
     }
     return new Uint8Array(view.buffer);
+  },
+
+  /** Before 6.6 nothing aligned the capability behind an odd one. */
+  capabilityAlignment(k: Kernel): number {
+    return k.since("6.6") ? 8 : 1;
   },
 
   /** dma_avail: mappings that an instance may still take. */

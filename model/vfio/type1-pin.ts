@@ -30,9 +30,9 @@ const NO_ZERO_PAGE_SINCE = versionNumber("6.2");
 export const steps = {
   /** vfio_pin_pages_remote over the whole mapping. Pages are looked at in order: the first that can't be had decides. */
   *pin(k: Kernel, dma: Dma): Operation<void> {
-    const { mm, task } = k;
+    const { mm } = k;
     using _ = yield* k.lock(mm.mmapLock);
-    const room = dma.lockCap ? Number.POSITIVE_INFINITY : task.credentials.memlockPages - mm.lockedPages;
+    const room = k.type1.lockCap(k, dma) ? Number.POSITIVE_INFINITY : k.task.credentials.memlockPages - mm.lockedPages;
     const reach = mm.pinnable(dma.vaddr, dma.pages, dma.writable);
     const counted = k.type1.countedPages(k, dma, reach, room);
     must(counted === 0 || counted <= room, rule["VFIO-TYPE1-PIN-1"]);
@@ -41,6 +41,11 @@ export const steps = {
     dma.lockedPages = counted;
     dma.iommuMapped = true;
     k.keeps(rule["VFIO-TYPE1-PIN-3"]);
+  },
+
+  /** Whether there is no limit for a mapping: what its maker could do then decides, not what the caller can now. */
+  lockCap(_k: Kernel, dma: Dma): boolean {
+    return dma.lockCap;
   },
 
   /**

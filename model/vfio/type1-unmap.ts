@@ -144,7 +144,7 @@ export const steps = {
       k.type1.checkBitmap(block, MINSZ, size);
     }
     using _ = yield* k.lock(iommu.lock);
-    must(!vaddrOnly || !iommu.hasEmulated, rule["VFIO-TYPE1-VADDR-4"]);
+    must(!vaddrOnly || k.type1.mayTakeVaddr(iommu), rule["VFIO-TYPE1-VADDR-4"]);
     const mask = iommu.smallestPage - 1n;
     must((iova & mask) === 0n, rule["VFIO-TYPE1-UNMAP-6"]);
     const last = all ? U64_MAX : iova + size - 1n;
@@ -152,7 +152,7 @@ export const steps = {
       must(iova === 0n && size === 0n, rule["VFIO-TYPE1-UNMAP-7"]);
     } else {
       must(size !== 0n && (size & mask) === 0n, rule["VFIO-TYPE1-UNMAP-8"]);
-      must(last <= U64_MAX, rule[k.since("6.18") ? "VFIO-TYPE1-UNMAP-9" : "VFIO-TYPE1-UNMAP-10"]);
+      must(k.type1.rangeFits(iova, size), rule[k.since("6.18") ? "VFIO-TYPE1-UNMAP-9" : "VFIO-TYPE1-UNMAP-10"]);
     }
     if (withBitmap) {
       must(iommu.tracking && block.u64(MINSZ) === iommu.smallestPage, rule["VFIO-TYPE1-UNMAP-11"]);
@@ -176,6 +176,16 @@ export const steps = {
     block.put(SIZE, 8, bytes, rule["VFIO-TYPE1-UNMAP-13"]);
     k.keeps(rule[vaddrOnly ? "VFIO-TYPE1-VADDR-6" : iommu.v2 ? "VFIO-TYPE1-UNMAP-14" : "VFIO-TYPE1-UNMAP-15"]);
     return 0;
+  },
+
+  /** Whether a range ends in the address space, its last byte included. */
+  rangeFits(iova: bigint, size: bigint): boolean {
+    return iova + size - 1n <= U64_MAX;
+  },
+
+  /** Whether no driver could be using the addresses of mappings, as those of emulated devices do. */
+  mayTakeVaddr(iommu: Type1): boolean {
+    return !iommu.hasEmulated;
   },
 
   /** The mappings that the loop of vfio_dma_do_unmap meets. v1 stops at one that begins before the range. */

@@ -13,17 +13,18 @@ const V1 = 1;
 const V2 = 3;
 
 /** A container with a group of each device; gives its handle. */
-function container({ handles }: Situation, make: Make, devices: readonly string[]): string {
-  const fd = handles.fresh("container");
+function container(on: Situation, make: Make, devices: readonly string[]): string {
+  const fd = on.handles.fresh("container");
   make({ op: "open", node: { kind: "container" }, as: fd });
-  for (const device of devices) join({ handles }, make, fd, device);
+  for (const device of devices) join(on, make, fd, device);
   return fd;
 }
 
-function join({ handles }: Pick<Situation, "handles">, make: Make, fd: string, device: string): void {
+function join({ handles }: Situation, make: Make, fd: string, device: string): string {
   const group = handles.fresh("group");
   make({ op: "open", node: { kind: "group", device }, as: group });
   ioctl(make, group, "VFIO_GROUP_SET_CONTAINER", { fd });
+  return group;
 }
 
 function setIommu(make: Make, fd: string, type: number): void {
@@ -74,15 +75,19 @@ const full: Motif = (on, make) => {
   for (let n = 0; n <= dmaEntryLimit && n < 12; n++) map(make, fd, 2 * n * PAGE, PAGE);
 };
 
+/** The last page that there is. */
+const TOP = (1n << 64n) - 4096n;
+
 /** Where the interrupt window is, what 39 bits do not reach, and what no bitmap can describe. */
 const ODD_RANGES: readonly (readonly [iova: number | bigint, size: number | bigint])[] = [
   [0xfee0_0000, PAGE],
   [1n << 39n, PAGE],
   [(1n << 39n) - 4096n, PAGE],
   [1n << 48n, 1n << 48n],
+  [TOP, PAGE],
 ];
 
-/** Mappings of an emulated device alone, then a device behind an IOMMU joins. */
+/** Mappings of an emulated device alone, then a device behind an IOMMU joins, for a caller who may do more or less by then. */
 const joined: Motif = (on, make) => {
   const { dice, focus, machine } = on;
   const { mdevs, topology } = machine.k;
@@ -91,10 +96,30 @@ const joined: Motif = (on, make) => {
   if (!emulated || functions.length === 0) return mapped(on, make);
   const fd = container(on, make, [emulated.name]);
   setIommu(make, fd, oneIn(dice, 4) ? V1 : V2);
+  if (oneIn(dice, 4)) make(credentials(dice));
   mapSome(on, make, fd);
   if (oneIn(dice, 3)) map(make, fd, ...pick(dice, ODD_RANGES));
   if (oneIn(dice, 2)) log(make, fd, DIRTY.START);
-  join(on, make, fd, pick(dice, functions).name);
+  for (let left = dice.roll(3); left > 0; left--) make(credentials(dice));
+  const group = join(on, make, fd, pick(dice, functions).name);
+  if (oneIn(dice, 2)) return;
+  make({ op: "ioctl", fd: group, request: "VFIO_GROUP_UNSET_CONTAINER", arg: { kind: "value", value: 0 } });
+  log(make, fd, DIRTY.GET_BITMAP, 0, 32);
+};
+
+/** Mappings of an emulated device alone at the end of the address space. */
+const topmost: Motif = (on, make) => {
+  const emulated = on.machine.k.mdevs.find(({ name }) => on.focus.devices.includes(name));
+  if (!emulated) return mapped(on, make);
+  const fd = container(on, make, [emulated.name]);
+  setIommu(make, fd, oneIn(on.dice, 3) ? V1 : V2);
+  if (oneIn(on.dice, 2)) log(make, fd, DIRTY.START);
+  map(make, fd, TOP - 4096n, PAGE);
+  map(make, fd, TOP, PAGE);
+  if (oneIn(on.dice, 2)) log(make, fd, DIRTY.GET_BITMAP, TOP - 4096n, 2);
+  map(make, fd, TOP, PAGE);
+  const iova = TOP - BigInt(on.dice.roll(3) * PAGE);
+  ioctl(make, fd, "VFIO_IOMMU_UNMAP_DMA", { argsz: DmaUnmap.size, iova, size: (1n << 64n) - iova });
 };
 
 /** A mapping loses its address and gets another, or a group comes in between. */
@@ -110,7 +135,7 @@ const moved: Motif = (on, make) => {
 };
 
 /** Begins or ends logging, or asks for what was logged in a range. */
-function log(make: Make, fd: string, flags: number, iova = 0, pages = 0): void {
+function log(make: Make, fd: string, flags: number, iova: number | bigint = 0, pages = 0): void {
   const bitmap = pages === 0 ? {} : { bitmap_pgsize: PAGE, bitmap_size: 8, bitmap_data: { fields: {} } };
   const range = { iova, size: pages * PAGE, ...bitmap };
   ioctl(make, fd, "VFIO_IOMMU_DIRTY_PAGES", { argsz: DirtyPages.size, flags, ...range });
@@ -129,4 +154,15 @@ const logged: Motif = (on, make) => {
     log(make, fd, DIRTY.GET_BITMAP, dice.roll(5) * PAGE, 1 + dice.roll(32));
 };
 
-export const TYPE1_MOTIFS: readonly Motif[] = [mapped, mapped, limited, full, joined, joined, moved, logged, logged];
+export const TYPE1_MOTIFS: readonly Motif[] = [
+  mapped,
+  mapped,
+  limited,
+  full,
+  joined,
+  joined,
+  topmost,
+  moved,
+  logged,
+  logged,
+];

@@ -35,6 +35,15 @@ import { putsNoIommufd } from "./puts-no-iommufd.ts";
 import { secondCdevOpen } from "./second-cdev-open.ts";
 import { statusAlwaysViable } from "./status-always-viable.ts";
 import { stubOwnsDma } from "./stub-owns-dma.ts";
+import { type1CapabilitiesUnaligned } from "./type1-capabilities-unaligned.ts";
+import { type1CapabilityLeak } from "./type1-capability-leak.ts";
+import { type1CapabilityOfCaller } from "./type1-capability-of-caller.ts";
+import { type1DetachStaysClean } from "./type1-detach-stays-clean.ts";
+import { type1LastPageLost } from "./type1-last-page-lost.ts";
+import { type1LastPageRefused } from "./type1-last-page-refused.ts";
+import { type1NoEntryLimit } from "./type1-no-entry-limit.ts";
+import { type1ReplayUnwind } from "./type1-replay-unwind.ts";
+import { type1VaddrOfEmulated } from "./type1-vaddr-of-emulated.ts";
 import { unbindWaitsForGroup } from "./unbind-waits-for-group.ts";
 import { vmForgetsWhenGone } from "./vm-forgets-when-gone.ts";
 import { vmNotPut } from "./vm-not-put.ts";
@@ -78,6 +87,15 @@ export const FAULTS: readonly Fault[] = [
   noiommuNeverOpened,
   vmForgetsWhenGone,
   vmNotPut,
+  type1NoEntryLimit,
+  type1LastPageRefused,
+  type1LastPageLost,
+  type1VaddrOfEmulated,
+  type1CapabilityLeak,
+  type1CapabilitiesUnaligned,
+  type1DetachStaysClean,
+  type1CapabilityOfCaller,
+  type1ReplayUnwind,
 ];
 
 /** The fault of that id, or undefined. */

@@ -1,0 +1,20 @@
+/** The end of a mapping is reckoned as the address behind it, which for the last page is 0: it is never found. */
+import { U64_MAX } from "../../model/vfio/type1-windows.ts";
+import type { Fault } from "./fault.ts";
+
+export const type1LastPageLost: Fault = {
+  id: "type1-last-page-lost",
+  title: "a mapping that ends with the address space is found by nobody",
+  cites: "vfio/type1: handle DMA map/unmap up to the addressable limit (6.18)",
+  breaks: "difference",
+  apply(k) {
+    const right = k.type1.findDma;
+    k.type1 = {
+      ...k.type1,
+      findDma(iommu, start, last) {
+        const found = right(iommu, start, last);
+        return found?.last === U64_MAX ? undefined : found;
+      },
+    };
+  },
+};

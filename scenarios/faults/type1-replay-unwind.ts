@@ -1,0 +1,17 @@
+/** A group that can't join for one mapping keeps the pages of those before it pinned. */
+import type { Fault } from "./fault.ts";
+
+export const type1ReplayUnwind: Fault = {
+  id: "type1-replay-unwind",
+  title: "a group that can't join leaves pinned what was pinned for it",
+  cites: "vfio/type1: Add proper error unwind for vfio_iommu_replay()",
+  breaks: "refused-no-trace",
+  apply(k) {
+    k.type1 = {
+      ...k.type1,
+      *replay(kernel, iommu) {
+        for (const dma of iommu.dmas.all) if (!dma.iommuMapped) yield* kernel.type1.pin(kernel, dma);
+      },
+    };
+  },
+};
