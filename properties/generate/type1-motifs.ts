@@ -107,6 +107,22 @@ const joined: Motif = (on, make) => {
   log(make, fd, DIRTY.GET_BITMAP, 0, 32);
 };
 
+/** The caller gives up or takes back CAP_IPC_LOCK between a mapping and the group that has it pinned. */
+const toggled: Motif = (on, make) => {
+  const { dice, focus, machine } = on;
+  const emulated = machine.k.mdevs.find(({ name }) => focus.devices.includes(name));
+  const functions = machine.k.topology.functions.filter(({ name }) => focus.devices.includes(name));
+  if (!emulated || functions.length === 0) return limited(on, make);
+  const fd = container(on, make, [emulated.name]);
+  setIommu(make, fd, V2);
+  const withIt = oneIn(dice, 2);
+  if (!withIt) make({ op: "capset", without: ["CAP_IPC_LOCK"] });
+  map(make, fd, 0, 4 * PAGE);
+  make({ op: "capset", without: withIt ? ["CAP_IPC_LOCK"] : [] });
+  make({ op: "prlimit", resource: "RLIMIT_MEMLOCK", soft: dice.roll(5) * PAGE, hard: 8 << 20 });
+  join(on, make, fd, pick(dice, functions).name);
+};
+
 /** Mappings of an emulated device alone at the end of the address space. */
 const topmost: Motif = (on, make) => {
   const emulated = on.machine.k.mdevs.find(({ name }) => on.focus.devices.includes(name));
@@ -161,6 +177,7 @@ export const TYPE1_MOTIFS: readonly Motif[] = [
   full,
   joined,
   joined,
+  toggled,
   topmost,
   moved,
   logged,
