@@ -62,13 +62,13 @@ export const TYPE1: readonly Scenario[] = [
   scenario({
     id: "type1-replay-crawl",
     breaks: "type1-replay-crawl",
-    title: "a group that can't join because a mapping can't be pinned is told so at once, however large the mapping is",
+    title: "a group that can't join because of a mapping is told so at once, however large the mapping is",
     needs: LEGACY,
     steps: [
       ...containerOf("mtty0"),
-      mapDma("@container", 1n << 38n, 1n << 38n),
+      mapDma("@container", 1n << 48n, 1n << 48n),
       openGroup("edu0", "@group1"),
-      refused("EFAULT", setContainer("@group1", "@container")),
+      refused("EINVAL", setContainer("@group1", "@container")),
     ],
   }),
   scenario({

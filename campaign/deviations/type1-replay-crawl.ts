@@ -10,8 +10,7 @@ const FEW = 1 << 20;
 
 export const type1ReplayCrawl: Deviation = {
   id: "type1-replay-crawl",
-  title:
-    "a group that can't join because a large mapping can't be pinned keeps the kernel busy for a time that grows with it",
+  title: "a group that can't join because of a large mapping keeps the kernel busy for a time that grows with it",
   clause: "VFIO-TYPE1-ATTACH-5",
   since: "6.1",
   source: "drivers/vfio/vfio_iommu_type1.c:vfio_iommu_replay",
