@@ -1,7 +1,8 @@
 /** Migration of mtty: streams that are not looked at, ends that are not told, states that outlive their user. */
 import { Unmodelled } from "../../model/kernel/operation.ts";
 import type { MttyCard } from "../../model/mdev/mtty.ts";
-import { type CardMigration, type MttyDataFile, portsOf } from "../../model/mdev/mtty-migration.ts";
+import type { CardMigration } from "../../model/mdev/mtty-migration.ts";
+import { type MttyDataFile, portsOf } from "../../model/mdev/mtty-session.ts";
 import { STATE } from "../../model/vfio/migration-states.ts";
 import type { Deviation } from "./deviation.ts";
 

@@ -3,7 +3,7 @@ import { EventFile } from "../../model/eventfd.ts";
 import type { File } from "../../model/kernel/file.ts";
 import { MdpyDisplay } from "../../model/mdev/mdpy.ts";
 import { MttyCard } from "../../model/mdev/mtty.ts";
-import { headerOf, MttyDataFile } from "../../model/mdev/mtty-migration.ts";
+import { headerOf, MttyDataFile } from "../../model/mdev/mtty-session.ts";
 import { PORT_STATE_SIZE } from "../../model/mdev/mtty-uart.ts";
 import type { Call, Place } from "../../model/program.ts";
 import { DeviceFile } from "../../model/vfio/device.ts";

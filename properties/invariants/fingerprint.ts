@@ -11,7 +11,7 @@ import type { IommufdContext } from "../../model/iommufd/objects.ts";
 import { type Vm, VmFile } from "../../model/kvm/kvm.ts";
 import { KvmVfioFile } from "../../model/kvm/vfio.ts";
 import type { Machine } from "../../model/machine.ts";
-import { MttyDataFile } from "../../model/mdev/mtty-migration.ts";
+import { MttyDataFile } from "../../model/mdev/mtty-session.ts";
 import { type Container, ContainerFile } from "../../model/vfio/container.ts";
 import { DeviceFile, type VfioDevice } from "../../model/vfio/device.ts";
 import type { Dma } from "../../model/vfio/dma.ts";

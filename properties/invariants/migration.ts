@@ -1,6 +1,6 @@
 /** Invariants over migration: what a device's state and its sessions have to do with each other. */
 import { MttyCard } from "../../model/mdev/mtty.ts";
-import type { MttyDataFile } from "../../model/mdev/mtty-migration.ts";
+import type { MttyDataFile } from "../../model/mdev/mtty-session.ts";
 import { isPreCopy, STATE } from "../../model/vfio/migration-states.ts";
 import type { StateInvariant } from "./invariant.ts";
 
