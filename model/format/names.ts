@@ -30,6 +30,15 @@ const KVM_DEVICE_ATTR = {
   attr: values({ KVM_DEV_VFIO_FILE_ADD: 1, KVM_DEV_VFIO_FILE_DEL: 2, KVM_DEV_VFIO_GROUP_SET_SPAPR_TCE: 3 }),
 };
 
+/** Interrupts of PCI devices (vfio.h). */
+const IRQ_INDEX = values({
+  VFIO_PCI_INTX_IRQ_INDEX: 0,
+  VFIO_PCI_MSI_IRQ_INDEX: 1,
+  VFIO_PCI_MSIX_IRQ_INDEX: 2,
+  VFIO_PCI_ERR_IRQ_INDEX: 3,
+  VFIO_PCI_REQ_IRQ_INDEX: 4,
+});
+
 /** By ioctl: names for an argument that is passed by value. */
 const OF_ARGUMENT: Readonly<Record<string, Names>> = {
   VFIO_CHECK_EXTENSION: EXTENSIONS,
@@ -59,14 +68,32 @@ const OF_FIELD: Readonly<Record<string, Readonly<Record<string, Names>>>> = {
   },
   vfio_irq_info: {
     flags: bits({ EVENTFD: 1, MASKABLE: 2, AUTOMASKED: 4, NORESIZE: 8 }),
-    index: values({
-      VFIO_PCI_INTX_IRQ_INDEX: 0,
-      VFIO_PCI_MSI_IRQ_INDEX: 1,
-      VFIO_PCI_MSIX_IRQ_INDEX: 2,
-      VFIO_PCI_ERR_IRQ_INDEX: 3,
-      VFIO_PCI_REQ_IRQ_INDEX: 4,
+    index: IRQ_INDEX,
+  },
+  vfio_irq_set: {
+    flags: bits({
+      DATA_NONE: 1,
+      DATA_BOOL: 2,
+      DATA_EVENTFD: 4,
+      ACTION_MASK: 8,
+      ACTION_UNMASK: 16,
+      ACTION_TRIGGER: 32,
+    }),
+    index: IRQ_INDEX,
+  },
+  vfio_device_feature_mig_device_state: {
+    device_state: values({
+      VFIO_DEVICE_STATE_ERROR: 0,
+      VFIO_DEVICE_STATE_STOP: 1,
+      VFIO_DEVICE_STATE_RUNNING: 2,
+      VFIO_DEVICE_STATE_STOP_COPY: 3,
+      VFIO_DEVICE_STATE_RESUMING: 4,
+      VFIO_DEVICE_STATE_RUNNING_P2P: 5,
+      VFIO_DEVICE_STATE_PRE_COPY: 6,
+      VFIO_DEVICE_STATE_PRE_COPY_P2P: 7,
     }),
   },
+  vfio_device_feature_migration: { capabilities: bits({ STOP_COPY: 1, P2P: 2, PRE_COPY: 4 }) },
   vfio_pci_hot_reset_info: { flags: bits({ DEV_ID: 1, DEV_ID_OWNED: 2 }) },
   iommu_vfio_ioas: { op: values({ IOMMU_VFIO_IOAS_GET: 0, IOMMU_VFIO_IOAS_SET: 1, IOMMU_VFIO_IOAS_CLEAR: 2 }) },
   kvm_create_device: { type: values({ KVM_DEV_TYPE_VFIO: 4 }) },
@@ -78,8 +105,16 @@ export function namesOfArgument(request: string): Names | undefined {
   return OF_ARGUMENT[request];
 }
 
+/** Bits of every feature's flags, beside its number. */
+const FEATURE_FLAGS = bits({
+  VFIO_DEVICE_FEATURE_GET: 1 << 16,
+  VFIO_DEVICE_FEATURE_SET: 1 << 17,
+  VFIO_DEVICE_FEATURE_PROBE: 1 << 18,
+});
+
 /** Names for a field of a struct, or undefined. */
 export function namesOfField(struct: string, field: string): Names | undefined {
+  if (field === "flags" && struct.startsWith("vfio_device_feature")) return FEATURE_FLAGS;
   return OF_FIELD[struct]?.[field];
 }
 

@@ -89,7 +89,7 @@ export class CallWriter {
     const lines = [`ret = result(syscall(${number}, ${this.#values.plain(call.fd)}, ${at}, ${count}UL${rest}));`];
     if (into !== undefined) lines.push(`${this.#names.of(into)} = BLOCK(${index});`);
     lines.push(...this.#style.result(expectation, isChosen(call, expectation)));
-    const { bytes } = expectation ?? {};
+    const bytes = expectation?.bytes?.subarray(0, Math.max(0, expectation.ret));
     if (bytes && bytes.length > 0 && !isNowhere(place)) {
       lines.push(...this.#style.data(readableAt(place, index), byteArray(bytes), bytes.length));
     }
