@@ -246,8 +246,10 @@ class PropertyRun {
   }
 
   #attainable({ needs }: Goal): boolean {
-    const { version, kconfig } = this.#options.target.profile;
+    const { profile, topology } = this.#options.target;
+    const { version, kconfig } = profile;
     if (!needs) return true;
+    if (needs.iommu && !topology.iommu) return false;
     return inRange(versionNumber(version), needs) && (needs.kconfig?.every((option) => kconfig.has(option)) ?? true);
   }
 }

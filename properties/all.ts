@@ -1,4 +1,5 @@
 /** The properties of the suite. */
+import type { KconfigOption } from "../model/profile.ts";
 import type { Topology } from "../model/topology.ts";
 import { KVM_MOTIFS } from "./generate/kvm-motifs.ts";
 import { crowd, orphan } from "./generate/mdevs.ts";
@@ -71,6 +72,8 @@ function property(
     readonly devices: (topology: Topology) => readonly string[];
     /** What must stand before its functions: an IOMMU, or none and no-IOMMU mode in its place. */
     readonly functionsBehind?: "iommu" | "noiommu";
+    /** Options without which there is nothing that it is about. */
+    readonly needs?: readonly KconfigOption[];
     readonly weights?: Partial<Record<MoveKind, number>>;
     readonly ioctls?: Focus["ioctls"];
     readonly kvm?: boolean;
@@ -92,8 +95,9 @@ function property(
       if (given.functionsBehind === "iommu" && !topology.iommu) return "The machine has no IOMMU.";
       if (given.functionsBehind === "noiommu") {
         if (topology.iommu || !topology.noiommu) return "The machine is not in no-IOMMU mode.";
-        if (!kconfig.has("VFIO_NOIOMMU")) return "The kernel has no CONFIG_VFIO_NOIOMMU.";
       }
+      const lacking = given.needs?.find((option) => !kconfig.has(option));
+      if (lacking !== undefined) return `The kernel has no CONFIG_${lacking}.`;
       return given.devices(topology).length > 0 ? null : "The machine has none of the devices that it is about.";
     },
     focus(topology) {
@@ -191,6 +195,7 @@ export const PROPERTIES: readonly Property[] = [
   }),
   property({
     id: "type1",
+    needs: ["VFIO_CONTAINER"],
     title: "containers: what is mapped, pinned, counted and logged while groups come and go",
     devices: (topology) => [...standing(topology), ...functions(topology)],
     weights: { mdev: 0, io: 1, dup: 1, open: 5, probe: 4, credentials: 3 },
@@ -305,6 +310,7 @@ export const PROPERTIES: readonly Property[] = [
   property({
     id: "noiommu",
     functionsBehind: "noiommu",
+    needs: ["VFIO_NOIOMMU"],
     title:
       "functions without an IOMMU in no-IOMMU mode: through groups and containers or iommufds, never mixed with others",
     devices: (topology) => [...functions(topology), ...standing(topology).slice(0, 1)],

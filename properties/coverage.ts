@@ -9,8 +9,12 @@ export interface Goal {
   readonly id: string;
   readonly title: string;
   reached(call: Call, outcome: Pick<Outcome, "ret">): boolean;
-  /** Whether a kernel of this version and Kconfig can reach it at all. */
-  readonly needs?: { readonly since?: `${number}.${number}`; readonly kconfig?: readonly string[] };
+  /** Whether a kernel of this version and Kconfig can reach it at all, and whether that takes an IOMMU. */
+  readonly needs?: {
+    readonly since?: `${number}.${number}`;
+    readonly kconfig?: readonly string[];
+    readonly iommu?: true;
+  };
 }
 
 /** Counters for one campaign. */

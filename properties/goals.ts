@@ -8,6 +8,8 @@ import type { Goal } from "./coverage.ts";
 const CDEV = { since: "6.6", kconfig: ["VFIO_DEVICE_CDEV"] } as const;
 const GROUP = { kconfig: ["VFIO_GROUP"] } as const;
 const CONTAINER = { kconfig: ["VFIO_CONTAINER"] } as const;
+/** Emulated devices have nothing pinned for them. */
+const PINNING = { ...CONTAINER, iommu: true } as const;
 const KVM = { kconfig: ["KVM"] } as const;
 const IOMMUFD = { since: "6.2", kconfig: ["IOMMUFD"] } as const;
 
@@ -106,12 +108,14 @@ export const dmaMapLimit = ioctlEnded(
   "a mapping was refused because the caller may lock no more memory",
   "VFIO_IOMMU_MAP_DMA",
   "ENOMEM",
+  PINNING,
 );
 export const dmaMapFault = ioctlEnded(
   "map-dma-fault",
   "a mapping was refused because its memory can't be pinned",
   "VFIO_IOMMU_MAP_DMA",
   "EFAULT",
+  PINNING,
 );
 export const dmaUnmapped = ioctlEnded("unmap-dma", "a range was unmapped", "VFIO_IOMMU_UNMAP_DMA", 0);
 export const iommuInfo = ioctlEnded("iommu-info", "a container told of its IOMMU", "VFIO_IOMMU_GET_INFO", 0);
