@@ -168,7 +168,7 @@ export const CORNERS: readonly Scenario[] = [
   }),
   scenario({
     id: "mapping-unreadable",
-    title: "a struct for mappings must be readable as far as its flags say, and a range have a size of whole pages",
+    title: "a struct for mappings must be there as far as its flags say, and a range be of whole pages",
     needs: BY_GROUP,
     steps: [
       ...CONTAINER,
@@ -177,6 +177,9 @@ export const CORNERS: readonly Scenario[] = [
       refused("EFAULT", dirtyPages(DIRTY.GET_BITMAP, { size: 1n << 20n }, 8)),
       refused("EFAULT", unmapDma({ flags: UNMAP.GET_DIRTY_BITMAP, size: 1n << 20n }, 24)),
       refused("EINVAL", unmapDma({ size: 1 })),
+      refused("EINVAL", unmapDma({ iova: 1, size: 0x1000 })),
+      refused("EINVAL", unmapDma({ argsz: 24, flags: UNMAP.GET_DIRTY_BITMAP, size: 0x1000 })),
+      refused("EINVAL", dirtyPages(DIRTY.GET_BITMAP, { argsz: 8, size: 0x1000 })),
     ],
   }),
   scenario({
@@ -197,6 +200,7 @@ export const CORNERS: readonly Scenario[] = [
     needs: { ...BY_GROUP, until: "6.17" },
     steps: [
       ...CONTAINER,
+      refused("EINVAL", mapDma(0x2000n, { iova: LAST_PAGE })),
       dirtyPages(DIRTY.START),
       refused("EINVAL", dirtyPages(DIRTY.GET_BITMAP, { iova: LAST_PAGE, size: 0x2000 })),
       refused("EINVAL", unmapDma({ iova: LAST_PAGE, size: 0x2000 })),
