@@ -48,6 +48,8 @@ export function runProbe(k: Kernel, probe: Probe, answer: { text: string | undef
       return k.mm.pinnedPages * PAGE_KIB;
     case "locked":
       return k.mm.lockedPages * PAGE_KIB;
+    case "tainted":
+      return k.tainted ? 1 : 0;
   }
 }
 

@@ -86,7 +86,9 @@ export type Probe =
   /** pages that the process has pinned through iommufd (VmPin), in KiB */
   | { readonly kind: "pinned" }
   /** pages that count as locked by the process (VmLck), in KiB */
-  | { readonly kind: "locked" };
+  | { readonly kind: "locked" }
+  /** whether user space has tainted the kernel by what it asked for (TAINT_USER): 0 or 1 */
+  | { readonly kind: "tainted" };
 
 /** A capability that programs give up, and take again. */
 export type Capability = "CAP_IPC_LOCK" | "CAP_SYS_RAWIO" | "CAP_SYS_ADMIN" | "CAP_SYS_RESOURCE";

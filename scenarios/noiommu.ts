@@ -120,6 +120,7 @@ export const NOIOMMU: readonly Scenario[] = [
     needs: BY_CONTAINER,
     steps: [
       refused("ENOENT", openCdev("edu0", "@node")),
+      gives(1, { op: "probe", probe: { kind: "tainted" } }),
       openContainer(),
       openGroup("edu0"),
       getStatus("@group"),

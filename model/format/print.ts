@@ -230,5 +230,7 @@ function printProbe(probe: Probe, topology: Topology | undefined): string {
       return `read("/proc/self/status", VmPin)`;
     case "locked":
       return `read("/proc/self/status", VmLck)`;
+    case "tainted":
+      return `read("/proc/sys/kernel/tainted", TAINT_USER)`;
   }
 }

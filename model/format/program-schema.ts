@@ -87,6 +87,7 @@ const probe = z.discriminatedUnion("kind", [
   alone("vms"),
   alone("pinned"),
   alone("locked"),
+  alone("tainted"),
 ]);
 
 const capability = z.enum(["CAP_IPC_LOCK", "CAP_SYS_RAWIO", "CAP_SYS_ADMIN", "CAP_SYS_RESOURCE"]);

@@ -80,6 +80,8 @@ export class Kernel {
   /** Clauses about effects that the call in flight was seen to have. */
   readonly kept: Clause[] = [];
   readonly mm = new Mm();
+  /** TAINT_USER: user space has asked for what makes the kernel unsupportable. It never goes away. */
+  tainted = false;
   /** Files whose last reference went while locks were held; released when the call is over (fs/file_table.c:fput). */
   readonly deferred: File[] = [];
 

@@ -55,6 +55,7 @@ export const steps = {
     const iommuGroup = k.iommu.alloc(k);
     iommuGroup.members.push(pciFunction);
     pciFunction.group = iommuGroup;
+    k.tainted = true;
     k.keeps(rule["VFIO-GROUP-MAKE-3"]);
     return k.group.make(iommuGroup, "noiommu");
   },

@@ -234,6 +234,8 @@ export class CallWriter {
         return `status_kib("VmPin")`;
       case "locked":
         return `status_kib("VmLck")`;
+      case "tainted":
+        return "tainted_by_user()";
     }
   }
 }

@@ -443,6 +443,16 @@ static long count_vms(void)
 `,
   },
   {
+    defines: ["tainted_by_user"],
+    text: C`static long tainted_by_user(void)
+{
+	long ret = read_file("/proc/sys/kernel/tainted");
+
+	return ret < 0 ? ret : strtol(seen, NULL, 10) >> 6 & 1;
+}
+`,
+  },
+  {
     defines: ["missing_function"],
     text: C`/* What keeps a function from being used, or NULL. */
 static const char *missing_function(const struct device *device)

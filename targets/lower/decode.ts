@@ -3,6 +3,9 @@ import type { Outcome } from "../../model/program.ts";
 import { READ_SIZE, type Shape, STATUS_SIZE } from "./lower.ts";
 import { VM_DIRECTORY } from "./paths.ts";
 
+/** Bit of /proc/sys/kernel/tainted. */
+const TAINT_USER = 6;
+
 const ascii = new TextDecoder("latin1");
 
 /** Reads outputs one after the other. A program that was cut short ends with undefined. */
@@ -53,6 +56,10 @@ export class OutputReader {
         if (!read?.text) return read;
         const value = shape.line.exec(read.text)?.[1];
         return { ret: value === undefined ? -1 : Number(value) };
+      }
+      case "tainted": {
+        const read = this.#read(READ_SIZE);
+        return read?.text === undefined ? read : { ret: (Number(read.text) >> TAINT_USER) & 1 };
       }
       case "readlink": {
         const ret = this.#result();

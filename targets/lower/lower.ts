@@ -47,6 +47,7 @@ export type Shape =
   | { readonly kind: "vms" }
   /** a number in /proc/self/status, in KiB */
   | { readonly kind: "status"; readonly line: RegExp }
+  | { readonly kind: "tainted" }
   /** a path was completed with a number first: results of that come before */
   | { readonly kind: "found-group" };
 
@@ -215,6 +216,9 @@ export class Lowering {
       case "locked":
         this.#readFile("/proc/self/status", STATUS_SIZE);
         return { kind: "status", line: probe.kind === "pinned" ? VM_PIN : VM_LCK };
+      case "tainted":
+        this.#readFile("/proc/sys/kernel/tainted", READ_SIZE);
+        return { kind: "tainted" };
     }
   }
 
