@@ -139,7 +139,9 @@ export class Machine {
     const { main } = this.#blocks;
     for (const { name, offset, width } of argument.layout.fields) {
       const handle = binds[name];
-      if (handle !== undefined) this.#handles.set(handle, width === 8 ? main.u64(offset) : main.u32(offset));
+      // What is not there brings nothing: a probe succeeds without the feature's data.
+      if (handle !== undefined && offset + width <= main.length)
+        this.#handles.set(handle, width === 8 ? main.u64(offset) : main.u32(offset));
     }
   }
 

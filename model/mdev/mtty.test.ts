@@ -183,3 +183,18 @@ describe("VFIO_DEVICE_FEATURE", () => {
     ).toEqual(["EINVAL", "EINVAL", "EINVAL", "ENOTTY", "EINVAL", "EINVAL", "EINVAL", "EINVAL", 0]);
   });
 });
+
+describe("a handle for what a struct brings", () => {
+  it("is bound to nothing where the struct ends before the field", () => {
+    const on = machine("7.2");
+    const probe = { argsz: 16, flags: (1 << 18) | 2 };
+    on.step({
+      op: "ioctl",
+      fd: "@device",
+      request: "VFIO_DEVICE_FEATURE_MIG_DEVICE_STATE",
+      arg: { kind: "struct", struct: { fields: probe, place: 9 } },
+      binds: { data_fd: "@session" },
+    });
+    expect(on.resolve("@session")).toBe(-1);
+  });
+});
