@@ -10,8 +10,8 @@ export interface FaultBench {
   readonly budget: number;
 }
 
-/** Some seconds of a campaign on the model for each hunt. */
-export const FAULT_BENCH: FaultBench = { hunts: 10, budget: 3000 };
+/** Several times the programs that the fault which is met most seldom was seen to take. */
+export const FAULT_BENCH: FaultBench = { hunts: 10, budget: 20_000 };
 
 /** What the hunts for one fault came to. */
 export interface FaultRow {
