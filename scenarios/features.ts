@@ -96,7 +96,7 @@ export const FEATURES: readonly Scenario[] = [
   scenario({
     id: "dma-logging",
     title: "logging is started for ranges that a device can have, and reported page by page",
-    needs: MIGRATION,
+    needs: { ...MIGRATION, kconfig: [...MIGRATION.kconfig, "IOMMUFD"] },
     steps: [
       ...open("mtty0"),
       refused("EFAULT", feature("DMA_LOGGING_START", SET, 24, control, HEADER)),

@@ -79,6 +79,13 @@ export const rule = clauses({
     errno: "EINVAL",
     source: header("REPORT"),
   },
+  "VFIO-DMALOG-REPORT-6": {
+    ...logged,
+    rule: "a kernel without iommufd has no bitmaps to report in",
+    errno: "EOPNOTSUPP",
+    kconfig: ["!IOMMUFD"],
+    source: "include/linux/iova_bitmap.h:iova_bitmap_for_each",
+  },
   "VFIO-DMALOG-REPORT-5": {
     ...logged,
     rule: "bits of pages that were written are set in the bitmap, and none is cleared",
@@ -181,6 +188,7 @@ const report: Feature = {
     must(pageSize >= 4096n && (pageSize & (pageSize - 1n)) === 0n, rule["VFIO-DMALOG-REPORT-2"]);
     const end = block.u64(FEATURE_HEADER) + block.u64(FEATURE_HEADER + 8);
     must(end <= U64_MAX, rule["VFIO-DMALOG-REPORT-3"]);
+    must(k.has("IOMMUFD"), rule["VFIO-DMALOG-REPORT-6"]);
     yield* ops.report(k);
     k.keeps(rule["VFIO-DMALOG-REPORT-5"]);
     return 0;
