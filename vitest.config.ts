@@ -4,7 +4,7 @@ import { defineConfig } from "vitest/config";
 export default defineConfig({
   test: {
     include: ["**/*.test.ts"],
-    exclude: ["node_modules/**", "**/*.kernel.test.ts"],
+    exclude: ["node_modules/**", "**/*.kernel.test.ts", "**/*.nightly.test.ts"],
     testTimeout: 900_000,
     hookTimeout: 900_000,
   },

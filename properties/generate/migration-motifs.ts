@@ -8,6 +8,8 @@ import type { Situation } from "./moves.ts";
 
 type Make = (call: Call) => boolean;
 
+const PAGE = 4096;
+
 /** Puts a device into a state; gives the handle of the session that this may begin. */
 function setState(on: Situation, make: Make, device: string, state: number): string {
   const session = on.handles.fresh("migration");
@@ -95,4 +97,10 @@ const wander: Motif = (on, make) => {
 };
 
 export const MIGRATION_MOTIFS: readonly Motif[] = [migrate, migrate, wander];
-export const SAMPLE_MOTIFS: readonly Motif[] = [openOne, interrupts, interrupts];
+/** A device whose picture is mapped, if it has one. */
+const picture: Motif = (on, make) => {
+  const device = openOne(on, make);
+  make({ op: "mmap", fd: device, length: PAGE, prot: 3, offset: PAGE });
+};
+
+export const SAMPLE_MOTIFS: readonly Motif[] = [openOne, picture, interrupts, interrupts];

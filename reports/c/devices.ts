@@ -104,7 +104,9 @@ export function requirements(
     if (call.op === "sysfs-write" && call.attribute.kind === "mdev-create") {
       checks.add(parentRequirement(call.attribute.parent));
       const made = madeBy(call, topology);
-      if (made !== null) checks.add(`occupied_mdev(&${deviceVariable(made, names)})`);
+      // One that every program finds made was removed by it first.
+      const stands = devices.some(({ name, standing }) => name === made && standing !== null);
+      if (made !== null && !stands) checks.add(`occupied_mdev(&${deviceVariable(made, names)})`);
     }
   }
   return [...checks];
