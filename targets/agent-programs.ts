@@ -134,7 +134,8 @@ function changesDevice(call: Call): boolean {
     case "pwrite":
       return onDevice(call.fd);
     case "ioctl": {
-      if (call.request === "VFIO_DEVICE_SET_IRQS") return true;
+      // mtty and mdpy remember that they were asked for their information.
+      if (call.request === "VFIO_DEVICE_SET_IRQS" || call.request === "VFIO_DEVICE_GET_INFO") return true;
       if (!call.request.startsWith("VFIO_DEVICE_FEATURE") || call.arg.kind !== "struct") return false;
       const flags = call.arg.struct.fields["flags"];
       return typeof flags !== "number" || (flags & (FEATURE.SET | FEATURE.PROBE)) === FEATURE.SET;
