@@ -7,7 +7,9 @@ import { Assembler } from "../targets/agent/assembler.ts";
 import { OutputReader } from "../targets/lower/decode.ts";
 import { Lowering } from "../targets/lower/lower.ts";
 import { ModelTarget } from "../targets/model.ts";
+import { type Deviation, Ruined } from "./deviations/deviation.ts";
 import { judge } from "./judge.ts";
+import { examine } from "./problem.ts";
 
 const profile = PROFILES["7.2"];
 if (!profile) throw new Error("there is no profile 7.2");
@@ -81,4 +83,33 @@ test("a target brings back every block that is mapped", () => {
     pointed: [Uint8Array.of(), Uint8Array.of(3, 4, 5)],
   });
   expect(new OutputReader(output).next({ kind: "struct", length: 2, pointed: [4] })).toBeUndefined();
+});
+
+test("a kernel is not blamed for what it does after a known deviation has ruined it", () => {
+  const ruin: Deviation = {
+    id: "ranges-ruin",
+    title: "asking for ranges ruins the kernel",
+    clause: "references-balance",
+    since: "7.2",
+    source: "",
+    upstream: "",
+    evidence: "",
+    destructive: true,
+    apply(k) {
+      k.ioas = {
+        ...k.ioas,
+        allowedRanges() {
+          throw new Ruined("what this kernel does next", "ranges-ruin");
+        },
+      };
+    },
+  };
+  const end = { kind: "died", why: "The guest's kernel panicked.", console: "" } as const;
+  const leaking = { program, outcomes, end: { kind: "done" }, log: "", leaks: ["VMs are still alive: 1-4."] } as const;
+  const dead = { program, outcomes: [opened, allocated], end, log: "", leaks: [] };
+  for (const run of [leaking, dead]) {
+    expect(examine(run, options, []).problem).not.toBeNull();
+    const knowing = examine(run, { ...options, deviations: [ruin] }, []);
+    expect(knowing).toMatchObject({ problem: null, known: ["ranges-ruin"], verdict: { at: 2 } });
+  }
 });

@@ -12,7 +12,7 @@ import type { Profile } from "../model/profile.ts";
 import type { Call, Outcome, Program } from "../model/program.ts";
 import type { Topology } from "../model/topology.ts";
 import type { RecordedDeviation } from "./deviation-file.ts";
-import type { Deviation } from "./deviations/deviation.ts";
+import { type Deviation, Ruined } from "./deviations/deviation.ts";
 
 /** Told of every call that agreed, with what the model said of it. */
 export interface AgreementObserver {
@@ -40,7 +40,14 @@ export type Verdict =
       readonly offset?: number;
       readonly known: readonly string[];
     }
-  | { readonly kind: "not-comparable"; readonly at: number; readonly why: string; readonly known: readonly string[] };
+  | {
+      readonly kind: "not-comparable";
+      readonly at: number;
+      readonly why: string;
+      readonly known: readonly string[];
+      /** Whether a destructive deviation struck: the kernel is not to blame for what it does afterwards. */
+      readonly ruined: boolean;
+    };
 
 /** Takes what the target took. */
 class ObservingChooser implements Chooser {
@@ -103,19 +110,13 @@ function judgeWith(
   let at = 0;
   for (const call of program.calls) {
     const observed = outcomes[at];
-    if (!observed) break;
+    if (!observed) return ending(machine, call, at, fired);
     chooser.observed = observed;
     let answer: Answer;
     try {
       answer = machine.step(call);
     } catch (thrown) {
-      if (thrown instanceof Blocked) {
-        return { kind: "not-comparable", at, why: `it waits for ${thrown.on}`, known: [...fired] };
-      }
-      if (thrown instanceof Unmodelled) {
-        return { kind: "not-comparable", at, why: `the model does not cover ${thrown.what}`, known: [...fired] };
-      }
-      throw thrown;
+      return notComparable(thrown, at, fired);
     }
     const difference = compare(answer, machine, observed);
     if (difference) {
@@ -125,6 +126,33 @@ function judgeWith(
     at++;
   }
   return { kind: "agrees", known: [...fired], judged: at };
+}
+
+/** The target gave no more outcomes: by a deviation that strikes in the next call, or for another reason. */
+function ending(machine: Machine, next: Call, at: number, fired: ReadonlySet<string>): Verdict {
+  try {
+    machine.step(next);
+  } catch (thrown) {
+    if (thrown instanceof Ruined) return notComparable(thrown, at, fired);
+    if (!(thrown instanceof Blocked || thrown instanceof Unmodelled)) throw thrown;
+  }
+  return { kind: "agrees", known: [...fired], judged: at };
+}
+
+/** @throws what was thrown, where it does not mean that the model has no answer */
+function notComparable(thrown: unknown, at: number, fired: ReadonlySet<string>): Verdict {
+  const known = [...fired];
+  if (thrown instanceof Ruined) {
+    const why = `the model does not cover ${thrown.what}`;
+    return { kind: "not-comparable", at, why, known: [...known, thrown.by], ruined: true };
+  }
+  if (thrown instanceof Blocked) {
+    return { kind: "not-comparable", at, why: `it waits for ${thrown.on}`, known, ruined: false };
+  }
+  if (thrown instanceof Unmodelled) {
+    return { kind: "not-comparable", at, why: `the model does not cover ${thrown.what}`, known, ruined: false };
+  }
+  throw thrown;
 }
 
 function compare(

@@ -28,10 +28,17 @@ export interface Examined {
   readonly known: readonly string[];
 }
 
-/** Looks at a run from every side. The first of these counts: lost, hung, differs, log, invariant, leak. */
+/**
+ * Looks at a run from every side. The first of these counts: lost, hung, differs, log, invariant, leak. What a kernel does
+ * after a known deviation has ruined it says nothing.
+ */
 export function examine(run: ProgramRun, options: JudgeOptions, history: readonly HistoryInvariant[]): Examined {
   const verdict = judge(run.program, run.outcomes, options);
   const { profile, recorded = [] } = options;
+  if (verdict.kind === "not-comparable" && verdict.ruined) {
+    const before = { ...run, outcomes: run.outcomes.slice(0, verdict.at) };
+    return { problem: broken(before, history), verdict, known: verdict.known };
+  }
   const at = verdict.kind === "differs" ? verdict.at : 0;
   const record = onRecord(recorded, verdict, run.program.calls[at], callName, profile.version);
   const known = record ? [...verdict.known, record.id] : verdict.known;

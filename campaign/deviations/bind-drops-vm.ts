@@ -1,6 +1,5 @@
 /** BIND on a device that is open already fails, as it must, and takes the VM reference of whoever has it open. */
-import { Unmodelled } from "../../model/kernel/operation.ts";
-import type { Deviation } from "./deviation.ts";
+import { type Deviation, Ruined } from "./deviation.ts";
 
 const HERE = {
   clause: "refused-no-trace",
@@ -43,7 +42,7 @@ export const bindLeaksVm: Deviation = {
       ...k.deviceCdev,
       *takeKvm(kernel, file) {
         if (file.device.openCount > 0 && file.kvm) {
-          throw new Unmodelled("the VM that this kernel leaks next (bind-leaks-vm)");
+          throw new Ruined("the VM that this kernel leaks next", "bind-leaks-vm");
         }
         yield* right(kernel, file);
       },

@@ -5,6 +5,7 @@
  * Its evidence is a program that anyone can replay.
  */
 import type { Kernel } from "../../model/kernel/kernel.ts";
+import { Unmodelled } from "../../model/kernel/operation.ts";
 import type { Version } from "../../model/uapi/version.ts";
 
 export interface Deviation {
@@ -25,10 +26,20 @@ export interface Deviation {
   /** Reports in the kernel's log that it explains. */
   readonly log?: RegExp;
   /**
-   * It corrupts the kernel's memory: programs must not get there on such a kernel, unless it is what they are for. Its
-   * `apply` throws Unmodelled where the way parts.
+   * It corrupts the kernel, or makes it useless: programs must not get there on such a kernel, unless it is what they are
+   * for. Its `apply` throws Ruined where the way parts.
    */
   readonly destructive?: boolean;
   /** Puts the kernel's behaviour in place of the model's; calls `fired` whenever the two part. */
   apply(k: Kernel, fired: () => void): void;
+}
+
+/** Thrown where a destructive deviation strikes: what the kernel does from there on is no longer its own. */
+export class Ruined extends Unmodelled {
+  /** The deviation's id. */
+  readonly by: string;
+  constructor(what: string, by: string) {
+    super(`${what} (${by})`);
+    this.by = by;
+  }
 }

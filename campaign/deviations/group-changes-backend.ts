@@ -2,8 +2,7 @@
  * A group drops its iommufd while a device is open, and gets a container: the device's last close then undoes what its
  * first open did not do.
  */
-import { Unmodelled } from "../../model/kernel/operation.ts";
-import type { Deviation } from "./deviation.ts";
+import { type Deviation, Ruined } from "./deviation.ts";
 
 export const groupChangesBackend: Deviation = {
   id: "group-changes-backend",
@@ -22,7 +21,7 @@ export const groupChangesBackend: Deviation = {
       *openDevice(kernel, file) {
         const { device, group } = file;
         if (device.openedWith === "iommufd" && group?.container) {
-          throw new Unmodelled("what this kernel does to its memory next (group-changes-backend)");
+          throw new Ruined("what this kernel does to its memory next", "group-changes-backend");
         }
         yield* right(kernel, file);
       },

@@ -1,8 +1,7 @@
 /** The way that a migration state machine forbids is looked for without end. */
-import { Unmodelled } from "../../model/kernel/operation.ts";
 import type { CardMigration } from "../../model/mdev/mtty-migration.ts";
 import { isPreCopy, STATE } from "../../model/vfio/migration-states.ts";
-import type { Deviation } from "./deviation.ts";
+import { type Deviation, Ruined } from "./deviation.ts";
 
 export const migrationBlockedArc: Deviation = {
   id: "migration-blocked-arc",
@@ -26,7 +25,7 @@ export const migrationBlockedArc: Deviation = {
         forgetState(migration);
       },
       *setState(kernel, migration, wanted) {
-        if (left.has(migration) && isPreCopy(wanted)) throw new Unmodelled("an endless loop (migration-blocked-arc)");
+        if (left.has(migration) && isPreCopy(wanted)) throw new Ruined("an endless loop", "migration-blocked-arc");
         left.delete(migration);
         return yield* setState(kernel, migration, wanted);
       },
@@ -39,7 +38,7 @@ export const migrationBlockedArc: Deviation = {
     k.migration = {
       ...k.migration,
       nextState(flags, from, to) {
-        if (from === STATE.STOP_COPY && isPreCopy(to)) throw new Unmodelled("an endless loop (migration-blocked-arc)");
+        if (from === STATE.STOP_COPY && isPreCopy(to)) throw new Ruined("an endless loop", "migration-blocked-arc");
         return right(flags, from, to);
       },
     };

@@ -1,10 +1,9 @@
 /** Migration of mtty: streams that are not looked at, ends that are not told, states that outlive their user. */
-import { Unmodelled } from "../../model/kernel/operation.ts";
 import type { MttyCard } from "../../model/mdev/mtty.ts";
 import type { CardMigration } from "../../model/mdev/mtty-migration.ts";
 import { type MttyDataFile, portsOf } from "../../model/mdev/mtty-session.ts";
 import { STATE } from "../../model/vfio/migration-states.ts";
-import type { Deviation } from "./deviation.ts";
+import { type Deviation, Ruined } from "./deviation.ts";
 
 const since = "6.7";
 const upstream = "none known";
@@ -69,7 +68,7 @@ export const mttyStreamUnchecked: Deviation = {
     const { isLoadable, wrongHeader, resumeWrite } = k.mtty;
     const check = (images: readonly Uint8Array[]): boolean => {
       if (isLoadable(images)) return true;
-      throw new Unmodelled("what this kernel does to its memory next (mtty-stream-unchecked)");
+      throw new Ruined("what this kernel does to its memory next", "mtty-stream-unchecked");
     };
     const counted = new WeakSet<MttyDataFile>();
     k.mtty = {
@@ -82,7 +81,7 @@ export const mttyStreamUnchecked: Deviation = {
         wrongHeader(file, count);
       },
       *resumeWrite(kernel, file, io) {
-        if (counted.has(file)) throw new Unmodelled("a stream out of step (mtty-stream-unchecked)");
+        if (counted.has(file)) throw new Ruined("a stream out of step", "mtty-stream-unchecked");
         return yield* resumeWrite(kernel, file, io);
       },
     };
@@ -128,7 +127,7 @@ export const mttyResumeReopened: Deviation = {
         forgetState(migration);
       },
       *setState(kernel, migration, wanted) {
-        if (left.has(migration)) throw new Unmodelled("a null pointer in the kernel (mtty-resume-reopened)");
+        if (left.has(migration)) throw new Ruined("a null pointer in the kernel", "mtty-resume-reopened");
         return yield* setState(kernel, migration, wanted);
       },
       *reset(kernel, migration) {
@@ -152,7 +151,7 @@ export const mttyDataFdOutlives: Deviation = {
     const { resumeWrite, precopyInfo } = k.mtty;
     const check = (card: MttyCard): void => {
       if (k.mdevs.some(({ vfio }) => vfio?.ops === card)) return;
-      throw new Unmodelled("memory that the kernel has freed (mtty-data-fd-outlives)");
+      throw new Ruined("memory that the kernel has freed", "mtty-data-fd-outlives");
     };
     k.mtty = {
       ...k.mtty,

@@ -1,11 +1,10 @@
 /** Interrupts of the sample drivers. */
 import { refuse } from "../../model/kernel/clause.ts";
-import { Unmodelled } from "../../model/kernel/operation.ts";
 import { MttyCard, placeOf } from "../../model/mdev/mtty.ts";
 import { type SampleDevice, units } from "../../model/mdev/sample-device.ts";
 import { PCI_IRQ_COUNT } from "../../model/vfio/device-info.ts";
 import { IRQ_INFO, rule as irqRule, readIrqSet } from "../../model/vfio/irqs.ts";
-import type { Deviation } from "./deviation.ts";
+import { type Deviation, Ruined } from "./deviation.ts";
 
 const upstream = "none known";
 
@@ -129,7 +128,7 @@ export const mttyIrqsBefore67: Deviation = {
         for (const { position: at } of units(position, count)) {
           const { region, offset } = placeOf(at);
           if (region > 1 || offset % 0x10000 !== IER) continue;
-          throw new Unmodelled("an interrupt without an eventfd (mtty-irqs-before-6.7)");
+          throw new Ruined("an interrupt without an eventfd", "mtty-irqs-before-6.7");
         }
       },
     };
@@ -137,7 +136,7 @@ export const mttyIrqsBefore67: Deviation = {
       ...k.mtty,
       *setIrqs(kernel, card, block) {
         readIrqSet(block, kernel.samples.irqIndexes(card), PCI_IRQ_COUNT);
-        throw new Unmodelled("an eventfd that is put too often (mtty-irqs-before-6.7)");
+        throw new Ruined("an eventfd that is put too often", "mtty-irqs-before-6.7");
       },
     };
   },

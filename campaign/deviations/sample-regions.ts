@@ -1,10 +1,9 @@
 /** Regions of the sample drivers: where they end, and what lies where. */
-import { Unmodelled } from "../../model/kernel/operation.ts";
 import { MdpyDisplay } from "../../model/mdev/mdpy.ts";
 import { MttyCard, placeOf } from "../../model/mdev/mtty.ts";
 import { type Access, CONFIG_SIZE, units } from "../../model/mdev/sample-device.ts";
 import { PCI_REGION } from "../../model/vfio/device-info.ts";
-import type { Deviation } from "./deviation.ts";
+import { type Deviation, Ruined } from "./deviation.ts";
 
 const since = "6.1";
 const upstream = "none known";
@@ -67,7 +66,7 @@ export const sampleOverruns: Deviation = {
         if (!(device instanceof MttyCard || device instanceof MdpyDisplay)) return;
         for (const access of units(position, count)) {
           if (overruns(device, access, written !== null)) {
-            throw new Unmodelled("what this kernel does to its memory next (sample-overruns)");
+            throw new Ruined("what this kernel does to its memory next", "sample-overruns");
           }
         }
       },

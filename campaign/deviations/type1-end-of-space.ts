@@ -1,7 +1,6 @@
 /** Before 6.18 the end of a range is the address behind it, which is 0 for a range that ends with the address space. */
-import { Unmodelled } from "../../model/kernel/operation.ts";
 import { U64_MAX } from "../../model/vfio/type1-windows.ts";
-import type { Deviation } from "./deviation.ts";
+import { type Deviation, Ruined } from "./deviation.ts";
 
 const HERE = {
   since: "6.1",
@@ -52,8 +51,7 @@ export const type1LastPage: Deviation = {
     k.type1 = {
       ...k.type1,
       *addDma(kernel, iommu, dma) {
-        if (dma.last === U64_MAX)
-          throw new Unmodelled("a mapping that this kernel does not find again (type1-last-page)");
+        if (dma.last === U64_MAX) throw new Ruined("a mapping that this kernel does not find again", "type1-last-page");
         yield* right(kernel, iommu, dma);
       },
     };

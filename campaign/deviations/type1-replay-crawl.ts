@@ -2,8 +2,7 @@
  * A group behind an IOMMU that can't join for the sake of a large mapping: the error path asks the new page table for every
  * page of the mapping, of which it has hardly any. A mapping of 2^48 bytes takes hours, with locks held, and no signal ends it.
  */
-import { Unmodelled } from "../../model/kernel/operation.ts";
-import type { Deviation } from "./deviation.ts";
+import { type Deviation, Ruined } from "./deviation.ts";
 
 /** Pages that take less than a moment; programs have memory for far fewer. */
 const FEW = 1 << 20;
@@ -23,7 +22,7 @@ export const type1ReplayCrawl: Deviation = {
       ...k.type1,
       checkFits(iommu, group) {
         if (iommu.dmas.all.some(({ pages, iommuMapped }) => pages > FEW && !iommuMapped)) {
-          throw new Unmodelled("a group that keeps this kernel busy for hours (type1-replay-crawl)");
+          throw new Ruined("a group that keeps this kernel busy for hours", "type1-replay-crawl");
         }
         right(iommu, group);
       },
