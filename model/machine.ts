@@ -5,6 +5,7 @@
  * from outside: who chooses where the kernel may choose, which steps are replaced, and the lock order graph that
  * outlives it.
  */
+
 import { EventFile } from "./eventfd.ts";
 import { IommuGroup } from "./iommu/group.ts";
 import { type Clause, Refusal, refuse } from "./kernel/clause.ts";
@@ -13,6 +14,7 @@ import { type File, O_RDONLY, O_RDWR, O_WRONLY, type Transfer } from "./kernel/f
 import { findIoctl, type Ioctl } from "./kernel/ioctl.ts";
 import { type Chooser, Kernel, ownChoice } from "./kernel/kernel.ts";
 import { LockOrder } from "./kernel/lock.ts";
+import { PAGE } from "./kernel/memory-map.ts";
 import { type Operation, runStraight, Unmodelled } from "./kernel/operation.ts";
 import type { UserBlock } from "./kernel/user-memory.ts";
 import { rule as vfsRule } from "./kernel/vfs.ts";
@@ -54,7 +56,6 @@ export interface Answer {
 }
 
 const PROT_WRITE = 2;
-const PAGE = 4096;
 /** Calls that move data between a file and memory. */
 type TransferCall = Call & { op: "read" | "write" | "pread" | "pwrite" };
 const NOTHING: readonly UserBlock[] = [];

@@ -67,6 +67,19 @@ export const getDeviceFdBy = (group: Value, name: { readonly device?: string; re
 export const checkExtension = (container: Value, extension: number): Call =>
   ioctlValue(container, "VFIO_CHECK_EXTENSION", extension);
 
+/** A container with a backend, and the group of a device in it. */
+export const containerOf = (device: string): readonly Call[] => [
+  openContainer(),
+  openGroup(device),
+  setContainer("@group", "@container"),
+  setIommu("@container"),
+];
+/** A device that is open through its group and a container. */
+export const throughContainer = (device: string): readonly Call[] => [
+  ...containerOf(device),
+  getDeviceFd("@group", device),
+];
+
 export const getInfo = (device: Value): Call => ioctl(device, "VFIO_DEVICE_GET_INFO", { argsz: 16 });
 export const getRegionInfo = (device: Value, index: number): Call =>
   ioctl(device, "VFIO_DEVICE_GET_REGION_INFO", { argsz: 32, index });

@@ -6,6 +6,7 @@ import {
   bind,
   bindDriver,
   close,
+  containerOf,
   getDeviceFd,
   ioctl,
   openCdev,
@@ -14,6 +15,7 @@ import {
   openIommufd,
   setContainer,
   setIommu,
+  throughContainer,
   unbindDriver,
 } from "./calls.ts";
 import { refused, type Scenario, scenario } from "./scenario.ts";
@@ -51,7 +53,7 @@ const at = (place?: Place) => (place === undefined ? {} : { place });
 const LAST_PAGE = 0xffff_ffff_ffff_f000n;
 
 /** A container with a backend that no IOMMU is behind. */
-const CONTAINER = [openContainer(), openGroup("mtty0"), setContainer("@group", "@container"), setIommu("@container")];
+const CONTAINER = containerOf("mtty0");
 
 /** A bind that says a token lies somewhere. */
 const bindWithToken = (place?: Place): Call =>
@@ -100,11 +102,7 @@ export const CORNERS: readonly Scenario[] = [
     title: "a hot reset is refused where the bus can't be reset, a driver is gone, or descriptors can't be read",
     needs: BY_GROUP,
     steps: [
-      openContainer(),
-      openGroup("bridged0"),
-      setContainer("@group", "@container"),
-      setIommu("@container"),
-      getDeviceFd("@group", "bridged0"),
+      ...throughContainer("bridged0"),
       refused(
         "EFAULT",
         ioctl("@device", "VFIO_DEVICE_PCI_HOT_RESET", { argsz: 16, count: 1, group_fds: ["@group"] }, { place: 12 }),
@@ -143,11 +141,7 @@ export const CORNERS: readonly Scenario[] = [
     title: "the capabilities of a region follow the struct where there is room for them",
     needs: BY_GROUP,
     steps: [
-      openContainer(),
-      openGroup("rooted0"),
-      setContainer("@group", "@container"),
-      setIommu("@container"),
-      getDeviceFd("@group", "rooted0"),
+      ...throughContainer("rooted0"),
       ioctl("@device", "VFIO_DEVICE_GET_REGION_INFO", { argsz: 32, index: 0 }),
       ioctl("@device", "VFIO_DEVICE_GET_REGION_INFO", { argsz: 128, index: 0 }),
     ],
@@ -211,10 +205,7 @@ export const CORNERS: readonly Scenario[] = [
     title: "the address of a mapping is taken away once, and given again once",
     needs: BY_GROUP,
     steps: [
-      openContainer(),
-      openGroup("edu0"),
-      setContainer("@group", "@container"),
-      setIommu("@container"),
+      ...containerOf("edu0"),
       mapDma(0x1000n, { vaddr: MEMORY.user }),
       unmapDma({ flags: UNMAP.VADDR, size: 0x1000 }),
       refused("EINVAL", unmapDma({ flags: UNMAP.VADDR, size: 0x1000 })),

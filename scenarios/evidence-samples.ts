@@ -8,15 +8,12 @@ import {
   getIrqInfo,
   getMigrationState,
   ioctl,
-  openContainer,
   openEventfd,
-  openGroup,
   read,
   removeMdev,
-  setContainer,
-  setIommu,
   setIrqs,
   setMigrationState,
+  throughContainer,
   write,
 } from "./calls.ts";
 import { refused, type Scenario, scenario } from "./scenario.ts";
@@ -24,15 +21,8 @@ import { refused, type Scenario, scenario } from "./scenario.ts";
 const MDEV = { kconfig: ["VFIO_GROUP", "VFIO_CONTAINER", "VFIO_MDEV"] } as const;
 const MIGRATION = { ...MDEV, since: "6.7" } as const;
 
-const open = (device: string) => [
-  openContainer(),
-  openGroup(device),
-  setContainer("@group", "@container"),
-  setIommu("@container"),
-  getDeviceFd("@group", device),
-];
-const card = open("mtty0");
-const display = open("mdpy0");
+const card = throughContainer("mtty0");
+const display = throughContainer("mdpy0");
 const reopened = [close("@device"), getDeviceFd("@group", "mtty0", "@device1")];
 
 const EVENTFD_TRIGGER = 36;
@@ -87,7 +77,7 @@ export const SAMPLE_EVIDENCE: readonly Scenario[] = [
     needs: MIGRATION,
     steps: [
       createMdev(),
-      ...open("mdev0"),
+      ...throughContainer("mdev0"),
       setMigrationState("@device", STATE.RESUMING),
       write("@migration", [...header(1), ...port(200)]),
       refused("EINVAL", setMigrationState("@device", STATE.STOP, "@none")),
@@ -119,7 +109,7 @@ export const SAMPLE_EVIDENCE: readonly Scenario[] = [
     needs: MIGRATION,
     steps: [
       createMdev(),
-      ...open("mdev0"),
+      ...throughContainer("mdev0"),
       setMigrationState("@device", STATE.RESUMING),
       close("@device"),
       close("@group"),
@@ -150,7 +140,7 @@ export const SAMPLE_EVIDENCE: readonly Scenario[] = [
     breaks: "sample-irqs-need-info",
     title: "GET_IRQ_INFO needs no GET_INFO before it",
     needs: MDEV,
-    steps: [createMdev(), ...open("mdev0"), getIrqInfo("@device", 0)],
+    steps: [createMdev(), ...throughContainer("mdev0"), getIrqInfo("@device", 0)],
   }),
   scenario({
     id: "mtty-irq-refused",
@@ -188,7 +178,7 @@ export const SAMPLE_EVIDENCE: readonly Scenario[] = [
     needs: MDEV,
     steps: [
       createMdev(),
-      ...open("mdev0"),
+      ...throughContainer("mdev0"),
       getInfo("@device"),
       openEventfd(),
       setIrqs("@device", EVENTFD_TRIGGER, 1, ["@eventfd"]),

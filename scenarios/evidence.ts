@@ -25,6 +25,7 @@ import {
   openKvm,
   setContainer,
   setIommu,
+  throughContainer,
   unmap,
   unsetContainer,
 } from "./calls.ts";
@@ -49,14 +50,6 @@ const boundForVm = [
   openIommufd(),
   bind("@device", "@iommufd"),
   openCdev("mdev0", "@device1"),
-];
-
-const throughGroup = (device: string) => [
-  openContainer(),
-  openGroup(device),
-  setContainer("@group", "@container"),
-  setIommu("@container"),
-  getDeviceFd("@group", device),
 ];
 
 export const EVIDENCE: readonly Scenario[] = [
@@ -185,7 +178,7 @@ export const EVIDENCE: readonly Scenario[] = [
     breaks: "vga-region-refused",
     title: "a function that is no VGA adapter has a VGA region of size 0",
     needs: LEGACY,
-    steps: [...throughGroup("edu0"), getRegionInfo("@device", VGA_REGION)],
+    steps: [...throughContainer("edu0"), getRegionInfo("@device", VGA_REGION)],
   }),
   scenario({
     id: "group-changes-backend",
@@ -216,6 +209,6 @@ export const EVIDENCE: readonly Scenario[] = [
     title: "hot reset information that can't be written to its end is not told by halves",
     needs: LEGACY,
     // Room for two functions, of which only the header is mapped.
-    steps: [...throughGroup("bridged0"), refused("EFAULT", hotResetInfo("@device", 2, 12))],
+    steps: [...throughContainer("bridged0"), refused("EFAULT", hotResetInfo("@device", 2, 12))],
   }),
 ];

@@ -1,20 +1,12 @@
 /** Features of a device: what vfio-pci and mtty answer, in the order of their checks. */
 import type { Call, FieldValue, Place } from "../model/program.ts";
 import { FEATURE, FEATURE_INDEX } from "../model/vfio/feature.ts";
-import { getDeviceFd, ioctl, openContainer, openEventfd, openGroup, setContainer, setIommu } from "./calls.ts";
+import { ioctl, openEventfd, throughContainer } from "./calls.ts";
 import { refused, type Scenario, scenario } from "./scenario.ts";
 
 const BY_GROUP = { kconfig: ["VFIO_GROUP", "VFIO_CONTAINER"] } as const;
 const MIGRATION = { since: "6.7", kconfig: ["VFIO_GROUP", "VFIO_CONTAINER", "VFIO_MDEV"] } as const;
 const { GET, SET, PROBE } = FEATURE;
-
-const open = (device: string): readonly Call[] => [
-  openContainer(),
-  openGroup(device),
-  setContainer("@group", "@container"),
-  setIommu("@container"),
-  getDeviceFd("@group", device),
-];
 
 /** A feature by its name, with its data; argsz is what the data takes. */
 const feature = (
@@ -42,7 +34,7 @@ export const FEATURES: readonly Scenario[] = [
     title: "a PCI function has features of its own, and none of migration",
     needs: BY_GROUP,
     steps: [
-      ...open("edu0"),
+      ...throughContainer("edu0"),
       refused("ENOTTY", feature("MIGRATION", PROBE, 0)),
       refused("ENOTTY", feature("PCI_VF_TOKEN", SET, 16)),
       feature("LOW_POWER_ENTRY", PROBE | SET, 0),
@@ -58,7 +50,7 @@ export const FEATURES: readonly Scenario[] = [
     title: "low power that is to end in a wakeup takes an eventfd",
     needs: BY_GROUP,
     steps: [
-      ...open("edu0"),
+      ...throughContainer("edu0"),
       refused("EINVAL", feature("LOW_POWER_ENTRY_WITH_WAKEUP", SET, 4)),
       refused("EFAULT", feature("LOW_POWER_ENTRY_WITH_WAKEUP", SET, 8, { wakeup_eventfd: -1 }, HEADER)),
       refused("EINVAL", feature("LOW_POWER_ENTRY_WITH_WAKEUP", SET, 8, { wakeup_eventfd: -1 })),
@@ -71,7 +63,7 @@ export const FEATURES: readonly Scenario[] = [
     title: "a DMA buffer is made of ranges of a BAR that the function has",
     needs: { ...BY_GROUP, since: "6.19", kconfig: [...BY_GROUP.kconfig, "VFIO_PCI_DMABUF"] },
     steps: [
-      ...open("edu0"),
+      ...throughContainer("edu0"),
       refused("EINVAL", feature("DMA_BUF", SET, 32)),
       refused("EFAULT", feature("DMA_BUF", GET, 32, { nr_ranges: 1 }, HEADER)),
       refused("EINVAL", feature("DMA_BUF", GET, 32, { nr_ranges: 0 })),
@@ -83,7 +75,7 @@ export const FEATURES: readonly Scenario[] = [
     title: "data of the features of migration must be where the caller says",
     needs: MIGRATION,
     steps: [
-      ...open("mtty0"),
+      ...throughContainer("mtty0"),
       feature("MIGRATION", GET, 8),
       refused("EFAULT", feature("MIGRATION", GET, 8, {}, "readonly")),
       feature("MIG_DATA_SIZE", GET, 8),
@@ -98,7 +90,7 @@ export const FEATURES: readonly Scenario[] = [
     title: "logging is started for ranges that a device can have, and reported page by page",
     needs: { ...MIGRATION, kconfig: [...MIGRATION.kconfig, "IOMMUFD"] },
     steps: [
-      ...open("mtty0"),
+      ...throughContainer("mtty0"),
       refused("EFAULT", feature("DMA_LOGGING_START", SET, 24, control, HEADER)),
       refused("EINVAL", feature("DMA_LOGGING_START", SET, 24, { ...control, num_ranges: 0 })),
       refused("E2BIG", feature("DMA_LOGGING_START", SET, 24, { ...control, num_ranges: 257 })),
@@ -132,6 +124,6 @@ export const FEATURES: readonly Scenario[] = [
     id: "wakeup-eventfd-probe",
     title: "a probe needs no data, and looks at none",
     needs: BY_GROUP,
-    steps: [...open("edu0"), openEventfd(), feature("LOW_POWER_ENTRY_WITH_WAKEUP", PROBE | SET, 0)],
+    steps: [...throughContainer("edu0"), openEventfd(), feature("LOW_POWER_ENTRY_WITH_WAKEUP", PROBE | SET, 0)],
   }),
 ];

@@ -3,15 +3,12 @@ import {
   bind,
   bindDriver,
   close,
-  getDeviceFd,
   hotReset,
   hotResetInfo,
   openCdev,
-  openContainer,
   openGroup,
   openIommufd,
-  setContainer,
-  setIommu,
+  throughContainer,
   unbindDriver,
 } from "./calls.ts";
 import { refused, type Scenario, scenario } from "./scenario.ts";
@@ -20,13 +17,7 @@ const BY_GROUP = { kconfig: ["VFIO_GROUP", "VFIO_CONTAINER"] } as const;
 const BY_IOMMUFD = { since: "6.6", kconfig: ["VFIO_DEVICE_CDEV", "IOMMUFD"] } as const;
 
 /** `bridged0` through its group, which `bridged1` is in too. */
-const openByGroup = [
-  openContainer(),
-  openGroup("bridged0"),
-  setContainer("@group", "@container"),
-  setIommu("@container"),
-  getDeviceFd("@group", "bridged0"),
-];
+const openByGroup = [...throughContainer("bridged0")];
 
 export const HOT_RESET: readonly Scenario[] = [
   scenario({

@@ -1,11 +1,10 @@
 /** Corners of iommufd: what an IOAS takes and refuses at its ends, and for a function that is attached to it. */
-import { MEMORY } from "../model/kernel/memory-map.ts";
+import { MEMORY, PAGE } from "../model/kernel/memory-map.ts";
 import type { Call, FieldValue, Place } from "../model/program.ts";
 import { allocIoas, attach, bind, ioctl, map, openCdev, openIommufd, unmap } from "./calls.ts";
 import { refused, type Scenario, scenario } from "./scenario.ts";
 
 const CDEV = { since: "6.6", kconfig: ["VFIO_DEVICE_CDEV", "IOMMUFD"] } as const;
-const PAGE = 0x1000;
 const READ_WRITE = 6;
 const FIXED_READ_WRITE = 7;
 const U64_MAX = 2n ** 64n - 1n;

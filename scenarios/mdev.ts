@@ -1,16 +1,6 @@
 /** Mediated devices through sysfs: what makes them, what removes them, and what their types and drivers say meanwhile. */
 import type { Attribute, Call, Probe } from "../model/program.ts";
-import {
-  close,
-  createMdev,
-  getDeviceFd,
-  getInfo,
-  openContainer,
-  openGroup,
-  removeMdev,
-  setContainer,
-  setIommu,
-} from "./calls.ts";
+import { close, createMdev, getDeviceFd, getInfo, openGroup, removeMdev, throughContainer } from "./calls.ts";
 import { gives, refused, type Scenario, scenario } from "./scenario.ts";
 
 const NEEDS = { kconfig: ["VFIO_MDEV"] } as const;
@@ -139,11 +129,7 @@ export const MDEV: readonly Scenario[] = [
     needs: { kconfig: ["VFIO_MDEV", "VFIO_GROUP", "VFIO_CONTAINER"] },
     steps: [
       createMdev(),
-      openContainer(),
-      openGroup("mdev0"),
-      setContainer("@group", "@container"),
-      setIommu("@container"),
-      getDeviceFd("@group", "mdev0"),
+      ...throughContainer("mdev0"),
       getInfo("@device"),
       close("@device"),
       removeMdev(),

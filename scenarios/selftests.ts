@@ -2,7 +2,7 @@
  * What the kernel's own selftests check (tools/testing/selftests/vfio of Linux 7.2), with the errno that each refusal must
  * have. docs/selftests.md says which scenario stands for which test, and why some have none.
  */
-import { MEMORY } from "../model/kernel/memory-map.ts";
+import { MEMORY, PAGE } from "../model/kernel/memory-map.ts";
 import type { Call, Value } from "../model/program.ts";
 import { DmaUnmap, UNMAP } from "../model/vfio/type1-layouts.ts";
 import {
@@ -33,7 +33,6 @@ import { mapDma, unmapDma } from "./type1.ts";
 
 const NEEDS = { since: "6.6", kconfig: ["VFIO_DEVICE_CDEV", "IOMMUFD"] } as const;
 
-const PAGE = 0x1000;
 /** The last page that an IOMMU of 39 bits translates, which is what QEMU's has. */
 const LAST_PAGE = 2 ** 39 - PAGE;
 const TOP_PAGE = 0xffff_ffff_ffff_f000n;

@@ -1,12 +1,11 @@
 /** Containers with a type1 backend: what mappings cost, who may join, and what refused calls leave. */
-import { MEMORY } from "../model/kernel/memory-map.ts";
+import { MEMORY, PAGE } from "../model/kernel/memory-map.ts";
 import type { Call, FieldValue, Place, Value } from "../model/program.ts";
 import { DIRTY, DirtyPages, DmaMap, DmaUnmap, UNMAP } from "../model/vfio/type1-layouts.ts";
-import { close, ioctl, openContainer, openGroup, setContainer, setIommu, unsetContainer } from "./calls.ts";
+import { close, containerOf, ioctl, openGroup, setContainer, unsetContainer } from "./calls.ts";
 import { gives, refused, type Scenario, scenario } from "./scenario.ts";
 
 const LEGACY = { kconfig: ["VFIO_GROUP", "VFIO_CONTAINER"] } as const;
-const PAGE = 4096;
 const READ_WRITE = 3;
 /** The last page that there is. */
 const TOP = (1n << 64n) - 4096n;
@@ -37,14 +36,6 @@ const dirtyPages = (container: Value, flags: number, iova = 0, size = 0): Call =
 
 /** KiB that the process has locked. */
 const locked: Call = { op: "probe", probe: { kind: "locked" } };
-
-/** A container with the group of a device and an instance of v2. */
-const containerOf = (device: string): readonly Call[] => [
-  openContainer(),
-  openGroup(device),
-  setContainer("@group", "@container"),
-  setIommu("@container"),
-];
 
 export const TYPE1: readonly Scenario[] = [
   scenario({

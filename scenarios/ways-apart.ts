@@ -3,6 +3,7 @@ import {
   addFile,
   bind,
   close,
+  containerOf,
   createKvmVfio,
   createVm,
   getDeviceFd,
@@ -18,6 +19,7 @@ import {
   removeFile,
   setContainer,
   setIommu,
+  throughContainer,
   unbindDriver,
   unsetContainer,
 } from "./calls.ts";
@@ -27,14 +29,6 @@ const LEGACY = { kconfig: ["VFIO_GROUP", "VFIO_CONTAINER"] } as const;
 const COMPAT = { since: "6.2", kconfig: ["VFIO_GROUP", "IOMMUFD"] } as const;
 const ALL = { since: "6.6", kconfig: ["VFIO_GROUP", "VFIO_CONTAINER", "IOMMUFD", "VFIO_DEVICE_CDEV"] } as const;
 const COMPAT_CDEV = { since: "6.6", kconfig: ["VFIO_GROUP", "IOMMUFD", "VFIO_DEVICE_CDEV"] } as const;
-
-const throughContainer = (device: string) => [
-  openContainer(),
-  openGroup(device),
-  setContainer("@group", "@container"),
-  setIommu("@container"),
-  getDeviceFd("@group", device),
-];
 
 const throughIommufd = (device: string) => [
   openIommufd(),
@@ -181,10 +175,7 @@ export const WAYS_APART: readonly Scenario[] = [
     title: "a group whose last device has left its driver answers ENODEV, and its container is free of it",
     needs: LEGACY,
     steps: [
-      openContainer(),
-      openGroup("edu0"),
-      setContainer("@group", "@container"),
-      setIommu("@container"),
+      ...containerOf("edu0"),
       unbindDriver("vfio-pci", "edu0"),
       refused("ENODEV", getStatus("@group")),
       refused("ENODEV", getDeviceFd("@group", "edu0")),
@@ -200,10 +191,7 @@ export const WAYS_APART: readonly Scenario[] = [
       "a device is opened by its exact name; behind a function's there may be spaces, and a token where it takes one",
     needs: LEGACY,
     steps: [
-      openContainer(),
-      openGroup("edu0"),
-      setContainer("@group", "@container"),
-      setIommu("@container"),
+      ...containerOf("edu0"),
       refused("ENODEV", getDeviceFdBy("@group", { text: "" })),
       refused("ENODEV", getDeviceFdBy("@group", { device: "nic0.0", text: "" })),
       refused("ENODEV", getDeviceFdBy("@group", { device: "edu0", text: "\n" })),

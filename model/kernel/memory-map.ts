@@ -3,6 +3,9 @@
  * number everywhere and a program that prints or compares them needs no translation.
  */
 
+/** Bytes of a page. */
+export const PAGE = 4096;
+
 /** Bytes that one struct of a call gets. */
 export const BLOCK_SIZE = 256;
 

@@ -2,13 +2,11 @@
  * Arguments for ioctls, made from what the fields of their layouts mean. Mostly right; a share of them wrong on purpose,
  * one thing at a time, because the first wrong thing hides the others.
  */
-import { MEMORY } from "../../model/kernel/memory-map.ts";
+import { MEMORY, PAGE } from "../../model/kernel/memory-map.ts";
 import type { FieldValue, Place, StructArgument } from "../../model/program.ts";
 import type { Layout, Meaning } from "../../model/uapi/layout.ts";
 import { type Dice, oneIn, pick } from "./dice.ts";
 import { type Handles, kindBits } from "./handles.ts";
-
-const PAGE = 4096;
 
 /** Lengths in pages that programs mostly map. */
 const PAGES = [1, 1, 2, 4, 16];

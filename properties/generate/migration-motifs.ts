@@ -1,4 +1,5 @@
 /** Openings of programs about devices that are migrated, or used as the sample drivers have them. */
+import { PAGE } from "../../model/kernel/memory-map.ts";
 import type { Call } from "../../model/program.ts";
 import { FEATURE, FEATURE_INDEX } from "../../model/vfio/feature.ts";
 import { STATE } from "../../model/vfio/migration-states.ts";
@@ -7,8 +8,6 @@ import { type Motif, openDevice } from "./motifs.ts";
 import type { Situation } from "./moves.ts";
 
 type Make = (call: Call) => boolean;
-
-const PAGE = 4096;
 
 /** Puts a device into a state; gives the handle of the session that this may begin. */
 function setState(on: Situation, make: Make, device: string, state: number): string {

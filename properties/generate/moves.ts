@@ -1,5 +1,6 @@
 /** Single calls: given the state of the model, one that mostly makes sense now. */
 // Whatever is imported first: every ioctl is known before they are listed here.
+import { PAGE } from "../../model/kernel/memory-map.ts";
 import "../../model/machine.ts";
 import { IommufdFile } from "../../model/iommufd/main.ts";
 import type { File } from "../../model/kernel/file.ts";
@@ -33,8 +34,6 @@ export interface Focus {
 }
 
 export type MoveKind = "open" | "ioctl" | "close" | "dup" | "io" | "mdev" | "binding" | "probe" | "credentials";
-
-const PAGE = 4096;
 
 const IOCTLS = [...allIoctls()];
 

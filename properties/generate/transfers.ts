@@ -1,6 +1,8 @@
 /** Reads, writes and mappings, each kind of file with what makes sense there. */
+
 import { EventFile } from "../../model/eventfd.ts";
 import type { File } from "../../model/kernel/file.ts";
+import { PAGE } from "../../model/kernel/memory-map.ts";
 import { MdpyDisplay } from "../../model/mdev/mdpy.ts";
 import { MttyCard } from "../../model/mdev/mtty.ts";
 import { headerOf, MttyDataFile } from "../../model/mdev/mtty-session.ts";
@@ -19,7 +21,6 @@ interface Move {
 
 const REGION = 2 ** 40;
 const CONFIG = 7;
-const PAGE = 4096;
 
 /** A read, a write or a mapping of some open file; of one in a dozen that is not open. */
 export function transfer(dice: Dice, handles: Handles): Call | undefined {

@@ -1,5 +1,5 @@
 /** Motifs about containers: some groups, a type1 instance, and memory mapped in it. */
-import { MEMORY } from "../../model/kernel/memory-map.ts";
+import { MEMORY, PAGE } from "../../model/kernel/memory-map.ts";
 import type { Call, StructArgument } from "../../model/program.ts";
 import { DIRTY, DirtyPages, DmaMap, DmaUnmap, MAP, UNMAP } from "../../model/vfio/type1-layouts.ts";
 import { type Dice, oneIn, pick } from "./dice.ts";
@@ -8,7 +8,6 @@ import { credentials, type Situation } from "./moves.ts";
 
 type Make = (call: Call) => boolean;
 
-const PAGE = 4096;
 const V1 = 1;
 const V2 = 3;
 
