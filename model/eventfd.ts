@@ -5,6 +5,7 @@ import type { Kernel } from "./kernel/kernel.ts";
 import type { Operation } from "./kernel/operation.ts";
 import { rule as vfsRule } from "./kernel/vfs.ts";
 import { writeValue } from "./uapi/layout.ts";
+import { POLL } from "./uapi/poll.ts";
 
 const source = (name: string) => `fs/eventfd.c:${name}`;
 
@@ -29,6 +30,11 @@ export const rule = clauses({
     rule: "where the counter is 0 there is nothing to read",
     errno: "EAGAIN",
     source: source("eventfd_read"),
+  },
+  "EVENTFD-POLL-1": {
+    rule: "it can be read while the counter is not 0, and written while there is room for one more",
+    source: source("eventfd_poll"),
+    observable: "output",
   },
   "EVENTFD-WRITE-1": {
     rule: "what is written must be as long as the counter, or longer",
@@ -84,6 +90,12 @@ export class EventFile extends File {
 
   override ioctl(): Operation<number> {
     return refuse(vfsRule["VFS-IOCTL-1"]);
+  }
+
+  override poll(k: Kernel): number {
+    const { count } = this.counter;
+    k.keeps(rule["EVENTFD-POLL-1"]);
+    return (count > 0n ? POLL.POLLIN : 0) | (count < U64_MAX - 1n ? POLL.POLLOUT : 0);
   }
 
   override *read(k: Kernel, { block, count }: Transfer): Operation<number> {

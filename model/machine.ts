@@ -172,6 +172,8 @@ export class Machine {
       case "write":
       case "pwrite":
         return this.#write(call);
+      case "poll":
+        return this.fileOf(call.fd)?.poll(k) ?? k.vfs.pollNothing(k, Number(this.resolve(call.fd)));
       case "mmap":
         return this.#mmap(call);
       case "sysfs-write":

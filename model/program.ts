@@ -132,6 +132,8 @@ export type Call =
   | ({ readonly op: "write"; readonly fd: Value } & WriteBuffer)
   | ({ readonly op: "pread"; readonly fd: Value; readonly offset: Value } & ReadBuffer)
   | ({ readonly op: "pwrite"; readonly fd: Value; readonly offset: Value } & WriteBuffer)
+  /** Asks what can be done with a file now, without waiting for anything. The result is what poll(2) has in `revents`. */
+  | { readonly op: "poll"; readonly fd: Value }
   | { readonly op: "mmap"; readonly fd: Value; readonly length: number; readonly prot: number; readonly offset: Value }
   | { readonly op: "sysfs-write"; readonly attribute: Attribute; readonly text: Text }
   | { readonly op: "sysfs-read"; readonly attribute: Attribute }

@@ -5,6 +5,8 @@ import { findIoctl } from "../kernel/ioctl.ts";
 import type { Call, Outcome, StructArgument } from "../program.ts";
 import { errnoName } from "../uapi/errno.ts";
 import { type Field, type Layout, readNumber } from "../uapi/layout.ts";
+import { POLL } from "../uapi/poll.ts";
+import { named } from "./names.ts";
 import { printData, printField, printValue, quote } from "./values.ts";
 
 /** `-1 EINVAL`, `0 {flags=VIABLE|CONTAINER_SET}`, `0 "vfio-pci"`: the result, then what came with it. */
@@ -23,6 +25,7 @@ export function printOutcome(call: Call, { ret, bytes, pointed, text }: Outcome)
 
 function printResult(call: Call, ret: number): string {
   if (call.op === "mmap") return `0x${ret.toString(16)}`;
+  if (call.op === "poll") return named(ret, { kind: "bits", names: POLL }) ?? String(ret);
   return call.op === "probe" && (call.probe.kind === "pinned" || call.probe.kind === "locked")
     ? `${ret} kB`
     : String(ret);

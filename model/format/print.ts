@@ -48,6 +48,8 @@ export function printCall(call: Call, topology?: Topology): string {
       return `pread(${printValue(call.fd)}, ${readBuffer(call)}, ${call.count}, ${hex(call.offset)})`;
     case "pwrite":
       return `pwrite(${printValue(call.fd)}, ${writeBuffer(call)}, ${call.count}, ${hex(call.offset)})`;
+    case "poll":
+      return `poll({fd=${printValue(call.fd)}, events=<all>}, 1, 0)`;
     case "mmap":
       return `mmap(NULL, ${call.length}, ${protection(call.prot)}, MAP_SHARED, ${printValue(call.fd)}, ${hex(call.offset)})`;
     case "sysfs-write": {

@@ -121,6 +121,7 @@ export const callSchema: z.ZodType<Call> = z.discriminatedUnion("op", [
   z.strictObject({ op: z.literal("write"), fd: value, ...writeBuffer }),
   z.strictObject({ op: z.literal("pread"), fd: value, offset: value, ...readBuffer }),
   z.strictObject({ op: z.literal("pwrite"), fd: value, offset: value, ...writeBuffer }),
+  z.strictObject({ op: z.literal("poll"), fd: value }),
   z.strictObject({ op: z.literal("mmap"), fd: value, length: z.int().min(0), prot: z.int(), offset: value }),
   z.strictObject({ op: z.literal("sysfs-write"), attribute, text }),
   z.strictObject({ op: z.literal("sysfs-read"), attribute }),

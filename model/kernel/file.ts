@@ -66,6 +66,11 @@ export abstract class File {
     return k.vfs.noMethod();
   }
 
+  /** f_op->poll: the bits of revents; files without it are answered for by the VFS. */
+  poll(k: Kernel): number {
+    return k.vfs.noPoll(k);
+  }
+
   /** f_op->mmap of so many bytes from an offset on; files without it refuse in the VFS. */
   *mmap(k: Kernel, _length: number, _offset: number): Operation<number> {
     return k.vfs.noMmap();

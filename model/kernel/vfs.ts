@@ -1,5 +1,7 @@
 /** What the VFS answers before or in place of a driver (fs/read_write.c, mm/mmap.c, fs/ioctl.c, fs/open.c). */
+import { POLL } from "../uapi/poll.ts";
 import { clauses, refuse } from "./clause.ts";
+import type { Kernel } from "./kernel.ts";
 
 export const rule = clauses({
   "VFS-FD-1": {
@@ -57,6 +59,16 @@ export const rule = clauses({
     errno: "EACCES",
     source: "fs/kernfs/file.c:kernfs_fop_open",
   },
+  "VFS-POLL-1": {
+    rule: "a file without a poll method can be read and written at any time",
+    source: "include/linux/poll.h:vfs_poll",
+    observable: "output",
+  },
+  "VFS-POLL-2": {
+    rule: "poll tells of a descriptor that is not open by POLLNVAL",
+    source: "fs/select.c:do_pollfd",
+    observable: "output",
+  },
   "VFS-RW-2": {
     rule: "pread and pwrite at a negative offset are refused, whatever the descriptor",
     errno: "EINVAL",
@@ -68,6 +80,17 @@ export const steps = {
   /** read or write on a file that has no such method */
   noMethod(): never {
     refuse(rule["VFS-FD-3"]);
+  },
+  /** DEFAULT_POLLMASK */
+  noPoll(k: Kernel): number {
+    k.keeps(rule["VFS-POLL-1"]);
+    return POLL.POLLIN | POLL.POLLOUT | POLL.POLLRDNORM | POLL.POLLWRNORM;
+  },
+  /** The end of do_pollfd: a number that is no descriptor is left out when it is negative, else told of. */
+  pollNothing(k: Kernel, fd: number): number {
+    if (fd < 0) return 0;
+    k.keeps(rule["VFS-POLL-2"]);
+    return POLL.POLLNVAL;
   },
   noMmap(): never {
     refuse(rule["VFS-FD-4"]);

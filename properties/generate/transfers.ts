@@ -27,6 +27,7 @@ export function transfer(dice: Dice, handles: Handles): Call | undefined {
   if (handles.files.length === 0) return undefined;
   const entry = pick(dice, handles.files);
   const fd = oneIn(dice, 12) ? -1 : entry.handle;
+  if (oneIn(dice, 8)) return { op: "poll", fd };
   const place = oneIn(dice, 10) ? pick<Place>(dice, ["null", "unmapped", "readonly", 0, 1, 3, 9]) : undefined;
   if (entry.file instanceof MttyDataFile) return ofSession(dice, handles, fd, entry.file, place);
   if (entry.file instanceof EventFile) return ofEvents(dice, fd, place);

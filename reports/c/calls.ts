@@ -124,6 +124,8 @@ export class CallWriter {
         const rest = `${call.count}UL, ${value(call.offset)}`;
         return `result(syscall(SYS_pwrite64, ${value(call.fd)}, ${this.#content(call)}, ${rest}))`;
       }
+      case "poll":
+        return `poll_now(${value(call.fd)})`;
       case "mmap": {
         const rest = `${call.prot}, MAP_SHARED, ${value(call.fd)}, ${value(call.offset)}`;
         return `result(syscall(SYS_mmap, 0UL, ${call.length}UL, ${rest}))`;

@@ -5,6 +5,7 @@
 import { MEMLOCK_AT_START } from "../../model/kernel/credentials.ts";
 import { MEMORY } from "../../model/kernel/memory-map.ts";
 import { ERRNO } from "../../model/uapi/errno.ts";
+import { POLL_ALL } from "../../model/uapi/poll.ts";
 import { KVM_DEBUGFS } from "../../targets/lower/paths.ts";
 import { cNumber } from "./syntax.ts";
 
@@ -271,6 +272,17 @@ static long set_capabilities(unsigned int without)
 	sets[0].effective = sets[0].permitted & ~without;
 	sets[1].effective = sets[1].permitted;
 	return result(syscall(SYS_capset, &header, sets));
+}
+`,
+  },
+  {
+    defines: ["poll_now"],
+    text: C`/* What can be done with a file now. */
+static long poll_now(int fd)
+{
+	struct pollfd asked = { .fd = fd, .events = ${POLL_ALL} };
+
+	return poll(&asked, 1, 0) < 0 ? -errno : asked.revents;
 }
 `,
   },

@@ -1,6 +1,6 @@
 /** Reads the agent's output back into outcomes, by the shapes that lowering gave. */
 import type { Outcome } from "../../model/program.ts";
-import { READ_SIZE, type Shape, STATUS_SIZE } from "./lower.ts";
+import { POLLFD_SIZE, READ_SIZE, type Shape, STATUS_SIZE } from "./lower.ts";
 import { VM_DIRECTORY } from "./paths.ts";
 
 /** Bit of /proc/sys/kernel/tainted. */
@@ -60,6 +60,12 @@ export class OutputReader {
       case "tainted": {
         const read = this.#read(READ_SIZE);
         return read?.text === undefined ? read : { ret: (Number(read.text) >> TAINT_USER) & 1 };
+      }
+      case "poll": {
+        const ret = this.#result();
+        const pollfd = this.#take(POLLFD_SIZE);
+        if (ret === undefined || !pollfd) return undefined;
+        return { ret: ret < 0 ? ret : (pollfd[6] ?? 0) | ((pollfd[7] ?? 0) << 8) };
       }
       case "readlink": {
         const ret = this.#result();

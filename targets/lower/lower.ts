@@ -23,6 +23,7 @@ import type {
 } from "../../model/program.ts";
 import { argumentText, busName, type Topology } from "../../model/topology.ts";
 import { type Layout, writeValue } from "../../model/uapi/layout.ts";
+import { POLL_ALL } from "../../model/uapi/poll.ts";
 import type { Assembler, SyscallArgument } from "../agent/assembler.ts";
 import { SLOT_COUNT } from "../agent/layout.ts";
 import { attributePath, devicePath, groupPrefix, KVM_DEBUGFS, MDEV_DEVICES } from "./paths.ts";
@@ -48,6 +49,8 @@ export type Shape =
   /** a number in /proc/self/status, in KiB */
   | { readonly kind: "status"; readonly line: RegExp }
   | { readonly kind: "tainted" }
+  /** a struct pollfd follows, of which revents counts */
+  | { readonly kind: "poll" }
   /** a path was completed with a number first: results of that come before */
   | { readonly kind: "found-group" };
 
@@ -130,6 +133,11 @@ export class Lowering {
       case "write":
       case "pwrite":
         return this.#write(call);
+      case "poll":
+        code.poke(TEXT, pollfd(typeof call.fd === "string" ? -1 : call.fd));
+        if (typeof call.fd === "string") code.pokeSlot(TEXT, 4, this.#slot(call.fd));
+        code.syscall(SYS.poll, TEXT, 1, 0).peek(TEXT, POLLFD_SIZE);
+        return { kind: "poll" };
       case "mmap":
         code.syscall(SYS.mmap, 0, call.length, call.prot, MAP_SHARED, this.#value(call.fd), this.#value(call.offset));
         return { kind: "plain" };
@@ -428,6 +436,18 @@ function limits(soft: number | bigint, hard: number | bigint): Uint8Array {
   const view = new DataView(bytes.buffer);
   writeValue(view, 0, 8, soft);
   writeValue(view, 8, 8, hard);
+  return bytes;
+}
+
+/** Bytes of a struct pollfd. */
+export const POLLFD_SIZE = 8;
+
+/** A struct pollfd that asks for everything. */
+function pollfd(fd: number | bigint): Uint8Array {
+  const bytes = new Uint8Array(POLLFD_SIZE);
+  const view = new DataView(bytes.buffer);
+  writeValue(view, 0, 4, fd);
+  writeValue(view, 4, 2, POLL_ALL);
   return bytes;
 }
 

@@ -3,6 +3,7 @@ export const SYS = {
   read: 0,
   write: 1,
   close: 3,
+  poll: 7,
   mmap: 9,
   ioctl: 16,
   pread64: 17,
