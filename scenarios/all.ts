@@ -6,6 +6,7 @@ import { EXCLUSION } from "./exclusion.ts";
 import { FEATURES } from "./features.ts";
 import { HOT_RESET } from "./hot-reset.ts";
 import { IOAS } from "./ioas.ts";
+import { IOAS_MEMORY } from "./ioas-memory.ts";
 import { KVM } from "./kvm.ts";
 import { MDEV } from "./mdev.ts";
 import { NOIOMMU } from "./noiommu.ts";
@@ -29,6 +30,7 @@ export const SCENARIOS: readonly Scenario[] = [
   ...SELFTESTS,
   ...HOT_RESET,
   ...IOAS,
+  ...IOAS_MEMORY,
   ...NOIOMMU,
   ...CORNERS,
   ...TYPE1,

@@ -23,6 +23,7 @@ export const ioasUnmapPartial: Deviation = {
             fired();
             runStraight(k.ioas.unpin(k, area));
             pagetable.remove(area);
+            k.ioas.putPages(k, area.pages);
           }
           throw refusal;
         }

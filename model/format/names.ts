@@ -96,6 +96,10 @@ const OF_FIELD: Readonly<Record<string, Readonly<Record<string, Names>>>> = {
   vfio_device_feature_migration: { capabilities: bits({ STOP_COPY: 1, P2P: 2, PRE_COPY: 4 }) },
   vfio_pci_hot_reset_info: { flags: bits({ DEV_ID: 1, DEV_ID_OWNED: 2 }) },
   iommu_vfio_ioas: { op: values({ IOMMU_VFIO_IOAS_GET: 0, IOMMU_VFIO_IOAS_SET: 1, IOMMU_VFIO_IOAS_CLEAR: 2 }) },
+  iommu_option: {
+    option_id: values({ IOMMU_OPTION_RLIMIT_MODE: 0, IOMMU_OPTION_HUGE_PAGES: 1 }),
+    op: values({ IOMMU_OPTION_OP_SET: 0, IOMMU_OPTION_OP_GET: 1 }),
+  },
   kvm_create_device: { type: values({ KVM_DEV_TYPE_VFIO: 4 }) },
   kvm_device_attr: KVM_DEVICE_ATTR,
 };

@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { Area, IoPagetable, PAGE_SIZE, U64_MAX } from "./io-pagetable.ts";
+import { Area, Pages, pagesOf } from "./area.ts";
+import { IoPagetable, PAGE_SIZE, U64_MAX } from "./io-pagetable.ts";
 
 /** A small address space of units, each so many bytes, so that a set of taken units can be the oracle. */
 const UNITS = 32;
@@ -16,10 +17,10 @@ const span: fc.Arbitrary<Span> = fc
 
 const units = ({ start, length }: Span): number[] => Array.from({ length }, (_, index) => start + index);
 
-/** Maps a span of units; the user memory is page-aligned unless told. */
-function areaOf({ length }: Span, unit: bigint, userAddress = 0n): Area {
-  return new Area(userAddress, BigInt(length) * unit, true);
-}
+const mappingOf = (address: bigint, length: bigint): Area => Area.of({ address, length, writable: true });
+
+/** Maps a span of units; the memory is page-aligned. */
+const areaOf = ({ length }: Span, unit: bigint): Area => mappingOf(0n, BigInt(length) * unit);
 
 const range = ({ start, length }: Span, unit: bigint): [bigint, bigint] => [
   BigInt(start) * unit,
@@ -59,9 +60,11 @@ describe("ranges of an IOAS", () => {
             }
             case "reserve": {
               const owner = {};
-              const fits = table.reserve(...range(next.span, PAGE_SIZE), owner);
+              const fits = table.isReservable(...range(next.span, PAGE_SIZE));
               expect(fits).toBe(!touches(mapped, next.span));
-              if (fits) reserved.push({ owner, span: next.span });
+              if (!fits) break;
+              table.reserve(...range(next.span, PAGE_SIZE), owner);
+              reserved.push({ owner, span: next.span });
               break;
             }
             case "look": {
@@ -135,7 +138,7 @@ describe("ranges of an IOAS", () => {
 
   test("a range may end with the address space", () => {
     const table = new IoPagetable();
-    const area = new Area(0n, PAGE_SIZE, true);
+    const area = mappingOf(0n, PAGE_SIZE);
     table.insert(area, U64_MAX - PAGE_SIZE + 1n);
     expect(table.firstArea(U64_MAX, U64_MAX)).toBe(area);
     expect(table.firstArea(0n, U64_MAX - PAGE_SIZE)).toBeUndefined();
@@ -144,7 +147,7 @@ describe("ranges of an IOAS", () => {
   test("a mapping conforms to an alignment by its place, its length and its offset", () => {
     const conforms = (start: bigint, userAddress: bigint, length: bigint) => {
       const table = new IoPagetable();
-      table.insert(new Area(userAddress, length, true), start);
+      table.insert(mappingOf(userAddress, length), start);
       return table.conformsTo(PAGE_SIZE);
     };
     expect(conforms(0n, 0n, PAGE_SIZE)).toBe(true);
@@ -154,16 +157,65 @@ describe("ranges of an IOAS", () => {
   });
 
   test("memory counts the pages that it touches", () => {
-    expect(new Area(0xfffn, 2n, true).pages).toBe(2);
-    expect(new Area(0n, PAGE_SIZE, true).pages).toBe(1);
+    expect(mappingOf(0xfffn, 2n).pages.count).toBe(2);
+    expect(mappingOf(0n, PAGE_SIZE).pages.count).toBe(1);
   });
 
   test("another place is free for a mapping that only its own range is in the way of", () => {
     const table = new IoPagetable();
-    const area = new Area(0n, 2n * PAGE_SIZE, true);
+    const area = mappingOf(0n, 2n * PAGE_SIZE);
     table.insert(area, PAGE_SIZE);
-    expect(table.isFreeFor(area, 2n * PAGE_SIZE, 4n * PAGE_SIZE - 1n)).toBe(true);
-    table.insert(new Area(0n, PAGE_SIZE, true), 3n * PAGE_SIZE);
-    expect(table.isFreeFor(area, 2n * PAGE_SIZE, 4n * PAGE_SIZE - 1n)).toBe(false);
+    expect(table.isFreeFor([area], 2n * PAGE_SIZE, 4n * PAGE_SIZE - 1n)).toBe(true);
+    table.insert(mappingOf(0n, PAGE_SIZE), 3n * PAGE_SIZE);
+    expect(table.isFreeFor([area], 2n * PAGE_SIZE, 4n * PAGE_SIZE - 1n)).toBe(false);
+  });
+
+  test("within allowed ranges the kernel places, across those that touch, and nowhere else", () => {
+    const table = new IoPagetable();
+    const [from, to] = [0x10n * PAGE_SIZE, 0x14n * PAGE_SIZE - 1n];
+    table.allow([
+      { start: 0x12n * PAGE_SIZE, last: to },
+      { start: from, last: 0x12n * PAGE_SIZE - 1n },
+    ]);
+    expect(table.findHole(PAGE_SIZE, 3n * PAGE_SIZE)).toBe(from);
+    expect(table.findHole(PAGE_SIZE, 5n * PAGE_SIZE)).toBeUndefined();
+    expect(table.isAllowed(from, to)).toBe(true);
+    expect(table.isAllowed(from, to + 1n)).toBe(false);
+    expect(table.isReservable(0n, from)).toBe(false);
+    table.allow([]);
+    expect(table.findHole(PAGE_SIZE, 5n * PAGE_SIZE)).toBe(PAGE_SIZE);
+    expect(table.isReservable(0n, from)).toBe(true);
+  });
+
+  test("the kernel does not place a byte in a hole that has room for no more", () => {
+    const table = new IoPagetable();
+    table.allow([{ start: 0x10n * PAGE_SIZE, last: 0x10n * PAGE_SIZE + 1n }]);
+    expect(table.findHole(0n, 1n)).toBe(0x10n * PAGE_SIZE);
+    table.insert(mappingOf(0n, 1n), 0x10n * PAGE_SIZE);
+    expect(table.findHole(0n, 1n)).toBeUndefined();
+  });
+});
+
+describe("memory that several mappings share", () => {
+  const users = fc.array(
+    fc.tuple(fc.nat(15), fc.nat(15)).map(([a, b]) => ({ firstPage: Math.min(a, b), lastPage: Math.max(a, b) })),
+    { maxLength: 6 },
+  );
+
+  test("lacks the pages of a range that no user has, as runs", () => {
+    fc.assert(
+      fc.property(users, users, (all, [wanted = { firstPage: 0, lastPage: 15 }]) => {
+        const pages = new Pages({ address: 0n, length: 16n * PAGE_SIZE, writable: true });
+        pages.users.push(...all);
+        const missing = pages.unpinnedIn(wanted);
+        const inRun = (page: number) => missing.some((run) => run.firstPage <= page && page <= run.lastPage);
+        for (let page = 0; page < 16; page++) {
+          const isWanted = wanted.firstPage <= page && page <= wanted.lastPage;
+          const isUsed = all.some((user) => user.firstPage <= page && page <= user.lastPage);
+          expect(inRun(page)).toBe(isWanted && !isUsed);
+        }
+        expect(pagesOf(missing)).toBe(Array.from({ length: 16 }, (_, page) => page).filter(inRun).length);
+      }),
+    );
   });
 });

@@ -3,6 +3,7 @@
  * The data structure only; who may change it when is in ioas.ts. Beside drivers/iommu/iommufd/io_pagetable.c.
  */
 import { Lock, LockClass } from "../kernel/lock.ts";
+import type { Area } from "./area.ts";
 
 export const PAGE_SIZE = 4096n;
 export const U64_MAX = (1n << 64n) - 1n;
@@ -11,51 +12,6 @@ const HUGE_PAGE_SIZE = 2 << 20;
 
 const domainsRwsem = new LockClass("iopt->domains_rwsem");
 const iovaRwsem = new LockClass("iopt->iova_rwsem");
-const pagesMutex = new LockClass("pages->mutex");
-
-/** Whose limit on locked memory pinned pages count against: IOPT_PAGES_ACCOUNT_USER and IOPT_PAGES_ACCOUNT_MM. */
-export type Accounting = "user" | "process";
-
-/** struct iopt_area with its struct iopt_pages: user memory at a range of IOVA. */
-export class Area {
-  start = 0n;
-  last = 0n;
-  /** Address of the first byte in the caller's memory. */
-  readonly userAddress: bigint;
-  readonly length: bigint;
-  /** Whether DMA may write to it. */
-  readonly writable: boolean;
-  /** Whose limit on locked memory its pages count against; nobody's where it was mapped with CAP_IPC_LOCK. */
-  readonly counted: Accounting | null;
-  /** False while it is being made or removed: its range is taken, but nothing is there. */
-  ready = false;
-  pinned = false;
-  readonly pagesMutex = new Lock(pagesMutex);
-  /** A number that tells what lies where from others; made once, because it is asked for after every call. */
-  trace = 0;
-
-  constructor(userAddress: bigint, length: bigint, writable: boolean, counted: Accounting | null = null) {
-    this.userAddress = userAddress;
-    this.length = length;
-    this.writable = writable;
-    this.counted = counted;
-  }
-
-  place(start: bigint): void {
-    this.start = start;
-    this.last = start + this.length - 1n;
-    this.trace = Number(BigInt.asUintN(48, start * 31n + this.length * 7n + this.userAddress) % 0xffff_fffbn);
-  }
-
-  get pageOffset(): bigint {
-    return this.userAddress & (PAGE_SIZE - 1n);
-  }
-
-  /** Pages that the memory lies in, wholly or in part. */
-  get pages(): number {
-    return Number((this.pageOffset + this.length + PAGE_SIZE - 1n) / PAGE_SIZE);
-  }
-}
 
 /** Inclusive on both ends, so that a range may reach to the end of the address space. */
 export interface Range {
@@ -72,7 +28,11 @@ interface Reserved extends Range {
 export class IoPagetable {
   /** By address. */
   readonly #areas: Area[] = [];
+  /** The sum of the traces of all areas. */
+  #trace = 0;
   #reserved: Reserved[] = [];
+  /** By address, never overlapping. */
+  #allowed: readonly Range[] = [];
   /** What addresses, lengths and offsets of mappings must be a multiple of. */
   alignment = 1n;
   readonly domainsRwsem = new Lock(domainsRwsem);
@@ -89,15 +49,25 @@ export class IoPagetable {
   }
 
   /** Ranges between the reserved ones, by address: all of the address space while nothing is reserved. */
-  get allowed(): Range[] {
-    const allowed: Range[] = [];
+  get unreserved(): Range[] {
+    const unreserved: Range[] = [];
     let from = 0n;
     for (const { start, last } of this.#reserved.toSorted((a, b) => (a.start < b.start ? -1 : 1))) {
-      if (start > from) allowed.push({ start: from, last: start - 1n });
+      if (start > from) unreserved.push({ start: from, last: start - 1n });
       if (last >= from) from = last + 1n;
     }
-    if (from <= U64_MAX) allowed.push({ start: from, last: U64_MAX });
-    return allowed;
+    if (from <= U64_MAX) unreserved.push({ start: from, last: U64_MAX });
+    return unreserved;
+  }
+
+  /** Ranges that nobody may reserve, and where the kernel places mappings; anywhere while there are none. */
+  get allowed(): readonly Range[] {
+    return this.#allowed;
+  }
+
+  /** Puts other ranges in the place of those that were allowed; they must not overlap. */
+  allow(ranges: readonly Range[]): void {
+    this.#allowed = ranges.toSorted((a, b) => (a.start < b.start ? -1 : 1));
   }
 
   /** Index of the first area that ends at or after the address. */
@@ -135,27 +105,38 @@ export class IoPagetable {
     return undefined;
   }
 
-  /** Whether an area could move to [start, last]: nothing is reserved there, and nothing else mapped. */
-  isFreeFor(area: Area, start: bigint, last: bigint): boolean {
-    return !this.firstReserved(start, last) && this.areasIn(start, last).every((other) => other === area);
+  /** Whether areas could move, side by side, to [start, last]: nothing is reserved there, and nothing else mapped. */
+  isFreeFor(areas: readonly Area[], start: bigint, last: bigint): boolean {
+    return !this.firstReserved(start, last) && this.areasIn(start, last).every((other) => areas.includes(other));
+  }
+
+  /** Whether the kernel may place a mapping at [start, last], as far as the allowed ranges go. */
+  isAllowed(start: bigint, last: bigint): boolean {
+    return this.#spans().some((span) => span.start <= start && last <= span.last);
   }
 
   /** Takes the range for an area; it must be free. */
   insert(area: Area, start: bigint): void {
     area.place(start);
     this.#areas.splice(this.#indexFrom(start), 0, area);
+    this.#trace = (this.#trace + area.trace) | 0;
   }
 
   remove(area: Area): void {
-    const index = this.#areas.indexOf(area);
-    if (index >= 0) this.#areas.splice(index, 1);
+    const index = this.#indexFrom(area.start);
+    if (this.#areas[index] !== area) return;
+    this.#areas.splice(index, 1);
+    this.#trace = (this.#trace - area.trace) | 0;
   }
 
-  /** Keeps a range free for an owner. False when something is mapped there; then nothing has changed. */
-  reserve(start: bigint, last: bigint, owner: object): boolean {
-    if (this.firstArea(start, last)) return false;
+  /** Whether an owner may reserve a range: nothing is mapped there, and it is not allowed to others. */
+  isReservable(start: bigint, last: bigint): boolean {
+    return !this.firstArea(start, last) && !this.#allowed.some((range) => range.start <= last && start <= range.last);
+  }
+
+  /** Keeps a range free for an owner; it must be reservable. */
+  reserve(start: bigint, last: bigint, owner: object): void {
     this.#reserved.push({ start, last, owner });
-    return true;
   }
 
   /** Gives up all ranges of an owner. */
@@ -165,8 +146,8 @@ export class IoPagetable {
 
   /** A number that tells these ranges from others. */
   trace(): number {
-    let trace = Number(this.alignment) + this.#reserved.length;
-    for (const area of this.#areas) trace = (trace * 31 + area.trace + (area.pinned ? 1 : 0)) >>> 0;
+    let trace = (this.#trace + Number(this.alignment) + this.#reserved.length) | 0;
+    for (const { start, last } of this.#allowed) trace = (trace * 31 + Number((start * 7n + last) & 0xffff_ffffn)) | 0;
     return trace;
   }
 
@@ -177,27 +158,55 @@ export class IoPagetable {
   }
 
   /**
-   * Where the kernel would put a mapping of the caller's memory: the lowest free place, with as much of the user
-   * address's alignment as can be of use, and never in the first or last page. Undefined when there is no place.
+   * Where the kernel would put a mapping of memory at that address: the lowest free place within the allowed ranges, with as
+   * much of the address's alignment as can be of use, and never in the first or last page. Undefined when there is no place.
    */
-  findHole(userAddress: bigint, length: bigint): bigint | undefined {
-    const lastAllowed = U64_MAX - PAGE_SIZE;
-    const alignment = preferredAlignment(userAddress, length);
-    let from = PAGE_SIZE;
-    for (;;) {
-      const start = ((from + alignment - 1n) & ~(alignment - 1n)) | (userAddress & (PAGE_SIZE - 1n));
-      const last = start + length - 1n;
-      if (last > lastAllowed) return undefined;
-      const obstacle = this.firstArea(start, last) ?? this.firstReserved(start, last);
-      if (!obstacle) return start;
-      from = obstacle.last + 1n;
+  findHole(address: bigint, length: bigint): bigint | undefined {
+    const alignment = preferredAlignment(address, length);
+    const offset = address & (PAGE_SIZE - 1n);
+    // The kernel wants to see more than one byte.
+    const room = length > 1n ? length : 2n;
+    for (const span of this.#spans()) {
+      let from = span.start;
+      for (let index = this.#indexFrom(from); ; ) {
+        const start = ((from + alignment - 1n) & ~(alignment - 1n)) | offset;
+        const last = start + room - 1n;
+        if (last > span.last) break;
+        let area = this.#areas[index];
+        while (area && area.last < start) area = this.#areas[++index];
+        const obstacle = area && area.start <= last ? area : this.firstReserved(start, last);
+        if (!obstacle) return start;
+        from = obstacle.last + 1n;
+      }
     }
+    return undefined;
+  }
+
+  /** Where the kernel looks for a place: the allowed ranges, as one where they touch, or else all. */
+  #spans(): readonly Range[] {
+    if (this.#allowed.length === 0) return [PLACES];
+    const spans: Range[] = [];
+    for (const { start, last } of this.#allowed) {
+      const before = spans.at(-1);
+      if (before && before.last + 1n === start) spans[spans.length - 1] = { start: before.start, last };
+      else spans.push({ start, last });
+    }
+    return spans.map(clip);
   }
 }
 
-/** The size rounded up to a power of two, but no more than the user address is aligned to, nor than a huge page. */
-function preferredAlignment(userAddress: bigint, length: bigint): bigint {
-  const addressBits = Number(userAddress & BigInt(HUGE_PAGE_SIZE - 1));
+/** The kernel places nothing in the first page, nor in the last. */
+const PLACES: Range = { start: PAGE_SIZE, last: U64_MAX - PAGE_SIZE };
+
+function clip({ start, last }: Range): Range {
+  const below = start < PLACES.start;
+  const above = last > PLACES.last;
+  return { start: below ? PLACES.start : start, last: above ? PLACES.last : last };
+}
+
+/** The size rounded up to a power of two, but no more than the address is aligned to, nor than a huge page. */
+function preferredAlignment(address: bigint, length: bigint): bigint {
+  const addressBits = Number(address & BigInt(HUGE_PAGE_SIZE - 1));
   const addressAlignment = addressBits === 0 ? HUGE_PAGE_SIZE : addressBits & -addressBits;
   const size = length < HUGE_PAGE_SIZE ? 2 ** (32 - Math.clz32(Number(length) - 1)) : HUGE_PAGE_SIZE;
   return BigInt(Math.min(addressAlignment, size));

@@ -1,13 +1,16 @@
 /** I/O address spaces: IOMMU_IOAS_ALLOC, and what narrows an IOAS. Beside drivers/iommu/iommufd/ioas.c and io_pagetable.c. */
-import { type Clause, clauses, must, refuse } from "../kernel/clause.ts";
+import { type Clause, clauses, must } from "../kernel/clause.ts";
 import { ioctl, vfioRequest } from "../kernel/ioctl.ts";
 import type { ChoiceSite, Kernel } from "../kernel/kernel.ts";
 import type { Operation } from "../kernel/operation.ts";
 import type { PciFunction } from "../pci/function.ts";
 import { field, fieldOf, layout } from "../uapi/layout.ts";
 import { versionNumber } from "../uapi/version.ts";
+import { steps as allowIovas } from "./allow-iovas.ts";
+import type { Area } from "./area.ts";
 import { IOMMUFD, iommufdSource } from "./availability.ts";
-import { PAGE_SIZE, U64_MAX } from "./io-pagetable.ts";
+import { steps as copy } from "./copy.ts";
+import { type IoPagetable, PAGE_SIZE, type Range, U64_MAX } from "./io-pagetable.ts";
 import { steps as iovaRanges } from "./iova-ranges.ts";
 import type { IommufdFile } from "./main.ts";
 import { steps as map } from "./map.ts";
@@ -58,6 +61,12 @@ export const rule = clauses({
     errno: "EINVAL",
     source: iommufdSource("io_pagetable", "iopt_disable_large_pages"),
   },
+  "IOMMUFD-IOAS-5": {
+    ...IOMMUFD,
+    rule: "no device can be attached that would reserve a part of an allowed range",
+    errno: "EADDRINUSE",
+    source: "include/uapi/linux/iommufd.h:iommu_ioas_allow_iovas",
+  },
 });
 
 const IoasAlloc = layout("iommu_ioas_alloc", {
@@ -94,11 +103,15 @@ export const ioasAlloc = ioctl<IommufdFile>({
   },
 });
 
+const isReady = ({ ready }: Area): boolean => ready;
+
 export const steps = {
   ...iovaRanges,
   ...map,
   ...unmap,
   ...pages,
+  ...copy,
+  ...allowIovas,
 
   /** iommufd_get_ioas: the IOAS of that id, held for the call in flight; drop it with `using`. */
   get(context: IommufdContext, id: number, refusedBy: Clause): Ioas {
@@ -120,25 +133,17 @@ export const steps = {
     using _iova = yield* k.lock(pagetable.iovaRwsem);
     must(pagetable.alignment === PAGE_SIZE || pagetable.conformsTo(PAGE_SIZE), rule["IOMMUFD-IOAS-1"]);
     const beyond = 1n << BigInt(hwpt.apertureBits);
-    if (beyond <= U64_MAX) must(pagetable.reserve(beyond, U64_MAX, hwpt), rule["IOMMUFD-IOAS-2"]);
+    if (beyond <= U64_MAX)
+      k.ioas.reserveRange(pagetable, { start: beyond, last: U64_MAX }, hwpt, rule["IOMMUFD-IOAS-2"]);
     try {
-      if (ioas.hwpts.length === 0) yield* k.ioas.pinAll(k, ioas);
+      // One that is being made is pinned by its maker.
+      if (ioas.hwpts.length === 0) yield* k.ioas.pinAreas(k, pagetable.areas.filter(isReady));
     } catch (refusal) {
       pagetable.unreserve(hwpt);
       throw refusal;
     }
     ioas.hwpts.push(hwpt);
     pagetable.alignment = PAGE_SIZE;
-  },
-
-  /** iopt_fill_domain: pins every mapping, or none. One that is being made is pinned by its maker. */
-  *pinAll(k: Kernel, { pagetable }: Ioas): Operation<void> {
-    try {
-      for (const area of pagetable.areas) if (area.ready) yield* k.ioas.pin(k, area);
-    } catch (refusal) {
-      for (const area of pagetable.areas) yield* k.ioas.unpin(k, area);
-      throw refusal;
-    }
   },
 
   /** iopt_table_remove_domain */
@@ -187,11 +192,19 @@ export const steps = {
   /** iopt_table_enforce_dev_resv_regions: all that a device can't have mapped, or nothing. */
   *reserve(k: Kernel, { pagetable }: Ioas, fn: PciFunction): Operation<void> {
     using _ = yield* k.lock(pagetable.iovaRwsem);
-    for (const { start, last } of fn.spec.reservedRegions) {
-      if (pagetable.reserve(start, last, fn)) continue;
+    try {
+      for (const range of fn.spec.reservedRegions) k.ioas.reserveRange(pagetable, range, fn, rule["IOMMUFD-IOAS-3"]);
+    } catch (refusal) {
       pagetable.unreserve(fn);
-      refuse(rule["IOMMUFD-IOAS-3"]);
+      throw refusal;
     }
+  },
+
+  /** iopt_reserve_iova: refuses by a clause of the owner's where something is mapped. */
+  reserveRange(pagetable: IoPagetable, { start, last }: Range, owner: object, mapped: Clause): void {
+    must(!pagetable.firstArea(start, last), mapped);
+    must(pagetable.isReservable(start, last), rule["IOMMUFD-IOAS-5"]);
+    pagetable.reserve(start, last, owner);
   },
 
   /** iopt_remove_reserved_iova */
@@ -200,17 +213,18 @@ export const steps = {
     pagetable.unreserve(fn);
   },
 
-  /** iopt_disable_large_pages */
-  *disableLargePages(k: Kernel, ioas: Ioas): Operation<void> {
+  /** iopt_disable_large_pages and iopt_enable_large_pages */
+  *setLargePages(k: Kernel, ioas: Ioas, on: boolean): Operation<void> {
     using _ = yield* k.lock(ioas.pagetable.domainsRwsem);
     using _iova = yield* k.lock(ioas.pagetable.iovaRwsem);
-    if (ioas.disableLargePages) return;
-    must(ioas.hwpts.length === 0 || ioas.pagetable.areas.length === 0, rule["IOMMUFD-IOAS-4"]);
-    ioas.disableLargePages = true;
+    const before = ioas.disableLargePages;
+    if (before === !on) return;
+    if (!on) must(ioas.hwpts.length === 0 || ioas.pagetable.areas.length === 0, rule["IOMMUFD-IOAS-4"]);
+    ioas.disableLargePages = !on;
     try {
       k.ioas.calculateAlignment(ioas);
     } catch (refusal) {
-      ioas.disableLargePages = false;
+      ioas.disableLargePages = before;
       throw refusal;
     }
   },

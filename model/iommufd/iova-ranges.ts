@@ -98,7 +98,7 @@ export const ioasIovaRanges = ioctl<IommufdFile>({
 export const steps = {
   /** The holes that iommufd_ioas_iova_ranges finds between reserved ranges. */
   allowedRanges(ioas: Ioas): readonly Range[] {
-    return ioas.pagetable.allowed;
+    return ioas.pagetable.unreserved;
   },
 
   /** Writes ranges to the caller's array, one after the other, so that those before a bad page are there. */

@@ -9,12 +9,15 @@ import { rule as vfsRule } from "../kernel/vfs.ts";
 import { field, layout } from "../uapi/layout.ts";
 import { type Version, versionNumber } from "../uapi/version.ts";
 import { checkExtension, getApiVersion, setIommu } from "../vfio/container.ts";
+import { ioasAllowIovas } from "./allow-iovas.ts";
+import type { Accounting } from "./area.ts";
 import { IOMMUFD, iommufdSource } from "./availability.ts";
-import type { Accounting } from "./io-pagetable.ts";
+import { ioasCopy } from "./copy.ts";
 import { ioasAlloc } from "./ioas.ts";
 import { ioasIovaRanges } from "./iova-ranges.ts";
 import { ioasMap } from "./map.ts";
 import { IommufdContext, type IommufdObject, MAX_ID } from "./objects.ts";
+import { option, steps as optionSteps } from "./option.ts";
 import { ioasUnmap } from "./unmap.ts";
 import { steps as vfioCompat, vfioIoas } from "./vfio-compat.ts";
 
@@ -160,12 +163,12 @@ const TEST_NUMBER = 0xa0;
 const SLOTS: readonly Slot[] = [
   slot("6.2", destroy),
   slot("6.2", ioasAlloc),
-  slot("6.2", null), // IOAS_ALLOW_IOVAS
-  slot("6.2", null), // IOAS_COPY
+  slot("6.2", ioasAllowIovas),
+  slot("6.2", ioasCopy),
   slot("6.2", ioasIovaRanges),
   slot("6.2", ioasMap),
   slot("6.2", ioasUnmap),
-  slot("6.2", null), // OPTION
+  slot("6.2", option),
   slot("6.2", vfioIoas),
   slot("6.6", null), // HWPT_ALLOC
   slot("6.6", null), // GET_HW_INFO
@@ -193,6 +196,7 @@ function inTable(k: Kernel, nr: number): boolean {
 
 export const steps = {
   ...vfioCompat,
+  ...optionSteps,
 
   /** iommufd_fops_ioctl */
   ioctl(k: Kernel, file: IommufdFile, command: Ioctl, arg: Argument): Operation<number> {

@@ -1,13 +1,14 @@
 /** IOMMU_IOAS_MAP. Beside drivers/iommu/iommufd/ioas.c and io_pagetable.c. */
-import { clauses, must, refuse } from "../kernel/clause.ts";
+import { clauses, must } from "../kernel/clause.ts";
 import { ioctl, vfioRequest } from "../kernel/ioctl.ts";
 import type { ChoiceSite, Kernel } from "../kernel/kernel.ts";
 import type { Operation } from "../kernel/operation.ts";
 import { field, fieldOf, layout } from "../uapi/layout.ts";
+import { type Accounting, Area } from "./area.ts";
 import { IOMMUFD, iommufdSource } from "./availability.ts";
-import { Area, type IoPagetable, U64_MAX } from "./io-pagetable.ts";
+import { type IoPagetable, U64_MAX } from "./io-pagetable.ts";
 import type { IommufdFile } from "./main.ts";
-import type { Ioas } from "./objects.ts";
+import type { Ioas, IommufdContext } from "./objects.ts";
 
 export const rule = clauses({
   "IOMMUFD-MAP-1": {
@@ -72,13 +73,13 @@ export const rule = clauses({
   },
   "IOMMUFD-MAP-11": {
     ...IOMMUFD,
-    rule: "where the kernel is to place the mapping, there must be room",
+    rule: "where the kernel is to place the mapping, there must be room within the ranges that are allowed, aligned as well as the memory is",
     errno: "ENOSPC",
     source: iommufdSource("io_pagetable", "iopt_alloc_iova"),
   },
   "IOMMUFD-MAP-12": {
     ...IOMMUFD,
-    rule: "the user address must be a multiple of the IOAS's alignment, within its page",
+    rule: "the memory must begin at a multiple of the IOAS's alignment, within its page",
     errno: "EINVAL",
     source: iommufdSource("io_pagetable", "iopt_insert_area"),
   },
@@ -90,28 +91,38 @@ export const rule = clauses({
   },
   "IOMMUFD-MAP-14": {
     ...IOMMUFD,
-    rule: "iova brings where the mapping is: where it was asked for, or any place that is aligned, unused and not reserved",
+    rule: "iova brings where the mapping is: where it was asked for, or any place that is aligned, unused, not reserved, and allowed",
     source: "include/uapi/linux/iommufd.h:iommu_ioas_map",
     observable: "output",
   },
+  "IOMMUFD-MAP-15": {
+    ...IOMMUFD,
+    rule: "what was mapped to be read can't be copied to be written",
+    errno: "EPERM",
+    source: iommufdSource("io_pagetable", "iopt_insert_area"),
+  },
 });
 
-const FIXED_IOVA = 1;
-const WRITEABLE = 2;
-const READABLE = 4;
+export const FIXED_IOVA = 1;
+export const WRITEABLE = 2;
+export const READABLE = 4;
+export const ANY_MAP_FLAG = FIXED_IOVA | WRITEABLE | READABLE;
+
+/** enum iommufd_ioas_map_flags */
+export const MAP_FLAGS = {
+  IOMMU_IOAS_MAP_FIXED_IOVA: FIXED_IOVA,
+  IOMMU_IOAS_MAP_WRITEABLE: WRITEABLE,
+  IOMMU_IOAS_MAP_READABLE: READABLE,
+} as const;
 
 const IoasMap = layout("iommu_ioas_map", {
   size: field.argsz(),
-  flags: field.flags({
-    IOMMU_IOAS_MAP_FIXED_IOVA: FIXED_IOVA,
-    IOMMU_IOAS_MAP_WRITEABLE: WRITEABLE,
-    IOMMU_IOAS_MAP_READABLE: READABLE,
-  }),
+  flags: field.flags(MAP_FLAGS),
   ioas_id: field.id("ioas"),
   __reserved: field.reserved32(),
   user_va: field.userAddress(),
   length: field.length(),
-  iova: field.iova(),
+  iova: field.placedIova(),
 });
 
 const IOVA = fieldOf(IoasMap, "iova").offset;
@@ -127,7 +138,7 @@ export const ioasMap = ioctl<IommufdFile>({
   useful: (_k, { context }) => context.someIoas(),
   *run(k, { context }, { block }): Operation<number> {
     const flags = block.u32(4);
-    must((flags & ~(FIXED_IOVA | WRITEABLE | READABLE)) === 0 && block.u32(12) === 0, rule["IOMMUFD-MAP-1"]);
+    must((flags & ~ANY_MAP_FLAG) === 0 && block.u32(12) === 0, rule["IOMMUFD-MAP-1"]);
     const length = block.u64(24);
     const iova = block.u64(IOVA);
     must(iova !== U64_MAX && length !== U64_MAX, rule["IOMMUFD-MAP-2"]);
@@ -135,40 +146,76 @@ export const ioasMap = ioctl<IommufdFile>({
     using ioas = k.ioas.get(context, block.u32(8), rule["IOMMUFD-MAP-4"]);
     const userAddress = block.u64(16);
     k.ioas.checkUserRange(k, userAddress, length);
-    const counted = k.task.credentials.has("CAP_IPC_LOCK") ? null : context.accounting;
-    const area = new Area(userAddress, length, (flags & WRITEABLE) !== 0, counted);
-    const fixed = (flags & FIXED_IOVA) !== 0;
-    yield* k.ioas.claim(k, ioas, area, fixed ? iova : null);
-    try {
-      using _ = yield* k.lock(ioas.pagetable.domainsRwsem);
-      if (ioas.hwpts.length > 0) yield* k.ioas.pin(k, area);
-      if (!k.ioas.canAnswer(block, IoasMap.size)) {
-        yield* k.ioas.unpin(k, area);
-        refuse(rule["IOMMUFD-MAP-13"]);
-      }
-      yield* k.ioas.publish(k, ioas, area, fixed ? null : CHOSEN_IOVA);
-    } catch (refusal) {
-      yield* k.ioas.abort(k, ioas, area);
-      throw refusal;
-    }
+    const writable = (flags & WRITEABLE) !== 0;
+    const area = Area.of({ address: userAddress, length, writable, counted: k.ioas.countedFor(k, context) });
+    const fixed = (flags & FIXED_IOVA) !== 0 ? iova : null;
+    yield* k.ioas.mapAreas(k, ioas, [area], { fixed, site: CHOSEN_IOVA }, () => {
+      must(k.ioas.canAnswer(block, IoasMap.size), rule["IOMMUFD-MAP-13"]);
+    });
     block.put(IOVA, 8, area.start, rule["IOMMUFD-MAP-13"]);
-    k.keeps(rule["IOMMUFD-MAP-14"]);
     return 0;
   },
 });
 
+/** Where areas are to go. */
+interface Destination {
+  /** The IOVA that the caller asked for; null where the kernel chooses. */
+  readonly fixed: bigint | null;
+  /** Where the caller is told of the choice. */
+  readonly site: ChoiceSite;
+}
+
 export const steps = {
+  /** Whose limit the memory counts against that the caller maps now. */
+  countedFor(k: Kernel, { accounting }: IommufdContext): Accounting | null {
+    return k.task.credentials.has("CAP_IPC_LOCK") ? null : accounting;
+  },
+
+  /**
+   * iopt_map_pages: puts areas side by side into an IOAS and pins them for its hwpts, or nothing has happened.
+   * `asked` refuses where the caller could not be told.
+   */
+  *mapAreas(k: Kernel, ioas: Ioas, areas: readonly Area[], to: Destination, asked: () => void): Operation<void> {
+    try {
+      yield* k.ioas.claim(k, ioas, areas, to.fixed);
+      using _ = yield* k.lock(ioas.pagetable.domainsRwsem);
+      if (ioas.hwpts.length > 0) yield* k.ioas.pinAreas(k, areas);
+      try {
+        asked();
+      } catch (refusal) {
+        for (const area of areas) yield* k.ioas.unpin(k, area);
+        throw refusal;
+      }
+      yield* k.ioas.publish(k, ioas, areas, to.fixed === null ? to.site : null);
+    } catch (refusal) {
+      for (const area of areas) {
+        yield* k.ioas.abort(k, ioas, area);
+        k.ioas.putPages(k, area.pages);
+      }
+      throw refusal;
+    }
+    k.keeps(rule["IOMMUFD-MAP-14"]);
+  },
+
   /** iopt_alloc_area_pages: takes the range, so that no other mapping can have it while the pages are pinned. */
-  *claim(k: Kernel, { pagetable }: Ioas, area: Area, fixed: bigint | null): Operation<void> {
+  *claim(k: Kernel, { pagetable }: Ioas, areas: readonly Area[], fixed: bigint | null): Operation<void> {
     using _ = yield* k.lock(pagetable.iovaRwsem);
-    must((area.length & (pagetable.alignment - 1n)) === 0n, rule["IOMMUFD-MAP-5"]);
-    const iova = fixed === null ? k.ioas.allocIova(pagetable, area) : k.ioas.checkIova(pagetable, area, fixed);
-    must((area.pageOffset & (pagetable.alignment - 1n)) === 0n, rule["IOMMUFD-MAP-12"]);
-    pagetable.insert(area, iova);
+    const length = areas.reduce((sum, area) => sum + area.length, 0n);
+    must((length & (pagetable.alignment - 1n)) === 0n, rule["IOMMUFD-MAP-5"]);
+    let iova =
+      fixed === null
+        ? k.ioas.allocIova(pagetable, areas[0]?.address ?? 0n, length)
+        : k.ioas.checkIova(pagetable, length, fixed);
+    for (const area of areas) {
+      must(area.pages.writable || !area.writable, rule["IOMMUFD-MAP-15"]);
+      must((area.pageOffset & (pagetable.alignment - 1n)) === 0n, rule["IOMMUFD-MAP-12"]);
+      pagetable.insert(area, iova);
+      iova += area.length;
+    }
   },
 
   /** iopt_check_iova */
-  checkIova(pagetable: IoPagetable, { length }: Area, iova: bigint): bigint {
+  checkIova(pagetable: IoPagetable, length: bigint, iova: bigint): bigint {
     const last = iova + length - 1n;
     must((iova & (pagetable.alignment - 1n)) === 0n, rule["IOMMUFD-MAP-6"]);
     must(last <= U64_MAX, rule["IOMMUFD-MAP-7"]);
@@ -177,34 +224,54 @@ export const steps = {
     return iova;
   },
 
-  /** iopt_alloc_iova */
-  allocIova(pagetable: IoPagetable, area: Area): bigint {
-    must(area.length < U64_MAX / 2n, rule["IOMMUFD-MAP-10"]);
-    must((area.pageOffset & (pagetable.alignment - 1n)) === 0n, rule["IOMMUFD-MAP-12"]);
-    const iova = pagetable.findHole(area.userAddress, area.length);
+  /** iopt_alloc_iova, for memory that begins at an address. */
+  allocIova(pagetable: IoPagetable, address: bigint, length: bigint): bigint {
+    must(length < U64_MAX / 2n, rule["IOMMUFD-MAP-10"]);
+    must((address & (pagetable.alignment - 1n)) === 0n, rule["IOMMUFD-MAP-12"]);
+    const iova = pagetable.findHole(address, length);
     must(iova !== undefined, rule["IOMMUFD-MAP-11"]);
     return iova;
   },
 
-  /** The end of iopt_map_pages: the mapping is there from now on, where the kernel chose to put it. */
-  *publish(k: Kernel, { pagetable }: Ioas, area: Area, site: ChoiceSite | null): Operation<void> {
-    using _ = yield* k.lock(pagetable.iovaRwsem);
-    if (site) {
-      const own = area.start;
-      const iova = k.choose(site, own, (value) => {
-        if (value === own) return true;
-        const last = value + area.length - 1n;
-        return (value & (pagetable.alignment - 1n)) === 0n && last <= U64_MAX && pagetable.isFreeFor(area, value, last);
-      });
-      if (iova !== own) {
-        pagetable.remove(area);
-        pagetable.insert(area, iova);
-      }
+  /** iopt_fill_domains_pages: pins all of them, or none. */
+  *pinAreas(k: Kernel, areas: readonly Area[]): Operation<void> {
+    try {
+      for (const area of areas) yield* k.ioas.pin(k, area);
+    } catch (refusal) {
+      for (const area of areas) yield* k.ioas.unpin(k, area);
+      throw refusal;
     }
-    area.ready = true;
   },
 
-  /** iopt_abort_area: gives the range up again. */
+  /** The end of iopt_map_pages: the mappings are there from now on, where the kernel chose to put them. */
+  *publish(k: Kernel, { pagetable }: Ioas, areas: readonly Area[], site: ChoiceSite | null): Operation<void> {
+    using _ = yield* k.lock(pagetable.iovaRwsem);
+    const [first] = areas;
+    if (site && first) {
+      const own = first.start;
+      const length = areas.reduce((sum, area) => sum + area.length, 0n);
+      const iova = k.choose(site, own, (value) => {
+        if (value === own) return true;
+        const last = value + length - 1n;
+        if ((value & (pagetable.alignment - 1n)) !== 0n || last > U64_MAX) return false;
+        return pagetable.isAllowed(value, last) && pagetable.isFreeFor(areas, value, last);
+      });
+      if (iova !== own) k.ioas.move(pagetable, areas, iova);
+    }
+    for (const area of areas) area.ready = true;
+  },
+
+  /** Puts areas that were only claimed somewhere else. */
+  move(pagetable: IoPagetable, areas: readonly Area[], to: bigint): void {
+    for (const area of areas) pagetable.remove(area);
+    let iova = to;
+    for (const area of areas) {
+      pagetable.insert(area, iova);
+      iova += area.length;
+    }
+  },
+
+  /** iopt_abort_area: gives the range up again, if it was taken. */
   *abort(k: Kernel, { pagetable }: Ioas, area: Area): Operation<void> {
     using _ = yield* k.lock(pagetable.iovaRwsem);
     pagetable.remove(area);

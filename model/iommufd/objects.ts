@@ -3,7 +3,8 @@ import type { IommuGroup } from "../iommu/group.ts";
 import type { File } from "../kernel/file.ts";
 import { Lock, LockClass } from "../kernel/lock.ts";
 import type { PciFunction } from "../pci/function.ts";
-import { type Accounting, IoPagetable } from "./io-pagetable.ts";
+import type { Accounting } from "./area.ts";
+import { IoPagetable } from "./io-pagetable.ts";
 
 const ioasMutex = new LockClass("ioas->mutex");
 const igroupLock = new LockClass("igroup->lock");
@@ -48,7 +49,7 @@ export class Ioas extends Counted {
   readonly hwpts: Hwpt[] = [];
   /** Emulated devices that it is attached to. Each is a user of the IOAS. */
   readonly accesses: Access[] = [];
-  /** Set for VFIO_TYPE1_IOMMU, which may unmap a part of a mapping. */
+  /** Set for VFIO_TYPE1_IOMMU, which may unmap a part of a mapping, and by IOMMU_OPTION_HUGE_PAGES. */
   disableLargePages = false;
   readonly mutex = new Lock(ioasMutex);
 
@@ -130,8 +131,8 @@ export type IommufdObject = Ioas | Hwpt | IommufdDevice | Access;
 
 /** struct iommufd_ctx: what stands behind one open of /dev/iommu. */
 export class IommufdContext {
-  /** account_mode: /dev/vfio/vfio counts as a container does. */
-  readonly accounting: Accounting;
+  /** account_mode: /dev/vfio/vfio counts as a container does, until IOMMU_OPTION says otherwise. */
+  accounting: Accounting;
   /** The open file. Devices and groups that use the context hold it, so that it outlives its descriptors. */
   readonly file: File;
   /** The IOAS that VFIO's own commands act on. Being it is no use of it. */

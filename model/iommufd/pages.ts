@@ -3,8 +3,9 @@ import { clauses, must } from "../kernel/clause.ts";
 import type { Kernel } from "../kernel/kernel.ts";
 import type { Operation } from "../kernel/operation.ts";
 import { versionNumber } from "../uapi/version.ts";
+import { type Area, type PageRange, type Pages, pagesOf } from "./area.ts";
 import { IOMMUFD, iommufdSource } from "./availability.ts";
-import { type Area, PAGE_SIZE, U64_MAX } from "./io-pagetable.ts";
+import { PAGE_SIZE, U64_MAX } from "./io-pagetable.ts";
 
 export const rule = clauses({
   "IOMMUFD-PAGES-1": {
@@ -50,6 +51,12 @@ export const rule = clauses({
     errno: "ENOMEM",
     source: iommufdSource("main", "iommufd_fops_open"),
   },
+  "IOMMUFD-PAGES-8": {
+    ...IOMMUFD,
+    rule: "a page that copies of a mapping share is pinned and counted once, until the last of them needs it no more",
+    source: "include/uapi/linux/iommufd.h:iommu_ioas_copy",
+    observable: "sysfs",
+  },
 });
 
 /** IOMMU_IOAS_MAP_FILE moved the check of the length behind that of the end. */
@@ -64,33 +71,73 @@ export const steps = {
     must(fits, rule["IOMMUFD-PAGES-2"]);
   },
 
-  /** Pins an area's pages, for the first hwpt that needs them. */
+  /** iopt_area_fill_domains: the first page table takes the area, which needs its pages from now on. */
   *pin(k: Kernel, area: Area): Operation<void> {
-    using _ = yield* k.lock(area.pagesMutex);
-    const reach = k.mm.reach(area.userAddress - area.pageOffset, area.pages);
-    must(reach.pages === area.pages, rule["IOMMUFD-PAGES-3"]);
-    must(reach.writable || !area.writable, rule["IOMMUFD-PAGES-4"]);
-    const limit = k.task.credentials.memlockPages;
-    if (area.counted === "user") {
-      must(k.mm.userLockedPages + area.pages <= limit, rule["IOMMUFD-PAGES-6"]);
-      k.mm.userLockedPages += area.pages;
-    } else if (area.counted === "process") {
-      must(k.mm.lockedPages + area.pages <= limit, rule["IOMMUFD-PAGES-7"]);
-      k.mm.lockedPages += area.pages;
-    }
-    area.pinned = true;
-    k.mm.pinnedPages += area.pages;
+    yield* k.ioas.pinPages(k, area.pages, area);
+    area.filled = true;
+  },
+
+  /** iopt_area_unfill_domains: the last page table has given the area up. */
+  *unpin(k: Kernel, area: Area): Operation<void> {
+    if (!area.filled) return;
+    area.filled = false;
+    yield* k.ioas.unpinPages(k, area.pages, area);
+  },
+
+  /** Pins pages for one more user of them: those that no other has pinned yet, or none where one of them can't be had. */
+  *pinPages(k: Kernel, pages: Pages, user: PageRange): Operation<void> {
+    using _ = yield* k.lock(pages.mutex);
+    const missing = k.ioas.missingPages(pages, user);
+    for (const run of missing) k.ioas.reachPages(k, pages, run);
+    const count = pagesOf(missing);
+    if (count > 0) k.ioas.charge(k, pages, count);
+    pages.users.push(user);
+    pages.pinned += count;
+    k.mm.pinnedPages += count;
+    k.keeps(rule["IOMMUFD-PAGES-5"]);
+    if (count < pagesOf([user])) k.keeps(rule["IOMMUFD-PAGES-8"]);
+  },
+
+  /** Gives up what pinPages gave to this user: pages that no other needs. */
+  *unpinPages(k: Kernel, pages: Pages, user: PageRange): Operation<void> {
+    using _ = yield* k.lock(pages.mutex);
+    pages.users.splice(pages.users.indexOf(user), 1);
+    const count = pagesOf(k.ioas.missingPages(pages, user));
+    if (pages.counted === "user") k.mm.userLockedPages -= count;
+    if (pages.counted === "process") k.mm.lockedPages -= count;
+    pages.pinned -= count;
+    k.mm.pinnedPages -= count;
     k.keeps(rule["IOMMUFD-PAGES-5"]);
   },
 
-  /** Gives an area's pages back, after the last hwpt. */
-  *unpin(k: Kernel, area: Area): Operation<void> {
-    if (!area.pinned) return;
-    using _ = yield* k.lock(area.pagesMutex);
-    area.pinned = false;
-    if (area.counted === "user") k.mm.userLockedPages -= area.pages;
-    if (area.counted === "process") k.mm.lockedPages -= area.pages;
-    k.mm.pinnedPages -= area.pages;
-    k.keeps(rule["IOMMUFD-PAGES-5"]);
+  /** The pages of a range that nobody needs, as iopt_pages' interval trees tell. */
+  missingPages(pages: Pages, range: PageRange): readonly PageRange[] {
+    return pages.unpinnedIn(range);
+  },
+
+  /** pfn_reader_user_pin: the pages must be there, as the first call that mapped them wanted to use them. */
+  reachPages(k: Kernel, { address, writable }: Pages, { firstPage, lastPage }: PageRange): void {
+    const count = lastPage - firstPage + 1;
+    const reach = k.mm.reach(address + BigInt(firstPage) * PAGE_SIZE, count);
+    must(reach.pages === count, rule["IOMMUFD-PAGES-3"]);
+    must(reach.writable || !writable, rule["IOMMUFD-PAGES-4"]);
+  },
+
+  /** iopt_pages_update_pinned: counts pages for whose limit they fall under. */
+  charge(k: Kernel, { counted }: Pages, count: number): void {
+    const limit = k.task.credentials.memlockPages;
+    if (counted === "user") {
+      must(k.mm.userLockedPages + count <= limit, rule["IOMMUFD-PAGES-6"]);
+      k.mm.userLockedPages += count;
+    } else if (counted === "process") {
+      must(k.mm.lockedPages + count <= limit, rule["IOMMUFD-PAGES-7"]);
+      k.mm.lockedPages += count;
+    }
+  },
+
+  /** iopt_put_pages: a mapping, or a call that was about to make one, has done with the memory. */
+  putPages(k: Kernel, pages: Pages): void {
+    pages.refs--;
+    if (pages.refs === 0 && pages.file) k.putFile(pages.file);
   },
 };

@@ -5,8 +5,9 @@ import type { Kernel } from "../kernel/kernel.ts";
 import type { Operation } from "../kernel/operation.ts";
 import type { UserBlock } from "../kernel/user-memory.ts";
 import { field, fieldOf, layout } from "../uapi/layout.ts";
+import type { Area } from "./area.ts";
 import { IOMMUFD, iommufdSource } from "./availability.ts";
-import { type Area, type IoPagetable, U64_MAX } from "./io-pagetable.ts";
+import { type IoPagetable, U64_MAX } from "./io-pagetable.ts";
 import type { IommufdFile } from "./main.ts";
 import type { Ioas } from "./objects.ts";
 
@@ -139,6 +140,7 @@ export const steps = {
     for (const area of areas) {
       yield* k.ioas.unpin(k, area);
       yield* k.ioas.abort(k, ioas, area);
+      k.ioas.putPages(k, area.pages);
       bytes += area.length;
     }
     return bytes;

@@ -229,7 +229,7 @@ export const steps = {
     }
     must(type === EXTENSION.TYPE1 || type === EXTENSION.TYPE1v2, rule["IOMMUFD-COMPAT-3"]);
     using ioas = k.iommufd.compatIoas(context, rule["IOMMUFD-COMPAT-4"]);
-    if (type === EXTENSION.TYPE1) yield* k.ioas.disableLargePages(k, ioas);
+    if (type === EXTENSION.TYPE1) yield* k.ioas.setLargePages(k, ioas, false);
     k.keeps(rule["IOMMUFD-COMPAT-5"]);
   },
 };

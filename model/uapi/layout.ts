@@ -21,10 +21,10 @@ export type Meaning =
   | { readonly kind: "value"; readonly values: readonly (number | bigint)[] }
   /** an open file of one of these kinds */
   | { readonly kind: "fd"; readonly of: readonly string[] }
-  /** the id of an object, such as an IOAS */
-  | { readonly kind: "id"; readonly of: readonly string[] }
-  /** an I/O virtual address; `length` names the field with its length */
-  | { readonly kind: "iova" }
+  /** the id of an object, such as an IOAS; zero where it is about none */
+  | { readonly kind: "id"; readonly of: readonly string[]; readonly orNone?: true }
+  /** an I/O virtual address: where something is to be mapped, which the call then brings, where something is mapped, or any */
+  | { readonly kind: "iova"; readonly of?: "placed" | "mapped" }
   | { readonly kind: "length" }
   /** an address in the program's own memory */
   | { readonly kind: "user-address" }
@@ -167,14 +167,19 @@ export const field = {
   argsz: (): FieldSpec => u(4, { kind: "argsz" }),
   flags: (bits: Readonly<Record<string, number>> = {}, ...usual: readonly number[]): FieldSpec =>
     u(4, usual.length > 0 ? { kind: "flags", bits, usual } : { kind: "flags", bits }),
+  value16: (...values: readonly number[]): FieldSpec => u(2, { kind: "value", values }),
   value32: (...values: readonly number[]): FieldSpec => u(4, { kind: "value", values }),
   value64: (...values: readonly (number | bigint)[]): FieldSpec => u(8, { kind: "value", values }),
   fd: (...of: readonly string[]): FieldSpec => ({ width: 4, signed: true, meaning: { kind: "fd", of } }),
   id: (...of: readonly string[]): FieldSpec => u(4, { kind: "id", of }),
+  idOrNone: (...of: readonly string[]): FieldSpec => u(4, { kind: "id", of, orNone: true }),
   iova: (): FieldSpec => u(8, { kind: "iova" }),
+  placedIova: (): FieldSpec => u(8, { kind: "iova", of: "placed" }),
+  mappedIova: (): FieldSpec => u(8, { kind: "iova", of: "mapped" }),
   length: (): FieldSpec => u(8, { kind: "length" }),
   userAddress: (): FieldSpec => u(8, { kind: "user-address" }),
   pointer: (to: Layout): FieldSpec => u(8, { kind: "pointer", to }),
+  reserved16: (): FieldSpec => u(2, { kind: "reserved" }),
   reserved32: (): FieldSpec => u(4, { kind: "reserved" }),
   out32: (handle?: string): FieldSpec => u(4, handle ? { kind: "out", handle } : { kind: "out" }),
   out64: (): FieldSpec => u(8, { kind: "out" }),

@@ -72,9 +72,11 @@ function rightValue(
     case "fd":
       return handles.ofKind(dice, bitsOf(meaning.of))?.handle ?? -1;
     case "id":
+      if (meaning.orNone && oneIn(dice, 2)) return 0;
       return handles.id(dice, meaning.of, owner) ?? 1;
     case "iova": {
-      const named = oneIn(dice, 3) ? handles.id(dice, ["iova"], owner) : undefined;
+      const isNamed = meaning.of === "mapped" ? !oneIn(dice, 6) : oneIn(dice, 3);
+      const named = isNamed ? handles.id(dice, ["iova"], owner) : undefined;
       return named ?? pick(dice, IOVA_PAGES) * PAGE;
     }
     case "length":
@@ -213,6 +215,7 @@ function badValue(
     case "value":
     case "reserved":
     case "out":
-      return width === 8 ? pick(dice, [1, U64_MAX]) : pick(dice, [1, 2, 0x8000_0000, 0xffff_ffff]);
+      if (width === 8) return pick(dice, [1, U64_MAX]);
+      return width === 4 ? pick(dice, [1, 2, 0x8000_0000, 0xffff_ffff]) : pick(dice, [1, 2, 0xff]);
   }
 }

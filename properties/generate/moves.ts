@@ -7,6 +7,7 @@ import type { File } from "../../model/kernel/file.ts";
 import { allIoctls, type Ioctl } from "../../model/kernel/ioctl.ts";
 import type { Machine } from "../../model/machine.ts";
 import type { Call, Capability, IoctlArgument, Node, Probe } from "../../model/program.ts";
+import type { Meaning } from "../../model/uapi/layout.ts";
 import { versionNumber } from "../../model/uapi/version.ts";
 import { DeviceFile } from "../../model/vfio/device.ts";
 import { rightStruct, spoil } from "./arguments.ts";
@@ -198,7 +199,7 @@ const bringing = new Map<Ioctl, readonly (readonly [field: string, kind: string]
     command.argument.kind !== "struct"
       ? []
       : command.argument.layout.fields.flatMap(({ name, meaning }) => {
-          const kind = boundKind(command, name, meaning);
+          const kind = boundKind(name, meaning);
           return kind ? [[name, kind] as const] : [];
         }),
   ]),
@@ -213,9 +214,9 @@ function bindings(command: Ioctl, handles: Handles): Record<string, string> | un
   return binds;
 }
 
-function boundKind(command: Ioctl, name: string, meaning: { kind: string; handle?: string }): string | undefined {
+function boundKind(name: string, meaning: Meaning): string | undefined {
   if (meaning.kind === "out") return meaning.handle;
-  if (meaning.kind === "iova" && command.name === "IOMMU_IOAS_MAP") return "iova";
+  if (meaning.kind === "iova" && meaning.of === "placed") return "iova";
   if (name === "pt_id") return "hwpt";
   return undefined;
 }
