@@ -3,7 +3,7 @@ import { describe, expect, it } from "vitest";
 import { VARIANT_NAMES } from "../model/kconfig.ts";
 import { allClauses, type Clause } from "../model/kernel/clause.ts";
 import { PROFILES, withVariant } from "../model/profile.ts";
-import { NOIOMMU_TOPOLOGY, REFERENCE_TOPOLOGY } from "../model/reference-topology.ts";
+import { MOCK_TOPOLOGY, NOIOMMU_TOPOLOGY, REFERENCE_TOPOLOGY } from "../model/reference-topology.ts";
 import type { Topology } from "../model/topology.ts";
 import { PROPERTIES } from "../properties/all.ts";
 import { Coverage } from "../properties/coverage.ts";
@@ -19,11 +19,7 @@ import { runScenarios } from "./scenarios.ts";
 const ROUND = 500;
 const ROUNDS = 12;
 
-const MACHINES: readonly Topology[] = [
-  REFERENCE_TOPOLOGY,
-  NOIOMMU_TOPOLOGY,
-  { ...NOIOMMU_TOPOLOGY, name: "mock", noiommu: false },
-];
+const MACHINES: readonly Topology[] = [REFERENCE_TOPOLOGY, NOIOMMU_TOPOLOGY, MOCK_TOPOLOGY];
 
 const ids = (clauses: readonly Clause[]): string[] => clauses.map(({ id }) => id);
 

@@ -42,7 +42,8 @@ describe("a target", () => {
     expect(refusal({ device: ["0000:06:0d.0"], target: "host", kconfig: "no-cdev" })).toBe(
       "--kconfig is for --target model or qemu, not for --target host.",
     );
-    expect(refusal({ machine: "mock" })).toBe("The model has no machine mock: choose iommu or noiommu.");
+    expect(chooseTarget({ machine: "mock" })).toMatchObject({ topology: { name: "mock" } });
+    expect(refusal({ machine: "clock" })).toBe("The model has no machine clock: choose iommu, mock or noiommu.");
   });
 
   it("is the model with a fault", () => {

@@ -3,7 +3,7 @@ import { availableParallelism } from "node:os";
 import { type Command, Option } from "commander";
 import { isVariant, VARIANT_NAMES, type Variant } from "../model/kconfig.ts";
 import { PROFILES, type Profile, withVariant } from "../model/profile.ts";
-import { NOIOMMU_TOPOLOGY, REFERENCE_TOPOLOGY } from "../model/reference-topology.ts";
+import { MOCK_TOPOLOGY, NOIOMMU_TOPOLOGY, REFERENCE_TOPOLOGY } from "../model/reference-topology.ts";
 import type { Topology } from "../model/topology.ts";
 import { FAULTS, findFault } from "../scenarios/faults/all.ts";
 import type { Fault } from "../scenarios/faults/fault.ts";
@@ -14,7 +14,7 @@ import type { Flavour, Kernel, KernelProgress, KernelRequest } from "../targets/
 import { LeakWatched } from "../targets/kmemleak.ts";
 import { ModelTarget } from "../targets/model.ts";
 import { Pool } from "../targets/pool.ts";
-import { IOMMU_MACHINE, MACHINES, NOIOMMU_MACHINE, type QemuMachine } from "../targets/qemu/machines.ts";
+import { IOMMU_MACHINE, MACHINES, MOCK_MACHINE, NOIOMMU_MACHINE, type QemuMachine } from "../targets/qemu/machines.ts";
 import { startQemu } from "../targets/qemu/target.ts";
 import type { Target } from "../targets/target.ts";
 import { confirmHost } from "./confirm.ts";
@@ -174,8 +174,10 @@ function chooseTopology(machine = IOMMU_MACHINE.name): Topology {
       return REFERENCE_TOPOLOGY;
     case NOIOMMU_MACHINE.name:
       return NOIOMMU_TOPOLOGY;
+    case MOCK_MACHINE.name:
+      return MOCK_TOPOLOGY;
     default:
-      throw new UsageError(`The model has no machine ${machine}: choose iommu or noiommu.`);
+      throw new UsageError(`The model has no machine ${machine}: choose iommu, mock or noiommu.`);
   }
 }
 

@@ -126,3 +126,6 @@ export const NOIOMMU_TOPOLOGY: Topology = {
   iommu: false,
   noiommu: true,
 };
+
+/** The same without no-IOMMU mode: VFIO takes none of the functions, and mocks of the kernel's selftests stand in for them. */
+export const MOCK_TOPOLOGY: Topology = { ...NOIOMMU_TOPOLOGY, name: "mock", noiommu: false };

@@ -1,9 +1,11 @@
 /** The properties of the suite. */
-import type { KconfigOption } from "../model/profile.ts";
+import { OWN_NODE_SINCE } from "../model/iommufd/selftest/mock-device.ts";
+import { type KconfigOption, since } from "../model/profile.ts";
 import type { Topology } from "../model/topology.ts";
 import { KVM_MOTIFS } from "./generate/kvm-motifs.ts";
 import { crowd, orphan } from "./generate/mdevs.ts";
 import { MIGRATION_MOTIFS, SAMPLE_MOTIFS } from "./generate/migration-motifs.ts";
+import { MOCK_MOTIFS } from "./generate/mock-motifs.ts";
 import { MOTIFS } from "./generate/motifs.ts";
 import type { Focus, MoveKind } from "./generate/moves.ts";
 import { BINDING_MOTIFS, FUNCTION_MOTIFS } from "./generate/pair-motifs.ts";
@@ -72,6 +74,8 @@ function property(
     readonly devices: (topology: Topology) => readonly string[];
     /** What must stand before its functions: an IOMMU, or none and no-IOMMU mode in its place. */
     readonly functionsBehind?: "iommu" | "noiommu";
+    /** Whether it is about mocks of the kernel's selftests. */
+    readonly mocks?: true;
     /** Options without which there is nothing that it is about. */
     readonly needs?: readonly KconfigOption[];
     readonly weights?: Partial<Record<MoveKind, number>>;
@@ -91,10 +95,13 @@ function property(
     length: given.length ?? 100,
     state: STATE_INVARIANTS,
     history: HISTORY_INVARIANTS,
-    whyNot(topology, { kconfig }) {
+    whyNot(topology, { version, kconfig }) {
       if (given.functionsBehind === "iommu" && !topology.iommu) return "The machine has no IOMMU.";
       if (given.functionsBehind === "noiommu") {
         if (topology.iommu || !topology.noiommu) return "The machine is not in no-IOMMU mode.";
+      }
+      if (given.mocks && topology.iommu && !since({ version, kconfig }, OWN_NODE_SINCE)) {
+        return `Before ${OWN_NODE_SINCE} mocks are not attached on a machine with an IOMMU.`;
       }
       const lacking = given.needs?.find((option) => !kconfig.has(option));
       if (lacking !== undefined) return `The kernel has no CONFIG_${lacking}.`;
@@ -173,6 +180,40 @@ export const PROPERTIES: readonly Property[] = [
       goal.allowed,
       goal.optionSet,
       goal.optionBusy,
+      goal.destroyBusy,
+    ],
+  }),
+  property({
+    id: "iommufd-mock",
+    mocks: true,
+    needs: ["IOMMUFD_TEST"],
+    title: "mocks of the kernel's selftests: what their page tables hold, and what is pinned for them",
+    devices: standing,
+    kvm: false,
+    weights: { mdev: 0, open: 3, probe: 3, credentials: 1 },
+    motifs: MOCK_MOTIFS,
+    ioctls: {
+      ...NO_RESETS,
+      IOMMU_IOAS_ALLOC: 2,
+      IOMMU_IOAS_MAP: 6,
+      IOMMU_IOAS_UNMAP: 4,
+      IOMMU_DESTROY: 3,
+      IOMMU_TEST_OP_MOCK_DOMAIN: 3,
+      IOMMU_TEST_OP_MOCK_DOMAIN_FLAGS: 1,
+      IOMMU_TEST_OP_MOCK_DOMAIN_REPLACE: 3,
+      IOMMU_TEST_OP_MD_CHECK_MAP: 6,
+      IOMMU_TEST_OP_MD_CHECK_REFS: 3,
+      IOMMU_TEST_OP_ADD_RESERVED: 0.5,
+      IOMMU_TEST_OP_SET_TEMP_MEMORY_LIMIT: 0.5,
+    },
+    share: 2,
+    goals: [
+      goal.mockAttached,
+      goal.mockMoved,
+      goal.mapChecked,
+      goal.mapCheckRefused,
+      goal.pinsCounted,
+      goal.unmapped,
       goal.destroyBusy,
     ],
   }),

@@ -335,3 +335,37 @@ export const rebound: Goal = {
   title: "a function was bound to a driver",
   reached: (call, { ret }) => call.op === "sysfs-write" && call.attribute.kind === "bind" && ret > 0,
 };
+
+const MOCK = { since: "6.2", kconfig: ["IOMMUFD_TEST"] } as const;
+export const mockAttached = ioctlEnded(
+  "mock-attach",
+  "a mock was made and attached",
+  "IOMMU_TEST_OP_MOCK_DOMAIN",
+  0,
+  MOCK,
+);
+export const mockMoved = ioctlEnded(
+  "mock-move",
+  "a mock moved to another page table",
+  "IOMMU_TEST_OP_MOCK_DOMAIN_REPLACE",
+  0,
+  {
+    ...MOCK,
+    since: "6.6",
+  },
+);
+export const mapChecked = ioctlEnded(
+  "mock-check-map",
+  "a page table held what is mapped",
+  "IOMMU_TEST_OP_MD_CHECK_MAP",
+  0,
+  MOCK,
+);
+export const mapCheckRefused = ioctlEnded(
+  "mock-check-map-refused",
+  "a page table did not hold what is not mapped",
+  "IOMMU_TEST_OP_MD_CHECK_MAP",
+  "EINVAL",
+  MOCK,
+);
+export const pinsCounted = ioctlEnded("mock-check-refs", "pins were counted", "IOMMU_TEST_OP_MD_CHECK_REFS", 0, MOCK);

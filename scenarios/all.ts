@@ -9,6 +9,7 @@ import { IOAS } from "./ioas.ts";
 import { IOAS_MEMORY } from "./ioas-memory.ts";
 import { KVM } from "./kvm.ts";
 import { MDEV } from "./mdev.ts";
+import { MOCKS } from "./mocks.ts";
 import { NOIOMMU } from "./noiommu.ts";
 import { OWNERSHIP } from "./ownership.ts";
 import { SAMPLES } from "./samples.ts";
@@ -31,6 +32,7 @@ export const SCENARIOS: readonly Scenario[] = [
   ...HOT_RESET,
   ...IOAS,
   ...IOAS_MEMORY,
+  ...MOCKS,
   ...NOIOMMU,
   ...CORNERS,
   ...TYPE1,

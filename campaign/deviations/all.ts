@@ -22,6 +22,7 @@ import {
   mttyStreamUnchecked,
 } from "./mtty-migration.ts";
 import { pasidZero } from "./pasid-zero.ts";
+import { replaceForeignTable } from "./replace-foreign-table.ts";
 import { mdpyIrqFlags, mttyIrqLost, mttyIrqRefused, mttyIrqsBefore67, sampleIrqsNeedInfo } from "./sample-irqs.ts";
 import { mdpyFrameOffset, mttyDivisorOrs, mttyFullFifo, mttyNoBounds, sampleOverruns } from "./sample-regions.ts";
 import { type1BitmapFault } from "./type1-bitmap-fault.ts";
@@ -61,6 +62,7 @@ export const DEVIATIONS: readonly Deviation[] = [
   sampleIrqsNeedInfo,
   sampleOverruns,
   pasidZero,
+  replaceForeignTable,
   type1DirtyLeftovers,
   type1BitmapFault,
   type1EndOfSpace,

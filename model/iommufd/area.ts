@@ -1,7 +1,7 @@
 /** Memory and where it is mapped: struct iopt_pages and struct iopt_area. Beside drivers/iommu/iommufd/io_pagetable.h. */
 import type { File } from "../kernel/file.ts";
 import { Lock, LockClass } from "../kernel/lock.ts";
-import { PAGE } from "../kernel/mm.ts";
+import { type Mm, PAGE, type Pinner } from "../kernel/mm.ts";
 
 const pagesMutex = new LockClass("pages->mutex");
 
@@ -28,7 +28,7 @@ export interface Memory {
 }
 
 /** struct iopt_pages: the memory that one call mapped. Copies of the mapping share it, so that it is pinned once. */
-export class Pages {
+export class Pages implements Pinner {
   /** Where its first page begins, in the caller's memory or in the file. */
   readonly address: bigint;
   readonly file: File | null;
@@ -51,6 +51,15 @@ export class Pages {
     this.count = Number((offset + length + PAGE - 1n) / PAGE);
     this.writable = writable;
     this.counted = counted ?? null;
+  }
+
+  /** Whether a user needs the page at an address of the caller's memory. */
+  pins(mm: Mm, address: bigint): boolean {
+    if (this.file) return false;
+    const offset = mm.physical(address) - mm.physical(this.address);
+    if (offset < 0n || offset >= BigInt(this.count) * PAGE) return false;
+    const page = Number(offset / PAGE);
+    return this.users.some(({ firstPage, lastPage }) => firstPage <= page && page <= lastPage);
   }
 
   /** The runs of pages in a range that no user has pinned, by number. */

@@ -1,8 +1,8 @@
 /** Physical devices: binding them to a context, attaching them to page tables. Beside drivers/iommu/iommufd/device.c. */
+import type { IommuDevice } from "../iommu/device.ts";
 import { clauses, must, Refusal, refuse } from "../kernel/clause.ts";
 import type { ChoiceSite, Kernel } from "../kernel/kernel.ts";
 import type { Operation } from "../kernel/operation.ts";
-import type { PciFunction } from "../pci/function.ts";
 import { ERRNO } from "../uapi/errno.ts";
 import { steps as access } from "./access.ts";
 import { IOMMUFD, iommufdSource } from "./availability.ts";
@@ -57,6 +57,13 @@ export const rule = clauses({
     source: "drivers/iommu/iommu.c:__iommu_attach_group",
     unseen: "every IOMMU of the suite's machines translates the same bits",
   },
+  "IOMMUFD-ATTACH-8": {
+    since: "6.18",
+    kconfig: ["IOMMUFD", "IOMMUFD_TEST"],
+    rule: "an hwpt is of one IOMMU's driver: functions and mocks can't share one",
+    errno: "EINVAL",
+    source: "drivers/iommu/iommu.c:__iommu_attach_group",
+  },
   "IOMMUFD-ATTACH-5": {
     ...IOMMUFD,
     rule: "attaching to an IOAS brings the id of an hwpt, the same for all devices that can share it",
@@ -107,9 +114,14 @@ export const steps = {
   ...pasid,
 
   /** iommufd_device_bind; `site` is where the caller gets the id, null when it does not. */
-  *bindDevice(k: Kernel, context: IommufdContext, fn: PciFunction, site: ChoiceSite | null): Operation<IommufdDevice> {
-    must(k.topology.iommu, rule["IOMMUFD-BIND-1"]);
-    const group = fn.requireGroup();
+  *bindDevice(
+    k: Kernel,
+    context: IommufdContext,
+    bound: IommuDevice,
+    site: ChoiceSite | null,
+  ): Operation<IommufdDevice> {
+    must(bound.cacheCoherent, rule["IOMMUFD-BIND-1"]);
+    const group = bound.requireGroup();
     yield* k.iommu.claimDevice(k, group, context);
     let igroup = context.groups.get(group);
     if (!igroup) {
@@ -117,8 +129,9 @@ export const steps = {
       context.groups.set(group, igroup);
     }
     igroup.bound++;
-    const device = new IommufdDevice(context, fn, igroup);
-    context.refs++;
+    const device = new IommufdDevice(context, bound, igroup);
+    // A mock lives in its context, and so can't keep it alive.
+    if (bound.iommuDriver !== "mock") context.refs++;
     context.publish(device, k.iommufd.chooseId(k, context, site));
     k.keeps(rule["IOMMUFD-BIND-2"]);
     return device;
@@ -131,7 +144,7 @@ export const steps = {
     yield* k.iommu.release(k, igroup.group);
     igroup.bound--;
     if (igroup.bound === 0) context.groups.delete(igroup.group);
-    k.iommufd.put(k, context);
+    if (device.device.iommuDriver !== "mock") k.iommufd.put(k, context);
     k.keeps(rule["IOMMUFD-UNBIND-1"]);
   },
 
@@ -235,12 +248,12 @@ export const steps = {
     using _ = yield* k.lock(igroup.lock);
     must(!igroup.attached.includes(device), rule["IOMMUFD-ATTACH-7"]);
     must(igroup.hwpt === null || igroup.hwpt === hwpt, rule["IOMMUFD-ATTACH-3"]);
-    yield* k.ioas.reserve(k, hwpt.ioas, device.function);
+    yield* k.ioas.reserve(k, hwpt.ioas, device.device);
     if (igroup.attached.length === 0) {
       try {
         yield* k.iommufdDevice.attachGroup(k, device, hwpt);
       } catch (refusal) {
-        yield* k.ioas.unreserve(k, hwpt.ioas, device.function);
+        yield* k.ioas.unreserve(k, hwpt.ioas, device.device);
         throw refusal;
       }
       igroup.hwpt = hwpt;
@@ -253,7 +266,9 @@ export const steps = {
   /** iommu_attach_group_handle and iommu_replace_group_handle: the IOMMU's driver looks whether the table suits it. */
   *attachGroup(k: Kernel, device: IommufdDevice, hwpt: Hwpt): Operation<void> {
     using _ = yield* k.lock(device.igroup.group.mutex);
-    must(hwpt.apertureBits === device.function.spec.apertureBits, rule["IOMMUFD-ATTACH-4"]);
+    const { iommuDriver, aperture } = device.device;
+    must(hwpt.driver === iommuDriver, rule["IOMMUFD-ATTACH-8"]);
+    must(hwpt.aperture.last === aperture.last, rule["IOMMUFD-ATTACH-4"]);
   },
 
   /** iommufd_device_do_replace: moves the whole group. The hwpt that it left, with one use for the caller to drop. */
@@ -265,13 +280,13 @@ export const steps = {
     if (old === hwpt) return null;
     const moves = hwpt.ioas !== old.ioas;
     try {
-      if (moves) for (const member of igroup.attached) yield* k.ioas.reserve(k, hwpt.ioas, member.function);
+      if (moves) for (const member of igroup.attached) yield* k.ioas.reserve(k, hwpt.ioas, member.device);
       yield* k.iommufdDevice.attachGroup(k, device, hwpt);
     } catch (refusal) {
-      if (moves) for (const member of igroup.attached) yield* k.ioas.unreserve(k, hwpt.ioas, member.function);
+      if (moves) for (const member of igroup.attached) yield* k.ioas.unreserve(k, hwpt.ioas, member.device);
       throw refusal;
     }
-    if (moves) for (const member of igroup.attached) yield* k.ioas.unreserve(k, old.ioas, member.function);
+    if (moves) for (const member of igroup.attached) yield* k.ioas.unreserve(k, old.ioas, member.device);
     igroup.hwpt = hwpt;
     hwpt.users += igroup.attached.length;
     old.users -= igroup.attached.length - 1;
@@ -290,7 +305,7 @@ export const steps = {
       using _group = yield* k.lock(igroup.group.mutex);
       igroup.hwpt = null;
     }
-    yield* k.ioas.unreserve(k, hwpt.ioas, device.function);
+    yield* k.ioas.unreserve(k, hwpt.ioas, device.device);
     return hwpt;
   },
 };

@@ -6,7 +6,7 @@ import { Hwpt, type Ioas, type IommufdDevice } from "./objects.ts";
 export const steps = {
   /** iommufd_hwpt_paging_alloc for an attach: made for this device, filled by k.ioas.addDomain, not yet to be found by id. */
   allocAutoHwpt(ioas: Ioas, device: IommufdDevice): Hwpt {
-    return new Hwpt(ioas, device.function.spec.apertureBits, true);
+    return new Hwpt(ioas, device.device, true);
   },
 
   /** iommufd_hwpt_paging_abort: undoes the making of an hwpt that was not published. */

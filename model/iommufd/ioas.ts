@@ -1,9 +1,9 @@
 /** I/O address spaces: IOMMU_IOAS_ALLOC, and what narrows an IOAS. Beside drivers/iommu/iommufd/ioas.c and io_pagetable.c. */
+import type { IommuDevice } from "../iommu/device.ts";
 import { type Clause, clauses, must } from "../kernel/clause.ts";
 import { ioctl, vfioRequest } from "../kernel/ioctl.ts";
 import type { ChoiceSite, Kernel } from "../kernel/kernel.ts";
 import type { Operation } from "../kernel/operation.ts";
-import type { PciFunction } from "../pci/function.ts";
 import { field, fieldOf, layout } from "../uapi/layout.ts";
 import { versionNumber } from "../uapi/version.ts";
 import { steps as allowIovas } from "./allow-iovas.ts";
@@ -39,7 +39,7 @@ export const rule = clauses({
   },
   "IOMMUFD-IOAS-1": {
     ...IOMMUFD,
-    rule: "what must be page-aligned can't join an IOAS while it holds a mapping that is not",
+    rule: "what works on pages can't join an IOAS while it holds a mapping that is not aligned to them",
     errno: "EADDRINUSE",
     source: iommufdSource("io_pagetable", "iopt_check_iova_alignment"),
   },
@@ -131,11 +131,18 @@ export const steps = {
     const { pagetable } = ioas;
     using _ = yield* k.lock(pagetable.domainsRwsem);
     using _iova = yield* k.lock(pagetable.iovaRwsem);
-    must(pagetable.alignment === PAGE_SIZE || pagetable.conformsTo(PAGE_SIZE), rule["IOMMUFD-IOAS-1"]);
-    const beyond = 1n << BigInt(hwpt.apertureBits);
-    if (beyond <= U64_MAX)
-      k.ioas.reserveRange(pagetable, { start: beyond, last: U64_MAX }, hwpt, rule["IOMMUFD-IOAS-2"]);
+    const { pageSize, aperture } = hwpt;
+    let { alignment } = pagetable;
+    if (pageSize > alignment) alignment = pageSize;
+    must(alignment === pagetable.alignment || pagetable.conformsTo(alignment), rule["IOMMUFD-IOAS-1"]);
     try {
+      const mapped = rule["IOMMUFD-IOAS-2"];
+      if (aperture.start > 0n) {
+        k.ioas.reserveRange(pagetable, { start: 0n, last: aperture.start - 1n }, hwpt, mapped);
+      }
+      if (aperture.last < U64_MAX) {
+        k.ioas.reserveRange(pagetable, { start: aperture.last + 1n, last: U64_MAX }, hwpt, mapped);
+      }
       // One that is being made is pinned by its maker.
       if (ioas.hwpts.length === 0) yield* k.ioas.pinAreas(k, pagetable.areas.filter(isReady));
     } catch (refusal) {
@@ -143,7 +150,7 @@ export const steps = {
       throw refusal;
     }
     ioas.hwpts.push(hwpt);
-    pagetable.alignment = PAGE_SIZE;
+    pagetable.alignment = alignment;
   },
 
   /** iopt_table_remove_domain */
@@ -180,22 +187,24 @@ export const steps = {
     k.ioas.calculateAlignment(ioas);
   },
 
-  /** iopt_calculate_iova_alignment: whatever uses an IOAS here works on pages. */
-  calculateAlignment(ioas: Ioas): void {
-    const { pagetable } = ioas;
-    const pageAligned = ioas.disableLargePages || ioas.hwpts.length > 0 || ioas.accesses.length > 0;
-    const alignment = pageAligned ? PAGE_SIZE : 1n;
+  /** iopt_calculate_iova_alignment: what suits all that use the IOAS. */
+  calculateAlignment({ pagetable, hwpts, accesses, disableLargePages }: Ioas): void {
+    let alignment = disableLargePages ? PAGE_SIZE : 1n;
+    for (const { pageSize } of hwpts) if (pageSize > alignment) alignment = pageSize;
+    for (const access of accesses) if (access.alignment > alignment) alignment = access.alignment;
     must(alignment <= pagetable.alignment || pagetable.conformsTo(alignment), rule["IOMMUFD-IOAS-1"]);
     pagetable.alignment = alignment;
   },
 
   /** iopt_table_enforce_dev_resv_regions: all that a device can't have mapped, or nothing. */
-  *reserve(k: Kernel, { pagetable }: Ioas, fn: PciFunction): Operation<void> {
+  *reserve(k: Kernel, { pagetable }: Ioas, device: IommuDevice): Operation<void> {
     using _ = yield* k.lock(pagetable.iovaRwsem);
     try {
-      for (const range of fn.spec.reservedRegions) k.ioas.reserveRange(pagetable, range, fn, rule["IOMMUFD-IOAS-3"]);
+      for (const range of device.reservedRegions) {
+        k.ioas.reserveRange(pagetable, range, device, rule["IOMMUFD-IOAS-3"]);
+      }
     } catch (refusal) {
-      pagetable.unreserve(fn);
+      pagetable.unreserve(device);
       throw refusal;
     }
   },
@@ -208,9 +217,9 @@ export const steps = {
   },
 
   /** iopt_remove_reserved_iova */
-  *unreserve(k: Kernel, { pagetable }: Ioas, fn: PciFunction): Operation<void> {
+  *unreserve(k: Kernel, { pagetable }: Ioas, device: IommuDevice): Operation<void> {
     using _ = yield* k.lock(pagetable.iovaRwsem);
-    pagetable.unreserve(fn);
+    pagetable.unreserve(device);
   },
 
   /** iopt_disable_large_pages and iopt_enable_large_pages */

@@ -1,10 +1,10 @@
 /** The objects of an iommufd and the context that holds them. Beside drivers/iommu/iommufd/iommufd_private.h. */
+import type { IommuDevice, IommuDriver } from "../iommu/device.ts";
 import type { IommuGroup } from "../iommu/group.ts";
 import type { File } from "../kernel/file.ts";
 import { Lock, LockClass } from "../kernel/lock.ts";
-import type { PciFunction } from "../pci/function.ts";
 import type { Accounting } from "./area.ts";
-import { IoPagetable } from "./io-pagetable.ts";
+import { IoPagetable, PAGE_SIZE, type Range } from "./io-pagetable.ts";
 
 const ioasMutex = new LockClass("ioas->mutex");
 const igroupLock = new LockClass("igroup->lock");
@@ -62,15 +62,21 @@ export class Ioas extends Counted {
 export class Hwpt extends Counted {
   readonly kind = "hwpt";
   readonly ioas: Ioas;
-  /** Bits of an address that it can translate. */
-  readonly apertureBits: number;
+  /** Whose it is. */
+  readonly driver: IommuDriver;
+  /** Addresses that it can translate. */
+  readonly aperture: Range;
+  /** The smallest page that it can map. */
+  readonly pageSize: bigint;
   /** Made by an attach to the IOAS, and gone with the last device. */
   readonly auto: boolean;
 
-  constructor(ioas: Ioas, apertureBits: number, auto: boolean) {
+  constructor(ioas: Ioas, { iommuDriver, aperture, pageSizes }: IommuDevice, auto: boolean) {
     super(ioas.context);
     this.ioas = ioas;
-    this.apertureBits = apertureBits;
+    this.driver = iommuDriver;
+    this.aperture = aperture;
+    this.pageSize = pageSizes & -pageSizes;
     this.auto = auto;
     ioas.users++;
   }
@@ -96,12 +102,12 @@ export class IommufdGroup {
 /** A physical device that is bound to the context. Its driver is a user, and so is an attachment. */
 export class IommufdDevice extends Counted {
   readonly kind = "device";
-  readonly function: PciFunction;
+  readonly device: IommuDevice;
   readonly igroup: IommufdGroup;
 
-  constructor(context: IommufdContext, fn: PciFunction, igroup: IommufdGroup) {
+  constructor(context: IommufdContext, device: IommuDevice, igroup: IommufdGroup) {
     super(context);
-    this.function = fn;
+    this.device = device;
     this.igroup = igroup;
     this.users++;
   }
@@ -115,10 +121,13 @@ export class IommufdDevice extends Counted {
 export class Access extends Counted {
   readonly kind = "access";
   ioas: Ioas | null = null;
+  /** What addresses of its IOAS must be a multiple of. */
+  readonly alignment: bigint;
   readonly ioasLock = new Lock(ioasLock);
 
-  constructor(context: IommufdContext) {
+  constructor(context: IommufdContext, alignment: bigint = PAGE_SIZE) {
     super(context);
+    this.alignment = alignment;
     this.users++;
   }
 
@@ -127,7 +136,22 @@ export class Access extends Counted {
   }
 }
 
-export type IommufdObject = Ioas | Hwpt | IommufdDevice | Access;
+/** struct selftest_obj: a mock device that is bound to the context; it lives as long as the object does. */
+export class SelftestObject extends Counted {
+  readonly kind = "selftest";
+  readonly device: IommufdDevice;
+
+  constructor(device: IommufdDevice) {
+    super(device.context);
+    this.device = device;
+  }
+
+  override trace(): number {
+    return this.device.id;
+  }
+}
+
+export type IommufdObject = Ioas | Hwpt | IommufdDevice | Access | SelftestObject;
 
 /** struct iommufd_ctx: what stands behind one open of /dev/iommu. */
 export class IommufdContext {
@@ -142,6 +166,8 @@ export class IommufdContext {
   readonly groups = new Map<IommuGroup, IommufdGroup>();
   /** Published objects by id. */
   readonly objects = new Map<number, IommufdObject>();
+  /** Ids of objects that are being made while others get theirs. */
+  readonly reservedIds = new Set<number>();
   readonly ioasCreationLock = new Lock(ioasCreationLock);
 
   constructor(file: File, accounting: Accounting = "user") {
@@ -161,10 +187,15 @@ export class IommufdContext {
     return this.objects.get(id);
   }
 
+  /** Whether an object has the id, or is to get it. */
+  isTaken(id: number): boolean {
+    return this.objects.has(id) || this.reservedIds.has(id);
+  }
+
   /** The id that xa_alloc() would give. */
   lowestFreeId(): number {
     let id = 1;
-    while (this.objects.has(id)) id++;
+    while (this.isTaken(id)) id++;
     return id;
   }
 
@@ -176,6 +207,12 @@ export class IommufdContext {
 
   remove(object: IommufdObject): void {
     this.objects.delete(object.id);
+  }
+
+  /** Whether an object of that kind is there. */
+  some(kind: IommufdObject["kind"]): boolean {
+    for (const object of this.objects.values()) if (object.kind === kind) return true;
+    return false;
   }
 
   /** Whether an IOAS is there that satisfies the condition. */

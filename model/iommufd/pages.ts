@@ -93,6 +93,7 @@ export const steps = {
     if (count > 0) k.ioas.charge(k, pages, count);
     pages.users.push(user);
     pages.pinned += count;
+    k.mm.pinners.add(pages);
     k.mm.pinnedPages += count;
     k.keeps(rule["IOMMUFD-PAGES-5"]);
     if (count < pagesOf([user])) k.keeps(rule["IOMMUFD-PAGES-8"]);
@@ -106,6 +107,7 @@ export const steps = {
     if (pages.counted === "user") k.mm.userLockedPages -= count;
     if (pages.counted === "process") k.mm.lockedPages -= count;
     pages.pinned -= count;
+    if (pages.users.length === 0) k.mm.pinners.delete(pages);
     k.mm.pinnedPages -= count;
     k.keeps(rule["IOMMUFD-PAGES-5"]);
   },

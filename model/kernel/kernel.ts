@@ -9,6 +9,7 @@ import { type IommuGroup, steps as iommu } from "../iommu/group.ts";
 import { steps as iommufdDevice } from "../iommufd/device.ts";
 import { steps as ioas } from "../iommufd/ioas.ts";
 import { steps as iommufd } from "../iommufd/main.ts";
+import { steps as selftest } from "../iommufd/selftest/all.ts";
 import { steps as kvm, type Vm } from "../kvm/kvm.ts";
 import { steps as kvmVfio } from "../kvm/vfio.ts";
 import { steps as mdev } from "../mdev/mdev.ts";
@@ -102,6 +103,7 @@ export class Kernel {
   iommufd = iommufd;
   ioas = ioas;
   iommufdDevice = iommufdDevice;
+  selftest = selftest;
   feature = feature;
   migration = migration;
   dmaLogging = dmaLogging;

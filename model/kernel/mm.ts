@@ -47,12 +47,20 @@ const NOTHING: Reach = { pages: 0, writable: false, anonymous: false };
 /** Pages that type1 asks for at once: VFIO_BATCH_MAX_CAPACITY. */
 const BATCH = 512;
 
+/** What keeps memory in its place, each page once (mm/gup.c:pin_user_pages). */
+export interface Pinner {
+  /** Whether the page at an address is among it. */
+  pins(mm: Mm, address: bigint): boolean;
+}
+
 /** struct mm_struct */
 export class Mm {
   /** Pages that count against RLIMIT_MEMLOCK of the process: locked_vm, which /proc shows as VmLck. */
   lockedPages = 0;
   /** Pages that count against RLIMIT_MEMLOCK of the user: locked_vm of struct user_struct, which nothing shows. */
   userLockedPages = 0;
+  /** Who has pinned something. */
+  readonly pinners = new Set<Pinner>();
   /** Pages pinned through iommufd, however they count: pinned_vm, which /proc shows as VmPin. */
   pinnedPages = 0;
   readonly mmapLock = new Lock(mmapLock);
@@ -69,6 +77,20 @@ export class Mm {
     if (address < LOWEST_MAPPABLE || address >= USER_END) return NOTHING;
     if (address >= MEMORY.scratch && address < LAID_OUT_BEFORE) return NOTHING;
     throw new Unmodelled("mapping memory outside the regions that every target lays out");
+  }
+
+  /** What tells the byte behind an address from others: memory that lies at two addresses goes by the first. */
+  physical(address: bigint): bigint {
+    const { scratch, scratchReadonly, scratchSize } = MEMORY;
+    const offset = address - scratchReadonly;
+    return offset >= 0n && offset < BigInt(scratchSize) ? scratch + offset : address;
+  }
+
+  /** How many keep the page at an address in its place. */
+  pinsOf(address: bigint): number {
+    let count = 0;
+    for (const pinner of this.pinners) if (pinner.pins(this, address)) count++;
+    return count;
   }
 
   /** What of that can be pinned, for devices that write or only read. */

@@ -1,10 +1,16 @@
 /** A PCI function: its registers' facts, its driver, and what a reset of it hits. Beside include/linux/pci.h. */
+import type { IommuDevice } from "../iommu/device.ts";
 import type { IommuGroup } from "../iommu/group.ts";
-import type { FunctionSpec } from "../topology.ts";
+import type { FunctionSpec, ReservedRegion } from "../topology.ts";
 import type { VfioDevice } from "../vfio/device.ts";
 
-export class PciFunction {
+export class PciFunction implements IommuDevice {
   readonly spec: FunctionSpec;
+  readonly iommuDriver = "hardware";
+  // No IOMMU of the suite's machines tells what was written, and none of their functions has PASIDs.
+  readonly dirtyTracking = false;
+  readonly pasidBits = 0;
+  readonly aperture: ReservedRegion;
   /** null where no IOMMU is in front of it; vfio-pci then makes one up, as long as it has the function. */
   group: IommuGroup | null;
   driver: string | null;
@@ -14,9 +20,23 @@ export class PciFunction {
 
   constructor(spec: FunctionSpec, group: IommuGroup | null, driver: string | null, driverOverride: string | null) {
     this.spec = spec;
+    this.aperture = { start: 0n, last: (1n << BigInt(spec.apertureBits)) - 1n };
     this.group = group;
     this.driver = driver;
     this.driverOverride = driverOverride;
+  }
+
+  /** Every IOMMU of the suite's machines keeps DMA coherent. */
+  get cacheCoherent(): boolean {
+    return this.spec.group >= 0;
+  }
+
+  get reservedRegions(): readonly ReservedRegion[] {
+    return this.spec.reservedRegions;
+  }
+
+  get pageSizes(): bigint {
+    return this.spec.pageSizes;
   }
 
   /** The group, where the caller knows that there is one. */

@@ -1,7 +1,9 @@
 /** The mappings of one type1 instance: struct vfio_dma and the tree that holds them. The data structure only. */
 
+import { type Mm, PAGE, type Pinner } from "../kernel/mm.ts";
+
 /** struct vfio_dma: the caller's memory at a range of IOVA, both ends included. */
-export class Dma {
+export class Dma implements Pinner {
   readonly iova: bigint;
   readonly last: bigint;
   readonly size: bigint;
@@ -13,6 +15,8 @@ export class Dma {
   readonly lockCap: boolean;
   /** Pinned, and in the page tables of an IOMMU. */
   iommuMapped = false;
+  /** Where the pinned memory was when it was pinned. */
+  pinnedFrom = 0n;
   /** Pages of it that count as locked by the process. */
   lockedPages = 0;
   /** VFIO_DMA_UNMAP_FLAG_VADDR has taken the address away, and nobody has given a new one yet. */
@@ -31,6 +35,11 @@ export class Dma {
 
   get pages(): number {
     return Number(this.size >> 12n);
+  }
+
+  pins(mm: Mm, address: bigint): boolean {
+    const offset = mm.physical(address) - mm.physical(this.pinnedFrom);
+    return offset >= 0n && offset < BigInt(this.pages) * PAGE;
   }
 }
 

@@ -40,6 +40,8 @@ export const steps = {
     mm.lockedPages += counted;
     dma.lockedPages = counted;
     dma.iommuMapped = true;
+    dma.pinnedFrom = dma.vaddr;
+    mm.pinners.add(dma);
     k.keeps(rule["VFIO-TYPE1-PIN-3"]);
   },
 
@@ -66,6 +68,7 @@ export const steps = {
     k.mm.lockedPages -= dma.lockedPages;
     dma.lockedPages = 0;
     dma.iommuMapped = false;
+    k.mm.pinners.delete(dma);
     k.keeps(rule["VFIO-TYPE1-PIN-3"]);
   },
 };

@@ -12,6 +12,8 @@ import { type Handles, kindBits } from "./handles.ts";
 const PAGES = [1, 1, 2, 4, 16];
 /** Where they mostly map, in pages; few enough that ranges meet. */
 const IOVA_PAGES = [0, 1, 2, 4, 8, 16, 0x100, 0x8000, 0xfee00];
+/** The same where mocks can reach it, which is from 16 MiB on and up to 2 GiB. */
+const MOCK_IOVA_PAGES = [0x1000, 0x1000, 0x1001, 0x1002, 0x1004, 0x1008, 0x1010, 0x8000, 0x7ffff, 0xfff];
 const U64_MAX = 0xffff_ffff_ffff_ffffn;
 
 /** A struct with every field as its meaning wants it. */
@@ -77,18 +79,25 @@ function rightValue(
     case "iova": {
       const isNamed = meaning.of === "mapped" ? !oneIn(dice, 6) : oneIn(dice, 3);
       const named = isNamed ? handles.id(dice, ["iova"], owner) : undefined;
-      return named ?? pick(dice, IOVA_PAGES) * PAGE;
+      if (named !== undefined) return named;
+      const pages = handles.hasMocks && !oneIn(dice, 6) ? MOCK_IOVA_PAGES : IOVA_PAGES;
+      return pick(dice, pages) * PAGE + halfPage(dice, handles);
     }
     case "length":
-      return pick(dice, PAGES) * PAGE;
+      return pick(dice, PAGES) * PAGE - halfPage(dice, handles);
     case "user-address":
-      return userAddress(dice);
+      return userAddress(dice) + BigInt(halfPage(dice, handles));
     case "pointer":
       return rightStruct(dice, meaning.to, handles, owner);
     case "reserved":
     case "out":
       return 0;
   }
+}
+
+/** Now and then half a page, which is the smallest that mocks can map; nothing where there are none. */
+function halfPage(dice: Dice, { hasMocks }: Handles): number {
+  return hasMocks && oneIn(dice, 5) ? PAGE / 2 : 0;
 }
 
 /** Memory to map: mostly plain, some of it read-only, some of it ending in a hole. */

@@ -55,6 +55,8 @@ export class Handles {
   /** Descriptors that were closed; their handles still name a number. */
   readonly closed: string[] = [];
   readonly named: Named[] = [];
+  /** Whether there has been a mock, whose addresses are others than those of functions. */
+  hasMocks = false;
   /** What reads have brought, and how many bytes. */
   readonly data: { readonly handle: string; readonly length: number }[] = [];
   #count = 0;
@@ -85,6 +87,12 @@ export class Handles {
     this.closed.push(handle);
     this.kinds = 0;
     for (const { bit } of this.files) this.kinds |= bit;
+  }
+
+  /** Notes what the last call gave a name to. */
+  name(handle: string, kind: string, owner: object | null): void {
+    this.named.push({ handle, kind, owner });
+    if (kind === "stdev") this.hasMocks = true;
   }
 
   /** A descriptor of one of these kinds, given as bits, or undefined. */

@@ -15,6 +15,7 @@ import { deviceName } from "./device-names.ts";
 import { type Dice, oneIn, pick } from "./dice.ts";
 import { type Handles, kindBits } from "./handles.ts";
 import { mdevCall } from "./mdevs.ts";
+import { mockFields } from "./mock-arguments.ts";
 import type { Motif } from "./motifs.ts";
 import { transfer } from "./transfers.ts";
 
@@ -226,7 +227,9 @@ function argument(on: Situation, command: Ioctl, file: File | null, wrong: boole
   const shape = command.argument;
   switch (shape.kind) {
     case "struct": {
-      const right = rightStruct(dice, shape.layout, handles, contextOf(file));
+      const usual = rightStruct(dice, shape.layout, handles, contextOf(file));
+      const suggested = mockFields(on, command.name, file);
+      const right = suggested ? { fields: { ...usual.fields, ...suggested } } : usual;
       return { kind: "struct", struct: wrong ? spoil(dice, shape.layout, right, handles) : right };
     }
     case "value":

@@ -120,7 +120,7 @@ function remember({ handles, machine }: Situation, call: Call, answer: Answer): 
     if (handle === undefined) continue;
     const kind = handleKind(handle);
     if (isFileKind(kind)) handles.opened(handle);
-    else handles.named.push({ handle, kind, owner });
+    else handles.name(handle, kind, owner);
   }
 }
 

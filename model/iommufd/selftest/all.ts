@@ -1,0 +1,5 @@
+/** What the kernel's selftests of iommufd can ask for: the ops of IOMMU_TEST_CMD, and the steps that they are made of. */
+import { steps as checks } from "./check.ts";
+import { steps as mockDomain } from "./mock-domain.ts";
+
+export const steps = { ...mockDomain, ...checks };

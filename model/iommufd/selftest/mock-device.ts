@@ -1,0 +1,71 @@
+/** The mock of the kernel's selftests: a device behind an IOMMU that is made of software. Beside drivers/iommu/iommufd/selftest.c. */
+import type { IommuDevice } from "../../iommu/device.ts";
+import type { IommuGroup } from "../../iommu/group.ts";
+import type { Kernel } from "../../kernel/kernel.ts";
+import { versionNumber } from "../../uapi/version.ts";
+
+/** MOCK_FLAGS_DEVICE_*: what a mock is asked to be like. */
+export const MOCK_FLAGS = { NO_DIRTY: 1, HUGE_IOVA: 2, PASID: 4 } as const;
+
+/** MOCK_APERTURE_START */
+export const MOCK_START = 1 << 24;
+const APERTURE = { start: BigInt(MOCK_START), last: (1n << 31n) - 1n };
+/** Half a page, so that it is seen whether anybody takes a page for the smallest unit. */
+const IO_PAGE_SIZE = 2048n;
+const HUGE_PAGE_SIZE = 512n * IO_PAGE_SIZE;
+/** MOCK_PASID_WIDTH */
+const PASID_WIDTH = 20;
+
+/** The page tables of the generic library came, and with them pages of all sizes and no flag for large ones. */
+export const GENERIC_TABLES_SINCE = versionNumber("6.19");
+const PASID_SINCE = versionNumber("6.15");
+const HUGE_IOVA_SINCE = versionNumber("6.8");
+/** Mocks have a firmware node of their own, by which their IOMMU is found beside others: not in 6.12, and in 7.2. */
+export const OWN_NODE_SINCE = "6.18";
+
+/** struct mock_dev */
+export class MockDevice implements IommuDevice {
+  readonly iommuDriver = "mock";
+  readonly cacheCoherent = true;
+  readonly reservedRegions = [];
+  readonly aperture = APERTURE;
+  readonly group: IommuGroup;
+  readonly flags: number;
+
+  constructor(group: IommuGroup, flags: number) {
+    this.group = group;
+    this.flags = flags;
+  }
+
+  get dirtyTracking(): boolean {
+    return (this.flags & MOCK_FLAGS.NO_DIRTY) === 0;
+  }
+
+  get pasidBits(): number {
+    return (this.flags & MOCK_FLAGS.PASID) === 0 ? 0 : PASID_WIDTH;
+  }
+
+  get pageSizes(): bigint {
+    return (this.flags & MOCK_FLAGS.HUGE_IOVA) === 0 ? IO_PAGE_SIZE : IO_PAGE_SIZE | HUGE_PAGE_SIZE;
+  }
+
+  requireGroup(): IommuGroup {
+    return this.group;
+  }
+}
+
+/** The flags that a mock can be made with. */
+export function knownFlags({ version }: Kernel): number {
+  let known: number = MOCK_FLAGS.NO_DIRTY;
+  if (version >= HUGE_IOVA_SINCE && version < GENERIC_TABLES_SINCE) known |= MOCK_FLAGS.HUGE_IOVA;
+  if (version >= PASID_SINCE) known |= MOCK_FLAGS.PASID;
+  return known;
+}
+
+/**
+ * Whether the mock's IOMMU gets to see its devices. Before it had a firmware node the driver of the machine's own IOMMU was
+ * asked in its place, which knows nothing of them.
+ */
+export function hasMockIommu({ version, topology }: Kernel): boolean {
+  return !topology.iommu || version >= versionNumber(OWN_NODE_SINCE);
+}
