@@ -106,6 +106,7 @@ describe("every deviation", () => {
       "mtty-data-fd-outlives",
       "mtty-resume-reopened",
       "mtty-stream-unchecked",
+      "replace-foreign-table",
       "sample-overruns",
       "type1-replay-crawl",
     ]);

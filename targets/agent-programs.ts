@@ -4,6 +4,7 @@
  */
 import { names } from "../model/driver-core/sysfs-text.ts";
 import { handleKind } from "../model/handles.ts";
+import { setTempMemoryLimit } from "../model/iommufd/selftest/check.ts";
 import { madeByText } from "../model/mdev/mdev.ts";
 import type { Call, Outcome, Program, Value } from "../model/program.ts";
 import type { Topology } from "../model/topology.ts";
@@ -50,6 +51,7 @@ function lowerCleanup(program: Program, topology: Topology): Check[] {
     checks.push({ shape, wrong: () => undefined });
   };
   const touched = touchedBy(program, topology);
+  if (touched.memoryLimit) for (const call of RESTORE_MEMORY_LIMIT) ignore(lowering.call(call));
   if (touched.autoprobe) {
     ignore(lowering.sysfsWrite(attributePath(topology, { kind: "mdev-bus", file: "drivers_autoprobe" }), "1"));
   }
@@ -94,6 +96,18 @@ function lowerCleanup(program: Program, topology: Topology): Check[] {
   return checks;
 }
 
+/** Gives iommufd's batches the size that they have without the selftests' asking for another. */
+const RESTORE_MEMORY_LIMIT: readonly Call[] = [
+  { op: "open", node: { kind: "iommufd" }, as: "@iommufd" },
+  {
+    op: "ioctl",
+    fd: "@iommufd",
+    request: setTempMemoryLimit.name,
+    arg: { kind: "struct", struct: { fields: { size: 72, op: 9, limit: 65536 } } },
+  },
+  { op: "close", fd: "@iommufd" },
+];
+
 interface Touched {
   readonly mdevs: ReadonlySet<string>;
   readonly rebound: ReadonlySet<string>;
@@ -102,6 +116,8 @@ interface Touched {
   readonly kvm: boolean;
   /** Whether the mdev bus was told when to look for drivers. */
   readonly autoprobe: boolean;
+  /** Whether the selftests' size of iommufd's batches was set, which is the system's. */
+  readonly memoryLimit: boolean;
 }
 
 function touchedBy(program: Program, topology: Topology): Touched {
@@ -110,6 +126,7 @@ function touchedBy(program: Program, topology: Topology): Touched {
   const opened = new Set<string>();
   let kvm = false;
   let autoprobe = false;
+  const memoryLimit = program.calls.some((call) => call.op === "ioctl" && call.request === setTempMemoryLimit.name);
   if (program.calls.some(changesDevice)) {
     for (const { name, standing } of topology.mdevs) if (standing && program.calls.some(opens(name))) mdevs.add(name);
   }
@@ -123,7 +140,7 @@ function touchedBy(program: Program, topology: Topology): Touched {
       if (call.attribute.kind === "mdev-bus") autoprobe = true;
     }
   }
-  return { mdevs, rebound, opened, kvm, autoprobe };
+  return { mdevs, rebound, opened, kvm, autoprobe, memoryLimit };
 }
 
 /** Whether a call may leave something in an emulated device: its registers and its migration state outlive every file. */
