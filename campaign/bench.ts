@@ -43,13 +43,31 @@ function* benchModel(seconds: number): Generator<string> {
     const own = rate(seconds, (round) => modelChunk(property, round));
     yield `${property.id}, generated and checked on the model: ${perSecond(own)} calls/s, 1 / ${ratio(trivial, own)} of that`;
   }
+  yield* benchLength(seconds);
 }
+
+/** What a call costs in long programs with many mappings, against short ones. */
+function* benchLength(seconds: number): Generator<string> {
+  const property = findProperty(LONG.id);
+  if (!property) return;
+  const ofLength = (length: number): number =>
+    rate(seconds, (round) =>
+      modelChunk({ ...property, shortest: null, length }, round, Math.ceil(LONG.calls / length)),
+    );
+  const short = ofLength(LONG.short);
+  const long = ofLength(LONG.long);
+  const cost = (1e6 / long).toFixed(1);
+  yield `${LONG.id}, programs of ${LONG.long} calls: ${cost} us a call, ${ratio(short, long)} times as much as in programs of ${LONG.short}`;
+}
+
+/** Programs that are compared: as many of each length as have so many calls together. */
+const LONG = { id: "iommufd-areas", short: 100, long: 1000, calls: 8000 } as const;
 
 /** Calls end to end on a target, against a raw loop of system calls by the agent in the same guest. */
 async function* benchTarget(target: AgentTarget, each: number): AsyncGenerator<string> {
   const raw = await rawCallsPerSecond(target);
   yield `the agent alone, opening and closing a container: ${perSecond(raw)} calls/s`;
-  for (const id of ["iommufd-objects", "emulated-devices", "kvm-vfio", "pci-functions"]) {
+  for (const id of ["iommufd-objects", "iommufd-areas", "emulated-devices", "kvm-vfio", "pci-functions"]) {
     const property = findProperty(id);
     if (!property) continue;
     const { properties } = await runCampaign({
@@ -74,12 +92,12 @@ function rate(seconds: number, round: (number: number) => number): number {
   return (1000 * made) / (performance.now() - began);
 }
 
-function modelChunk(property: Property, round: number): number {
+function modelChunk(property: Property, round: number, programs?: number): number {
   const profile = PROFILES["7.2"];
   if (!profile) return 0;
   const coverage = new Coverage();
   const machine = { topology: REFERENCE_TOPOLOGY, profile, order: new LockOrder() };
-  sampleChunk(property, machine, chunkSeed(round, property.id, 0), () => watchFor(property, coverage));
+  sampleChunk(property, machine, chunkSeed(round, property.id, 0), () => watchFor(property, coverage), programs);
   return coverage.calls;
 }
 

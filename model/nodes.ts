@@ -1,5 +1,4 @@
 /** Device nodes: which are there, and what opening one gives (drivers/base/core.c, and each driver's open). */
-import { IommufdFile } from "./iommufd/main.ts";
 import { refuse } from "./kernel/clause.ts";
 import type { File } from "./kernel/file.ts";
 import type { Kernel } from "./kernel/kernel.ts";
@@ -37,11 +36,11 @@ export function* openNode(k: Kernel, node: Node, flags: number): Operation<File>
   switch (node.kind) {
     case "container":
       if (k.has("VFIO_CONTAINER")) return new ContainerFile(mode);
-      if (k.has("IOMMUFD_VFIO_CONTAINER")) return new IommufdFile(mode, "process");
+      if (k.has("IOMMUFD_VFIO_CONTAINER")) return k.iommufd.open(k, mode, "process");
       break;
     case "iommufd":
       if (!k.has("IOMMUFD")) break;
-      return new IommufdFile(mode);
+      return k.iommufd.open(k, mode, "user");
     case "kvm":
       if (!k.has("KVM") || !k.topology.kvm) break;
       return new KvmFile(mode);

@@ -2,6 +2,7 @@
 import { OWN_NODE_SINCE } from "../model/iommufd/selftest/mock-device.ts";
 import { type KconfigOption, since } from "../model/profile.ts";
 import type { Topology } from "../model/topology.ts";
+import { SPACE_MOTIFS } from "./generate/iommufd-motifs.ts";
 import { KVM_MOTIFS } from "./generate/kvm-motifs.ts";
 import { crowd, orphan } from "./generate/mdevs.ts";
 import { MIGRATION_MOTIFS, SAMPLE_MOTIFS } from "./generate/migration-motifs.ts";
@@ -11,10 +12,12 @@ import type { Focus, MoveKind } from "./generate/moves.ts";
 import { BINDING_MOTIFS, FUNCTION_MOTIFS } from "./generate/pair-motifs.ts";
 import { TYPE1_MOTIFS } from "./generate/type1-motifs.ts";
 import * as goal from "./goals.ts";
+import { areasApart, areasInReach } from "./invariants/areas.ts";
 import { accessStays, gateBeforeAccess, hotResetNeedsOwnership } from "./invariants/history.ts";
 import { recordedVmsLive } from "./invariants/kvm.ts";
 import { mdevsCounted, mdevsUnique } from "./invariants/mdevs.ts";
 import { sessionByState } from "./invariants/migration.ts";
+import { pinnedWhileNeeded, pinsCounted } from "./invariants/pins.ts";
 import {
   accessMonotone,
   groupXorCdev,
@@ -39,6 +42,10 @@ export const STATE_INVARIANTS = [
   mdevsCounted,
   recordedVmsLive,
   sessionByState,
+  areasApart,
+  areasInReach,
+  pinnedWhileNeeded,
+  pinsCounted,
 ] as const;
 
 export const HISTORY_INVARIANTS = [gateBeforeAccess, accessStays, hotResetNeedsOwnership] as const;
@@ -80,9 +87,12 @@ function property(
     readonly needs?: readonly KconfigOption[];
     readonly weights?: Partial<Record<MoveKind, number>>;
     readonly ioctls?: Focus["ioctls"];
+    readonly otherIoctls?: number;
     readonly kvm?: boolean;
     readonly motifs?: Focus["motifs"];
+    readonly alwaysOpens?: boolean;
     readonly wrongOneIn?: number;
+    readonly shortest?: number;
     readonly length?: number;
   },
 ): Property {
@@ -92,6 +102,7 @@ function property(
     title: given.title,
     goals: given.goals,
     share: given.share,
+    shortest: given.shortest ?? null,
     length: given.length ?? 100,
     state: STATE_INVARIANTS,
     history: HISTORY_INVARIANTS,
@@ -116,6 +127,8 @@ function property(
           kvm: given.kvm ?? true,
           wrongOneIn: given.wrongOneIn ?? 6,
           ...(given.ioctls ? { ioctls: given.ioctls } : {}),
+          ...(given.otherIoctls === undefined ? {} : { otherIoctls: given.otherIoctls }),
+          ...(given.alwaysOpens === undefined ? {} : { alwaysOpens: given.alwaysOpens }),
           ...(given.motifs ? { motifs: given.motifs } : {}),
         };
         focuses.set(topology, focus);
@@ -216,6 +229,37 @@ export const PROPERTIES: readonly Property[] = [
       goal.unmapped,
       goal.destroyBusy,
     ],
+  }),
+  property({
+    id: "iommufd-areas",
+    needs: ["IOMMUFD"],
+    title: "long programs with many mappings: what lies where, and what is pinned and counted for it",
+    devices: (topology) => [...standing(topology).slice(0, 1), ...(topology.iommu ? functions(topology) : [])],
+    kvm: false,
+    weights: { mdev: 0, open: 1, ioctl: 60, close: 0, dup: 0, io: 0, probe: 3, credentials: 1 },
+    motifs: SPACE_MOTIFS,
+    alwaysOpens: true,
+    ioctls: {
+      IOMMU_IOAS_MAP: 10,
+      IOMMU_IOAS_COPY: 4,
+      IOMMU_IOAS_UNMAP: 1.5,
+      IOMMU_IOAS_IOVA_RANGES: 0.5,
+      IOMMU_IOAS_ALLOW_IOVAS: 0.1,
+      IOMMU_IOAS_ALLOC: 0.1,
+      IOMMU_DESTROY: 0.1,
+      IOMMU_OPTION: 0.2,
+      VFIO_DEVICE_BIND_IOMMUFD: 0.2,
+      VFIO_DEVICE_ATTACH_IOMMUFD_PT: 0.4,
+      VFIO_DEVICE_DETACH_IOMMUFD_PT: 0.2,
+      IOMMU_TEST_OP_MOCK_DOMAIN: 0.1,
+      IOMMU_TEST_OP_MD_CHECK_MAP: 0.5,
+    },
+    otherIoctls: 0,
+    wrongOneIn: 10,
+    shortest: 200,
+    length: 1000,
+    share: 0.2,
+    goals: [goal.mapped, goal.copied, goal.unmapped, goal.mapLimit, goal.mapNoRoom],
   }),
   property({
     id: "kvm-vfio",

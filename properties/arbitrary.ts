@@ -5,6 +5,7 @@ import type { Program } from "../model/program.ts";
 import type { Dice } from "./generate/dice.ts";
 import type { Focus } from "./generate/moves.ts";
 import { rerun, UNWATCHED, walk } from "./generate/walk.ts";
+import type { Property } from "./property.ts";
 import { shrinkProgram } from "./shrink.ts";
 import type { Watch } from "./watch.ts";
 
@@ -43,24 +44,32 @@ export class RandomDice implements Dice {
   }
 }
 
+/** How long programs are: calls at the least, and at the most. */
+type Lengths = Pick<Property, "shortest" | "length">;
+
 /** The arbitrary of programs for a machine; each is watched by a fresh Watch. */
 export class ProgramArbitrary extends fc.Arbitrary<WatchedProgram> {
   readonly #focus: Focus;
   readonly #options: MachineOptions;
-  readonly #length: number;
+  readonly #lengths: Lengths;
   readonly #newWatch: () => Watch | null;
 
-  constructor(focus: Focus, options: MachineOptions, length: number, newWatch: () => Watch | null) {
+  constructor(focus: Focus, options: MachineOptions, lengths: Lengths, newWatch: () => Watch | null) {
     super();
     this.#focus = focus;
     this.#options = options;
-    this.#length = length;
+    this.#lengths = lengths;
     this.#newWatch = newWatch;
   }
 
   override generate(random: fc.Random): fc.Value<WatchedProgram> {
     const watch = this.#newWatch();
-    const calls = walk(new RandomDice(random), this.#focus, this.#options, this.#length, watch ?? UNWATCHED);
+    const dice = new RandomDice(random);
+    const { shortest, length } = this.#lengths;
+    // A property whose programs are all of one length takes no throw for it.
+    const least = shortest === null ? length : Math.min(shortest, length);
+    const own = least === length ? length : least + dice.roll(length - least + 1);
+    const calls = walk(dice, this.#focus, this.#options, own, watch ?? UNWATCHED);
     return new fc.Value({ program: { machine: this.#options.topology.name, calls }, watch }, undefined);
   }
 

@@ -74,6 +74,20 @@ export const attached = ioctlEnded(
 );
 export const mapped = ioctlEnded("map", "memory was mapped into an IOAS", "IOMMU_IOAS_MAP", 0, IOMMUFD);
 export const unmapped = ioctlEnded("unmap", "a mapping was removed", "IOMMU_IOAS_UNMAP", 0, IOMMUFD);
+export const mapLimit = ioctlEnded(
+  "map-limit",
+  "a mapping was refused because the caller may lock no more memory",
+  "IOMMU_IOAS_MAP",
+  "ENOMEM",
+  { ...IOMMUFD, iommu: true },
+);
+export const mapNoRoom = ioctlEnded(
+  "map-no-room",
+  "a mapping was refused because the kernel had no place for it",
+  "IOMMU_IOAS_MAP",
+  "ENOSPC",
+  IOMMUFD,
+);
 export const copied = ioctlEnded("copy", "a mapping was copied", "IOMMU_IOAS_COPY", 0, IOMMUFD);
 export const copyMissing = ioctlEnded(
   "copy-missing",

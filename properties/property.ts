@@ -13,6 +13,8 @@ export interface Property {
   whyNot(topology: Topology, profile: Profile): string | null;
   /** What programs dwell on, for a machine. */
   focus(topology: Topology): Focus;
+  /** Calls of a program at the least, where programs differ in length; null where all are as long as they may be. */
+  readonly shortest: number | null;
   /** Calls of a program at the most. */
   readonly length: number;
   readonly state: readonly StateInvariant[];

@@ -38,7 +38,7 @@ export function arbitraryOf(
   options: MachineOptions,
   newWatch: () => Watch | null,
 ): ProgramArbitrary {
-  return new ProgramArbitrary(property.focus(options.topology), options, property.length, newWatch);
+  return new ProgramArbitrary(property.focus(options.topology), options, property, newWatch);
 }
 
 /** The seed of a property's chunk in a campaign: a 32-bit mix, so that neighbours have nothing in common. */

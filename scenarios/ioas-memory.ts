@@ -267,4 +267,22 @@ export const IOAS_MEMORY: readonly Scenario[] = [
       option(HUGE_PAGES, SET, { object_id: "@ioas", val64: 1 }),
     ],
   }),
+  scenario({
+    id: "option-fault-stays",
+    breaks: "ioas-fault-stays",
+    title: "an option that can't be answered for, or a copy, is not done",
+    needs: IOMMUFD,
+    steps: [
+      openIommufd(),
+      option(RLIMIT_MODE, SET, { val64: 1 }),
+      refused("EFAULT", option(RLIMIT_MODE, SET, { val64: 0 }, "readonly")),
+      allocIoas("@iommufd"),
+      allocIoas("@iommufd", "@ioas1"),
+      refused("EFAULT", option(HUGE_PAGES, SET, { object_id: "@ioas" }, "readonly")),
+      mapAnywhere({ length: 1 }),
+      map("@iommufd", "@ioas1", 0, PAGE),
+      refused("EFAULT", copy({ flags: READ_WRITE | FIXED, dst_iova: 0x10_0000 }, "readonly")),
+      copy({ flags: READ_WRITE | FIXED, dst_iova: 0x10_0000 }),
+    ],
+  }),
 ];

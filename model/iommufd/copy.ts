@@ -8,7 +8,7 @@ import { Area } from "./area.ts";
 import { IOMMUFD, iommufdSource } from "./availability.ts";
 import { U64_MAX } from "./io-pagetable.ts";
 import type { IommufdFile } from "./main.ts";
-import { ANY_MAP_FLAG, FIXED_IOVA, MAP_FLAGS, READABLE, WRITEABLE } from "./map.ts";
+import { ANY_MAP_FLAG, FIXED_IOVA, MAP_FLAGS, READABLE, USUAL_MAP_FLAGS, WRITEABLE } from "./map.ts";
 import type { Ioas, IommufdContext } from "./objects.ts";
 
 const source = (name: string) => iommufdSource("ioas", name);
@@ -78,12 +78,12 @@ export const rule = clauses({
 
 const IoasCopy = layout("iommu_ioas_copy", {
   size: field.argsz(),
-  flags: field.flags(MAP_FLAGS),
+  flags: field.flags(MAP_FLAGS, ...USUAL_MAP_FLAGS),
   dst_ioas_id: field.id("ioas"),
   src_ioas_id: field.id("ioas"),
   length: field.length(),
   dst_iova: field.placedIova(),
-  src_iova: field.mappedIova(),
+  src_iova: field.mappedIova("src_ioas_id"),
 });
 
 const DST_IOVA = fieldOf(IoasCopy, "dst_iova").offset;

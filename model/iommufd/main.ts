@@ -203,6 +203,13 @@ export const steps = {
   ...vfioCompat,
   ...optionSteps,
 
+  /** iommufd_fops_open */
+  open(k: Kernel, mode: number, accounting: Accounting): IommufdFile {
+    const file = new IommufdFile(mode, accounting);
+    k.iommufdContexts.add(file.context);
+    return file;
+  },
+
   /** iommufd_fops_ioctl */
   ioctl(k: Kernel, file: IommufdFile, command: Ioctl, arg: Argument): Operation<number> {
     const nr = command.request & 0xff;
@@ -282,6 +289,7 @@ export const steps = {
         found = true;
       }
     }
+    k.iommufdContexts.delete(context);
     k.keeps(rule["IOMMUFD-CLOSE-1"]);
   },
 };

@@ -114,10 +114,12 @@ export const MAP_FLAGS = {
   IOMMU_IOAS_MAP_WRITEABLE: WRITEABLE,
   IOMMU_IOAS_MAP_READABLE: READABLE,
 } as const;
+/** Mostly both ways, where the caller or the kernel likes. */
+export const USUAL_MAP_FLAGS = [6, 7, 6, 7, 4, 5];
 
 const IoasMap = layout("iommu_ioas_map", {
   size: field.argsz(),
-  flags: field.flags(MAP_FLAGS),
+  flags: field.flags(MAP_FLAGS, ...USUAL_MAP_FLAGS),
   ioas_id: field.id("ioas"),
   __reserved: field.reserved32(),
   user_va: field.userAddress(),

@@ -78,7 +78,7 @@ export const rule = clauses({
 const IoasUnmap = layout("iommu_ioas_unmap", {
   size: field.argsz(),
   ioas_id: field.id("ioas"),
-  iova: field.iova(),
+  iova: field.mappedIova("ioas_id"),
   length: field.length(),
 });
 

@@ -9,6 +9,7 @@ import { type IommuGroup, steps as iommu } from "../iommu/group.ts";
 import { steps as iommufdDevice } from "../iommufd/device.ts";
 import { steps as ioas } from "../iommufd/ioas.ts";
 import { steps as iommufd } from "../iommufd/main.ts";
+import type { IommufdContext } from "../iommufd/objects.ts";
 import { steps as selftest } from "../iommufd/selftest/all.ts";
 import { steps as kvm, type Vm } from "../kvm/kvm.ts";
 import { steps as kvmVfio } from "../kvm/vfio.ts";
@@ -75,6 +76,8 @@ export class Kernel {
   readonly iommuGroups: IommuGroup[] = [];
   readonly mdevParents: MdevParent[] = [];
   readonly mdevs: Mdev[] = [];
+  /** Every context of /dev/iommu, as long as somebody holds its file. */
+  readonly iommufdContexts = new Set<IommufdContext>();
   /** Whether the mdev bus looks for drivers by itself (drivers/base/bus.c:drivers_autoprobe). */
   readonly mdevBus = { autoprobe: true };
   readonly vms = new Set<Vm>();

@@ -23,8 +23,9 @@ export type Meaning =
   | { readonly kind: "fd"; readonly of: readonly string[] }
   /** the id of an object, such as an IOAS; zero where it is about none */
   | { readonly kind: "id"; readonly of: readonly string[]; readonly orNone?: true }
-  /** an I/O virtual address: where something is to be mapped, which the call then brings, where something is mapped, or any */
-  | { readonly kind: "iova"; readonly of?: "placed" | "mapped" }
+  /** an I/O virtual address; `placed` is where something is to be mapped, which the call brings; `mappedIn` names the field
+   * with the IOAS in which something is mapped there */
+  | { readonly kind: "iova"; readonly placed?: true; readonly mappedIn?: string }
   | { readonly kind: "length" }
   /** an address in the program's own memory */
   | { readonly kind: "user-address" }
@@ -174,8 +175,8 @@ export const field = {
   id: (...of: readonly string[]): FieldSpec => u(4, { kind: "id", of }),
   idOrNone: (...of: readonly string[]): FieldSpec => u(4, { kind: "id", of, orNone: true }),
   iova: (): FieldSpec => u(8, { kind: "iova" }),
-  placedIova: (): FieldSpec => u(8, { kind: "iova", of: "placed" }),
-  mappedIova: (): FieldSpec => u(8, { kind: "iova", of: "mapped" }),
+  placedIova: (): FieldSpec => u(8, { kind: "iova", placed: true }),
+  mappedIova: (ioas: string): FieldSpec => u(8, { kind: "iova", mappedIn: ioas }),
   length: (): FieldSpec => u(8, { kind: "length" }),
   userAddress: (): FieldSpec => u(8, { kind: "user-address" }),
   pointer: (to: Layout): FieldSpec => u(8, { kind: "pointer", to }),

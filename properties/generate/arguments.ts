@@ -13,7 +13,21 @@ const PAGES = [1, 1, 2, 4, 16];
 /** Where they mostly map, in pages; few enough that ranges meet. */
 const IOVA_PAGES = [0, 1, 2, 4, 8, 16, 0x100, 0x8000, 0xfee00];
 /** The same where mocks can reach it, which is from 16 MiB on and up to 2 GiB. */
-const MOCK_IOVA_PAGES = [0x1000, 0x1000, 0x1001, 0x1002, 0x1004, 0x1008, 0x1010, 0x8000, 0x7ffff, 0xfff];
+const FIRST_MOCK_PAGE = 0x1000;
+const MOCK_IOVA_PAGES = [
+  FIRST_MOCK_PAGE,
+  FIRST_MOCK_PAGE,
+  0x1001,
+  0x1002,
+  0x1004,
+  0x1008,
+  0x1010,
+  0x8000,
+  0x7ffff,
+  0xfff,
+];
+/** Where they map besides, so that many mappings find room. */
+const MANY_IOVA_PAGES = 8192;
 const U64_MAX = 0xffff_ffff_ffff_ffffn;
 
 /** A struct with every field as its meaning wants it. */
@@ -23,6 +37,8 @@ export function rightStruct(dice: Dice, layout: Layout, handles: Handles, owner:
     const value = rightValue(dice, field.meaning, layout, handles, owner);
     if (value !== 0) fields[field.name] = value;
   }
+  const mapped = mappedField(layout);
+  if (mapped && !oneIn(dice, 4)) fillMapped(dice, mapped, fields, handles, owner);
   const { trailing } = layout;
   if (trailing) {
     const count = dice.roll((trailing.most ?? 3) + 1);
@@ -36,6 +52,43 @@ export function rightStruct(dice: Dice, layout: Layout, handles: Handles, owner:
     if (typeof fields["argsz"] === "number") fields["argsz"] = layout.size + count * trailing.width;
   }
   return { fields };
+}
+
+/** The fields of a struct that together say what is mapped where. */
+interface MappedFields {
+  readonly iova: string;
+  readonly ioas: string;
+  readonly length: string | undefined;
+}
+
+const mappedFields = new WeakMap<Layout, MappedFields | null>();
+
+function mappedField(layout: Layout): MappedFields | null {
+  const known = mappedFields.get(layout);
+  if (known !== undefined) return known;
+  let found: MappedFields | null = null;
+  for (const { name, meaning } of layout.fields) {
+    if (meaning.kind !== "iova" || meaning.mappedIn === undefined) continue;
+    const length = layout.fields.find((field) => field.meaning.kind === "length")?.name;
+    found = { iova: name, ioas: meaning.mappedIn, length };
+  }
+  mappedFields.set(layout, found);
+  return found;
+}
+
+/** Fills a struct with a mapping that is there: all of it, or sometimes its first page. */
+function fillMapped(
+  dice: Dice,
+  { iova, ioas, length }: MappedFields,
+  fields: Record<string, FieldValue>,
+  handles: Handles,
+  owner: object | null,
+): void {
+  const mapping = handles.mapping(dice, owner);
+  if (!mapping) return;
+  fields[iova] = mapping.iova;
+  fields[ioas] = mapping.ioas;
+  if (length !== undefined) fields[length] = oneIn(dice, 8) ? PAGE : mapping.length;
 }
 
 const bits = new WeakMap<readonly string[], number>();
@@ -77,11 +130,13 @@ function rightValue(
       if (meaning.orNone && oneIn(dice, 2)) return 0;
       return handles.id(dice, meaning.of, owner) ?? 1;
     case "iova": {
-      const isNamed = meaning.of === "mapped" ? !oneIn(dice, 6) : oneIn(dice, 3);
-      const named = isNamed ? handles.id(dice, ["iova"], owner) : undefined;
+      const named = oneIn(dice, 3) ? handles.id(dice, ["iova"], owner) : undefined;
       if (named !== undefined) return named;
-      const pages = handles.hasMocks && !oneIn(dice, 6) ? MOCK_IOVA_PAGES : IOVA_PAGES;
-      return pick(dice, pages) * PAGE + halfPage(dice, handles);
+      const forMocks = handles.hasMocks && !oneIn(dice, 6);
+      const page = oneIn(dice, 3)
+        ? dice.roll(MANY_IOVA_PAGES) + (forMocks ? FIRST_MOCK_PAGE : 0)
+        : pick(dice, forMocks ? MOCK_IOVA_PAGES : IOVA_PAGES);
+      return page * PAGE + halfPage(dice, handles);
     }
     case "length":
       return pick(dice, PAGES) * PAGE - halfPage(dice, handles);

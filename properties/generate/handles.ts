@@ -1,6 +1,9 @@
 /** Handles that a program has made so far, by kind, as the generator knows them. */
+
+import { IommufdContext } from "../../model/iommufd/objects.ts";
 import type { File, FileKind } from "../../model/kernel/file.ts";
 import type { Machine } from "../../model/machine.ts";
+import type { Value } from "../../model/program.ts";
 import type { Dice } from "./dice.ts";
 
 /** An object of an iommufd that has an id, or an address that the kernel chose. */
@@ -8,6 +11,16 @@ export interface Named {
   readonly handle: string;
   readonly kind: string;
   /** The object that the id belongs to: an iommufd context, so that ids are mostly used where they mean something. */
+  readonly owner: object | null;
+}
+
+/** What a call mapped into an IOAS. */
+export interface Mapping {
+  /** Handle of the address that it brought. */
+  readonly iova: string;
+  readonly ioas: Value;
+  readonly length: Value;
+  /** The iommufd context of the IOAS. */
   readonly owner: object | null;
 }
 
@@ -57,6 +70,7 @@ export class Handles {
   readonly named: Named[] = [];
   /** Whether there has been a mock, whose addresses are others than those of functions. */
   hasMocks = false;
+  readonly mappings: Mapping[] = [];
   /** What reads have brought, and how many bytes. */
   readonly data: { readonly handle: string; readonly length: number }[] = [];
   #count = 0;
@@ -120,6 +134,20 @@ export class Handles {
     let nth = dice.roll(own > 0 ? own : any);
     for (const entry of this.named) {
       if (kinds.includes(entry.kind) && (own === 0 || entry.owner === owner) && nth-- === 0) return entry.handle;
+    }
+    return undefined;
+  }
+
+  /** Something that a call on this context mapped, mostly still there; undefined where there is nothing. */
+  mapping(dice: Dice, owner: object | null): Mapping | undefined {
+    if (this.mappings.length === 0 || !(owner instanceof IommufdContext)) return undefined;
+    for (let tries = 0; tries < 8; tries++) {
+      const mapping = this.mappings[dice.roll(this.mappings.length)];
+      if (mapping?.owner !== owner) continue;
+      const ioas = owner.get(Number(this.#machine.resolve(mapping.ioas)));
+      if (ioas?.kind !== "ioas") continue;
+      const iova = BigInt(this.#machine.resolve(mapping.iova));
+      if (ioas.pagetable.firstArea(iova, iova)) return mapping;
     }
     return undefined;
   }

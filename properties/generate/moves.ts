@@ -27,10 +27,14 @@ export interface Focus {
   readonly weights: Readonly<Record<MoveKind, number>>;
   /** Ioctls to leave out or to take more often than their own weight says. */
   readonly ioctls?: Readonly<Record<string, number>>;
+  /** The weight of all other ioctls, in place of their own. */
+  readonly otherIoctls?: number;
   /** Whether VMs are made; making one is slow. */
   readonly kvm: boolean;
   /** How programs mostly begin; as those of any user unless told. */
   readonly motifs?: readonly Motif[];
+  /** Whether every program begins so; else two of three do. */
+  readonly alwaysOpens?: boolean;
   /** One call in so many is wrong on purpose. */
   readonly wrongOneIn: number;
 }
@@ -165,7 +169,7 @@ function dealt(focus: Focus, version: number, open: number): Choice[] {
   for (const command of IOCTLS) {
     const kinds = kindBits(command.on);
     if ((kinds & open) === 0 || (command.since && version < versionNumber(command.since))) continue;
-    const weight = Math.round(16 * (focus.ioctls?.[command.name] ?? command.weight ?? 1));
+    const weight = Math.round(16 * (focus.ioctls?.[command.name] ?? focus.otherIoctls ?? command.weight ?? 1));
     const choice = { command, kinds };
     for (let i = 0; i < weight; i++) deck.push(choice);
   }
@@ -217,7 +221,7 @@ function bindings(command: Ioctl, handles: Handles): Record<string, string> | un
 
 function boundKind(name: string, meaning: Meaning): string | undefined {
   if (meaning.kind === "out") return meaning.handle;
-  if (meaning.kind === "iova" && meaning.of === "placed") return "iova";
+  if (meaning.kind === "iova" && meaning.placed) return "iova";
   if (name === "pt_id") return "hwpt";
   return undefined;
 }

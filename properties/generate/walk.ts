@@ -9,7 +9,7 @@ import { IommufdFile } from "../../model/iommufd/main.ts";
 import { Deadlock } from "../../model/kernel/lock.ts";
 import { Blocked, Unmodelled } from "../../model/kernel/operation.ts";
 import { type Answer, Machine, type MachineOptions } from "../../model/machine.ts";
-import type { Call } from "../../model/program.ts";
+import type { Call, FieldValue, StructArgument, Value } from "../../model/program.ts";
 import { DeviceFile } from "../../model/vfio/device.ts";
 import { type Dice, pick } from "./dice.ts";
 import { Handles, isFileKind } from "./handles.ts";
@@ -53,10 +53,10 @@ export function walk(dice: Dice, focus: Focus, options: MachineOptions, length: 
     return true;
   };
 
-  if (dice.roll(3) > 0) pick(dice, focus.motifs ?? MOTIFS)(on, make);
+  if (focus.alwaysOpens || dice.roll(3) > 0) pick(dice, focus.motifs ?? MOTIFS)(on, make);
   const deck = kinds(focus);
   let misses = 0;
-  while (calls.length < length && misses < 64) {
+  while (calls.length < length && misses < Math.max(64, length)) {
     const call = makeCall(pick(dice, deck), on);
     if (!call || !make(call)) misses++;
   }
@@ -121,8 +121,18 @@ function remember({ handles, machine }: Situation, call: Call, answer: Answer): 
     const kind = handleKind(handle);
     if (isFileKind(kind)) handles.opened(handle);
     else handles.name(handle, kind, owner);
+    if (kind === "iova" && call.arg.kind === "struct") rememberMapping(handles, handle, call.arg.struct, owner);
   }
 }
+
+/** Notes what a call mapped, where the struct says of what IOAS and how much. */
+function rememberMapping(handles: Handles, iova: string, { fields }: StructArgument, owner: object | null): void {
+  const ioas = fields["ioas_id"] ?? fields["dst_ioas_id"];
+  const { length } = fields;
+  if (isValue(ioas) && isValue(length)) handles.mappings.push({ iova, ioas, length, owner });
+}
+
+const isValue = (value: FieldValue | undefined): value is Value => value !== undefined && typeof value !== "object";
 
 const decks = new WeakMap<Focus, readonly MoveKind[]>();
 

@@ -52,6 +52,7 @@ export class EffectWatch {
       if (group.ownerCount !== native) return `IOMMU group ${group.id} still has ${group.ownerCount - native} owners`;
     }
     if (k.vms.size > 0) return `${k.vms.size} VMs are still alive`;
+    if (k.iommufdContexts.size > 0) return `${k.iommufdContexts.size} iommufds are still there`;
     if (k.mm.pinnedPages !== 0) return `${k.mm.pinnedPages} pages are still pinned`;
     const locked = k.mm.lockedPages + k.mm.userLockedPages;
     if (locked !== 0) return `${locked} pages are still counted as locked`;

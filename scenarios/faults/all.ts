@@ -16,6 +16,12 @@ import { forgetUnknownFile } from "./forget-unknown-file.ts";
 import { hotResetInfoCountsOn } from "./hot-reset-info-counts-on.ts";
 import { hotResetUnowned } from "./hot-reset-unowned.ts";
 import { hwptListedTwice } from "./hwpt-listed-twice.ts";
+import { ioasChargeStays } from "./ioas-charge-stays.ts";
+import { ioasCopiesPinTwice } from "./ioas-copies-pin-twice.ts";
+import { ioasCountsForProcess } from "./ioas-counts-for-process.ts";
+import { ioasOverlap } from "./ioas-overlap.ts";
+import { ioasReservesMapped } from "./ioas-reserves-mapped.ts";
+import { ioasUserOverflow } from "./ioas-user-overflow.ts";
 import { kvmLockUnderDevSet } from "./kvm-lock-under-dev-set.ts";
 import { kvmReleaseForgetsRecord } from "./kvm-release-forgets-record.ts";
 import { lockKept } from "./lock-kept.ts";
@@ -96,6 +102,12 @@ export const FAULTS: readonly Fault[] = [
   type1DetachStaysClean,
   type1CapabilityOfCaller,
   type1ReplayUnwind,
+  ioasOverlap,
+  ioasReservesMapped,
+  ioasCopiesPinTwice,
+  ioasCountsForProcess,
+  ioasChargeStays,
+  ioasUserOverflow,
 ];
 
 /** The fault of that id, or undefined. */
