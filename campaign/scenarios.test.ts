@@ -72,9 +72,10 @@ describe("every deviation", () => {
       const target = kernelWith(deviation);
       const scenarios = SCENARIOS.filter((scenario) => scenario.breaks === id);
       const asIfUnknown = await runScenarios({ target, scenarios, deviations: [] });
-      expect(asIfUnknown.properties.flatMap(({ findings }) => findings)).toHaveLength(1);
+      expect(asIfUnknown.properties.map(({ findings }) => findings.length)).toEqual(scenarios.map(() => 1));
       const known = await runScenarios({ target, scenarios, deviations: [deviation] });
-      expect(known.properties.map(({ findings, known }) => [findings, known])).toEqual([[[], [{ id, programs: 1 }]]]);
+      const asKnown = scenarios.map(() => [[], [{ id, programs: 1 }]]);
+      expect(known.properties.map(({ findings, known }) => [findings, known])).toEqual(asKnown);
     },
   );
 

@@ -1,4 +1,5 @@
 /** Invariants over the model's state. */
+import type { IommufdObject } from "../../model/iommufd/objects.ts";
 import type { Machine } from "../../model/machine.ts";
 import type { DeviceFile } from "../../model/vfio/device.ts";
 import type { StateInvariant } from "./invariant.ts";
@@ -86,19 +87,31 @@ export const openDevicesAreBacked: StateInvariant = {
   },
 };
 
+/** What an object of an iommufd uses, so that it must stay; null where it uses nothing. */
+function usedBy(object: IommufdObject): IommufdObject | null {
+  switch (object.kind) {
+    case "hwpt":
+    case "access":
+      return object.ioas;
+    case "device":
+      return object.igroup.hwpt;
+    case "ioas":
+    case "selftest":
+      return null;
+  }
+}
+
 export const inUseStays: StateInvariant = {
   kind: "state",
   id: "in-use-stays",
   title: "an object that is in use can't be destroyed: whatever is attached to is still there",
-  broken({ devices }) {
-    for (const device of devices) {
-      const ioas = device.iommufdAccess?.ioas;
-      if (ioas && ioas.context.get(ioas.id) !== ioas) return `${device.name} is attached to an IOAS that is gone`;
-      const hwpt = device.iommufdDevice?.igroup.hwpt;
-      if (!hwpt) continue;
-      if (hwpt.context.get(hwpt.id) !== hwpt) return `${device.name} is attached to a page table that is gone`;
-      if (hwpt.ioas.context.get(hwpt.ioas.id) !== hwpt.ioas)
-        return `${device.name} is attached to an IOAS that is gone`;
+  broken({ machine }) {
+    for (const { objects } of machine.k.iommufdContexts) {
+      for (const object of objects.values()) {
+        const used = usedBy(object);
+        if (used && objects.get(used.id) !== used)
+          return `the ${object.kind} ${object.id} uses an ${used.kind} that is gone`;
+      }
     }
     return undefined;
   },
