@@ -8,7 +8,7 @@ import { Area } from "./area.ts";
 import { IOMMUFD, iommufdSource } from "./availability.ts";
 import { U64_MAX } from "./io-pagetable.ts";
 import type { IommufdFile } from "./main.ts";
-import { ANY_MAP_FLAG, FIXED_IOVA, MAP_FLAGS, READABLE, USUAL_MAP_FLAGS, WRITEABLE } from "./map.ts";
+import { ANY_MAP_FLAG, FIXED_IOVA, MAP_FLAGS, USUAL_MAP_FLAGS, WRITEABLE } from "./map.ts";
 import type { Ioas, IommufdContext } from "./objects.ts";
 
 const source = (name: string) => iommufdSource("ioas", name);
@@ -107,7 +107,7 @@ export const ioasCopy = ioctl<IommufdFile>({
     const length = block.u64(16);
     const to = block.u64(DST_IOVA);
     must(length !== U64_MAX && from !== U64_MAX && to !== U64_MAX, rule["IOMMUFD-COPY-2"]);
-    must((flags & (WRITEABLE | READABLE)) !== 0, rule["IOMMUFD-COPY-3"]);
+    k.ioas.checkAccess(flags, rule["IOMMUFD-COPY-3"]);
     let areas: readonly Area[];
     {
       using src = k.ioas.get(context, block.u32(12), rule["IOMMUFD-COPY-4"]);

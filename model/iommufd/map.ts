@@ -1,5 +1,5 @@
 /** IOMMU_IOAS_MAP. Beside drivers/iommu/iommufd/ioas.c and io_pagetable.c. */
-import { clauses, must } from "../kernel/clause.ts";
+import { type Clause, clauses, must } from "../kernel/clause.ts";
 import { ioctl, vfioRequest } from "../kernel/ioctl.ts";
 import type { ChoiceSite, Kernel } from "../kernel/kernel.ts";
 import type { Operation } from "../kernel/operation.ts";
@@ -144,7 +144,7 @@ export const ioasMap = ioctl<IommufdFile>({
     const length = block.u64(24);
     const iova = block.u64(IOVA);
     must(iova !== U64_MAX && length !== U64_MAX, rule["IOMMUFD-MAP-2"]);
-    must((flags & (WRITEABLE | READABLE)) !== 0, rule["IOMMUFD-MAP-3"]);
+    k.ioas.checkAccess(flags, rule["IOMMUFD-MAP-3"]);
     using ioas = k.ioas.get(context, block.u32(8), rule["IOMMUFD-MAP-4"]);
     const userAddress = block.u64(16);
     k.ioas.checkUserRange(k, userAddress, length);
@@ -168,6 +168,11 @@ interface Destination {
 }
 
 export const steps = {
+  /** A mapping that nobody can use is none. */
+  checkAccess(flags: number, refusedBy: Clause): void {
+    must((flags & (WRITEABLE | READABLE)) !== 0, refusedBy);
+  },
+
   /** Whose limit the memory counts against that the caller maps now. */
   countedFor(k: Kernel, { accounting }: IommufdContext): Accounting | null {
     return k.task.credentials.has("CAP_IPC_LOCK") ? null : accounting;

@@ -1,4 +1,5 @@
 /** The faults of the suite. */
+import { accessEntryOverwritten } from "./access-entry-overwritten.ts";
 import { attachWrongErrno } from "./attach-wrong-errno.ts";
 import { bindIgnoresGroup } from "./bind-ignores-group.ts";
 import { bindLeavesBlock } from "./bind-leaves-block.ts";
@@ -25,6 +26,7 @@ import { ioasUserOverflow } from "./ioas-user-overflow.ts";
 import { kvmLockUnderDevSet } from "./kvm-lock-under-dev-set.ts";
 import { kvmReleaseForgetsRecord } from "./kvm-release-forgets-record.ts";
 import { lockKept } from "./lock-kept.ts";
+import { mapWithoutAccess } from "./map-without-access.ts";
 import { mdevDuplicateParents } from "./mdev-duplicate-parents.ts";
 import { mdevFailedCreateKeeps } from "./mdev-failed-create-keeps.ts";
 import { mdevNotCounted } from "./mdev-not-counted.ts";
@@ -38,6 +40,7 @@ import { noGate } from "./no-gate.ts";
 import { noiommuHasType1 } from "./noiommu-has-type1.ts";
 import { noiommuNeverOpened } from "./noiommu-never-opened.ts";
 import { putsNoIommufd } from "./puts-no-iommufd.ts";
+import { replaceUnwindsWrongTable } from "./replace-unwinds-wrong-table.ts";
 import { secondCdevOpen } from "./second-cdev-open.ts";
 import { statusAlwaysViable } from "./status-always-viable.ts";
 import { stubOwnsDma } from "./stub-owns-dma.ts";
@@ -108,6 +111,9 @@ export const FAULTS: readonly Fault[] = [
   ioasCountsForProcess,
   ioasChargeStays,
   ioasUserOverflow,
+  mapWithoutAccess,
+  replaceUnwindsWrongTable,
+  accessEntryOverwritten,
 ];
 
 /** The fault of that id, or undefined. */
