@@ -10,7 +10,7 @@ import { MOCK_MOTIFS } from "./generate/mock-motifs.ts";
 import { MOTIFS } from "./generate/motifs.ts";
 import type { Focus, MoveKind } from "./generate/moves.ts";
 import { BINDING_MOTIFS, FUNCTION_MOTIFS } from "./generate/pair-motifs.ts";
-import { TYPE1_MOTIFS } from "./generate/type1-motifs.ts";
+import { COMPAT_MOTIFS, TYPE1_MOTIFS } from "./generate/type1-motifs.ts";
 import * as goal from "./goals.ts";
 import { areasApart, areasInReach } from "./invariants/areas.ts";
 import { accessStays, gateBeforeAccess, hotResetNeedsOwnership } from "./invariants/history.ts";
@@ -326,6 +326,29 @@ export const PROPERTIES: readonly Property[] = [
       goal.iommuInfo,
       goal.dirtyLogged,
     ],
+  }),
+  property({
+    id: "iommufd-compat",
+    needs: ["IOMMUFD", "VFIO_GROUP"],
+    title:
+      "programs that take an iommufd for a container: what is mapped, cut and told, and what iommufd's commands see of it",
+    devices: (topology) => [...standing(topology), ...functions(topology)],
+    weights: { mdev: 0, io: 1, dup: 1, open: 5, probe: 4, credentials: 2 },
+    motifs: COMPAT_MOTIFS,
+    kvm: false,
+    ioctls: {
+      ...NO_RESETS,
+      VFIO_IOMMU_MAP_DMA: 8,
+      VFIO_IOMMU_UNMAP_DMA: 8,
+      VFIO_IOMMU_GET_INFO: 2,
+      VFIO_GROUP_SET_CONTAINER: 4,
+      VFIO_GROUP_GET_DEVICE_FD: 3,
+      VFIO_SET_IOMMU: 2,
+      IOMMU_VFIO_IOAS: 1,
+      IOMMU_IOAS_UNMAP: 2,
+    },
+    share: 1,
+    goals: [goal.deviceThroughGroup, goal.dmaMapped, goal.dmaUnmapped, goal.iommuInfo],
   }),
   property({
     id: "hot-reset",

@@ -1,4 +1,5 @@
 /** The scenarios of the suite. */
+import { COMPAT } from "./compat.ts";
 import { CORNERS } from "./corners.ts";
 import { EVIDENCE } from "./evidence.ts";
 import { SAMPLE_EVIDENCE } from "./evidence-samples.ts";
@@ -33,6 +34,7 @@ export const SCENARIOS: readonly Scenario[] = [
   ...IOAS,
   ...IOAS_MEMORY,
   ...MOCKS,
+  ...COMPAT,
   ...NOIOMMU,
   ...CORNERS,
   ...TYPE1,

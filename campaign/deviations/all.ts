@@ -4,6 +4,8 @@ import type { Profile } from "../../model/profile.ts";
 import { inRange, versionNumber } from "../../model/uapi/version.ts";
 import { attachFaultDetaches } from "./attach-fault-detaches.ts";
 import { bindDropsVm, bindLeaksVm } from "./bind-drops-vm.ts";
+import { compatMapNoAccess } from "./compat-map-no-access.ts";
+import { compatUnmapCuts } from "./compat-unmap-cuts.ts";
 import type { Deviation } from "./deviation.ts";
 import { deviceCtrlUnsaid } from "./device-ctrl-unsaid.ts";
 import { groupChangesBackend } from "./group-changes-backend.ts";
@@ -37,6 +39,8 @@ export const DEVIATIONS: readonly Deviation[] = [
   attachFaultDetaches,
   bindDropsVm,
   bindLeaksVm,
+  compatMapNoAccess,
+  compatUnmapCuts,
   deviceCtrlUnsaid,
   groupChangesBackend,
   hotResetInfoHeader,

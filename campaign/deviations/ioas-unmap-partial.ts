@@ -1,4 +1,8 @@
-/** IOAS_UNMAP of a range that ends inside a mapping fails, and the mappings before that one are gone. */
+/**
+ * IOAS_UNMAP of a range that ends inside a mapping fails, and the mappings before that one are gone. VFIO's own command on an
+ * iommufd does the same, and says in `size` how much that was.
+ */
+import { rule } from "../../model/iommufd/unmap.ts";
 import { runStraight } from "../../model/kernel/operation.ts";
 import type { Deviation } from "./deviation.ts";
 
@@ -12,22 +16,30 @@ export const ioasUnmapPartial: Deviation = {
   evidence: "ioas-unmap-partial",
   apply(k, fired) {
     const right = k.ioas.wholeAreas;
+    const unmappedDespite = k.iommufd.unmappedDespite;
+    let bytes = 0n;
     k.ioas = {
       ...k.ioas,
       wholeAreas(pagetable, start, last) {
         try {
           return right(pagetable, start, last);
         } catch (refusal) {
+          bytes = 0n;
           for (const area of pagetable.areasIn(start, last)) {
             if (!area.ready || area.start < start || area.last > last) break;
             fired();
             runStraight(k.ioas.unpin(k, area));
             pagetable.remove(area);
             k.ioas.putPages(k, area.pages);
+            bytes += area.length;
           }
           throw refusal;
         }
       },
+    };
+    k.iommufd = {
+      ...k.iommufd,
+      unmappedDespite: (refusal) => (refusal === rule["IOMMUFD-UNMAP-5"].refusal ? bytes : unmappedDespite(refusal)),
     };
   },
 };

@@ -121,6 +121,30 @@ export class Area implements PageRange {
     this.trace = Number(BigInt.asUintN(48, start * 31n + this.length * 7n + this.address) % 0xffff_fffbn);
   }
 
+  /** Two areas for the one, of which the first has so many bytes. They share its pages, and need of them what it needed. */
+  halves(bytes: bigint): [left: Area, right: Area] {
+    const { pages, startByte, length, writable } = this;
+    const left = new Area(pages, startByte, bytes, writable);
+    const right = new Area(pages, startByte + bytes, length - bytes, writable);
+    for (const half of [left, right]) {
+      half.ready = this.ready;
+      half.filled = this.filled;
+    }
+    if (this.filled) pages.users.splice(pages.users.indexOf(this), 1, left, right);
+    pages.refs++;
+    return [left, right];
+  }
+
+  /** Undoes halves. */
+  reunite(left: Area, right: Area): void {
+    const { pages } = this;
+    if (this.filled) {
+      pages.users.splice(pages.users.indexOf(left), 1, this);
+      pages.users.splice(pages.users.indexOf(right), 1);
+    }
+    pages.refs--;
+  }
+
   /** Address of its first byte in the caller's memory, or its offset in the file. */
   get address(): bigint {
     return this.pages.address + this.startByte;

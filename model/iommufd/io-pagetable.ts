@@ -129,6 +129,23 @@ export class IoPagetable {
     this.#trace = (this.#trace - area.trace) | 0;
   }
 
+  /** iopt_area_split: two areas in the place of one, the first of which ends there. Page tables keep what they hold. */
+  split(whole: Area, last: bigint): { readonly left: Area; readonly right: Area } {
+    const [left, right] = whole.halves(last - whole.start + 1n);
+    this.remove(whole);
+    this.insert(left, whole.start);
+    this.insert(right, last + 1n);
+    return { left, right };
+  }
+
+  /** Undoes split. */
+  join(whole: Area, left: Area, right: Area): void {
+    whole.reunite(left, right);
+    this.remove(left);
+    this.remove(right);
+    this.insert(whole, whole.start);
+  }
+
   /** Whether an owner may reserve a range: nothing is mapped there, and it is not allowed to others. */
   isReservable(start: bigint, last: bigint): boolean {
     return !this.firstArea(start, last) && !this.#allowed.some((range) => range.start <= last && start <= range.last);

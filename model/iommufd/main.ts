@@ -9,6 +9,10 @@ import { rule as vfsRule } from "../kernel/vfs.ts";
 import { field, layout } from "../uapi/layout.ts";
 import { type Version, versionNumber } from "../uapi/version.ts";
 import { checkExtension, getApiVersion, setIommu } from "../vfio/container.ts";
+import { dirtyPages } from "../vfio/type1-dirty.ts";
+import { iommuGetInfo } from "../vfio/type1-info.ts";
+import { mapDma } from "../vfio/type1-map.ts";
+import { unmapDma } from "../vfio/type1-unmap.ts";
 import { ioasAllowIovas } from "./allow-iovas.ts";
 import type { Accounting } from "./area.ts";
 import { IOMMUFD, iommufdSource } from "./availability.ts";
@@ -20,7 +24,7 @@ import { IommufdContext, type IommufdObject, MAX_ID } from "./objects.ts";
 import { option, steps as optionSteps } from "./option.ts";
 import { TEST_MIN_SIZE, testCommand } from "./selftest/command.ts";
 import { ioasUnmap } from "./unmap.ts";
-import { steps as vfioCompat, vfioIoas } from "./vfio-compat.ts";
+import { steps as vfioCompat, rule as vfioCompatRule, vfioIoas } from "./vfio-compat.ts";
 
 const source = (name: string) => iommufdSource("main", name);
 
@@ -189,9 +193,6 @@ const SLOTS: readonly Slot[] = [
   slot("6.17", null), // HW_QUEUE_ALLOC
 ];
 
-/** VFIO_IOMMU_GET_INFO, MAP_DMA and UNMAP_DMA, which this model does not have yet. */
-const UNMODELLED_COMPAT: ReadonlySet<number> = new Set([112, 113, 114].map(vfioRequest));
-
 /** Whether the number lies in the kernel's table, which ends with the last command that it has. */
 function inTable(k: Kernel, nr: number): boolean {
   if (nr < FIRST_NUMBER) return false;
@@ -238,8 +239,15 @@ export const steps = {
         return checkExtension.run(k, file, arg);
       case setIommu.request:
         return setIommu.run(k, file, arg);
+      case iommuGetInfo.request:
+        return iommuGetInfo.run(k, file, arg);
+      case mapDma.request:
+        return mapDma.run(k, file, arg);
+      case unmapDma.request:
+        return unmapDma.run(k, file, arg);
+      case dirtyPages.request:
+        return refuse(vfioCompatRule["IOMMUFD-COMPAT-12"]);
     }
-    if (UNMODELLED_COMPAT.has(command.request)) throw new Unmodelled(`${command.name} on an iommufd`);
     return refuse(vfsRule["VFS-IOCTL-1"]);
   },
 

@@ -163,8 +163,8 @@ export const ioasMap = ioctl<IommufdFile>({
 interface Destination {
   /** The IOVA that the caller asked for; null where the kernel chooses. */
   readonly fixed: bigint | null;
-  /** Where the caller is told of the choice. */
-  readonly site: ChoiceSite;
+  /** Where the caller is told of the choice; null where there is none to tell. */
+  readonly site: ChoiceSite | null;
 }
 
 export const steps = {

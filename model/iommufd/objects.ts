@@ -66,7 +66,9 @@ export class Hwpt extends Counted {
   readonly driver: IommuDriver;
   /** Addresses that it can translate. */
   readonly aperture: Range;
-  /** The smallest page that it can map. */
+  /** Page sizes that it can map, one bit each. */
+  readonly pageSizes: bigint;
+  /** The smallest of them. */
   readonly pageSize: bigint;
   /** Made by an attach to the IOAS, and gone with the last device. */
   readonly auto: boolean;
@@ -76,6 +78,7 @@ export class Hwpt extends Counted {
     this.ioas = ioas;
     this.driver = iommuDriver;
     this.aperture = aperture;
+    this.pageSizes = pageSizes;
     this.pageSize = pageSizes & -pageSizes;
     this.auto = auto;
     ioas.users++;

@@ -8,6 +8,8 @@ import { EXTENSION } from "../vfio/type1.ts";
 import { IOMMUFD, iommufdSource } from "./availability.ts";
 import type { IommufdFile } from "./main.ts";
 import { Ioas, type IommufdContext } from "./objects.ts";
+import { steps as dma } from "./vfio-compat-dma.ts";
+import { steps as info } from "./vfio-compat-info.ts";
 
 const source = (name: string) => iommufdSource("vfio_compat", name);
 
@@ -76,6 +78,12 @@ export const rule = clauses({
     rule: "only a caller with CAP_SYS_RAWIO may choose VFIO_NOIOMMU_IOMMU",
     errno: "EPERM",
     source: source("iommufd_vfio_set_iommu"),
+  },
+  "IOMMUFD-COMPAT-12": {
+    ...IOMMUFD,
+    rule: "dirty pages are none of the compatibility's: they are to be had of an hwpt",
+    errno: "ENOTTY",
+    source: source("iommufd_vfio_ioctl"),
   },
   "IOMMUFD-VFIOIOAS-1": {
     ...IOMMUFD,
@@ -170,6 +178,9 @@ export const vfioIoas = ioctl<IommufdFile>({
 });
 
 export const steps = {
+  ...dma,
+  ...info,
+
   /** get_compat_ioas: held for the call in flight; drop it with `using`. */
   compatIoas({ compatIoas }: IommufdContext, refusedBy: Clause): Ioas {
     must(compatIoas !== null, refusedBy);

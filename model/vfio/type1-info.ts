@@ -1,4 +1,5 @@
 /** VFIO_IOMMU_GET_INFO of type1. Beside drivers/vfio/vfio_iommu_type1.c. */
+import { IommufdFile } from "../iommufd/main.ts";
 import { clauses, must } from "../kernel/clause.ts";
 import { type Ioctl, ioctl, vfioRequest } from "../kernel/ioctl.ts";
 import type { Kernel } from "../kernel/kernel.ts";
@@ -73,9 +74,12 @@ export const iommuGetInfo: Ioctl<ContainerLike> = ioctl<ContainerLike>({
   name: "VFIO_IOMMU_GET_INFO",
   request: vfioRequest(112),
   argument: { kind: "struct", layout: Info },
-  on: ["container"],
+  on: ["container", "iommufd"],
   useful: (k, file) => k.type1.isSetUp(file),
-  run: (k, file, arg) => k.type1.getInfo(k, k.type1.instanceOf(file), arg.block),
+  run: (k, file, arg) =>
+    file instanceof IommufdFile
+      ? k.iommufd.getInfo(k, file.context, arg.block)
+      : k.type1.getInfo(k, k.type1.instanceOf(file), arg.block),
 });
 
 export const steps = {

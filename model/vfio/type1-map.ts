@@ -1,4 +1,5 @@
 /** VFIO_IOMMU_MAP_DMA of type1. Beside drivers/vfio/vfio_iommu_type1.c:vfio_dma_do_map. */
+import { IommufdFile } from "../iommufd/main.ts";
 import { clauses, must } from "../kernel/clause.ts";
 import { type Ioctl, ioctl, vfioRequest } from "../kernel/ioctl.ts";
 import type { Kernel } from "../kernel/kernel.ts";
@@ -102,10 +103,13 @@ export const mapDma: Ioctl<ContainerLike> = ioctl<ContainerLike>({
   name: "VFIO_IOMMU_MAP_DMA",
   request: vfioRequest(113),
   argument: { kind: "struct", layout: DmaMap },
-  on: ["container"],
+  on: ["container", "iommufd"],
   weight: 3,
   useful: (k, file) => k.type1.isSetUp(file),
-  run: (k, file, arg) => k.type1.mapDma(k, k.type1.instanceOf(file), arg.block),
+  run: (k, file, arg) =>
+    file instanceof IommufdFile
+      ? k.iommufd.mapDma(k, file.context, arg.block)
+      : k.type1.mapDma(k, k.type1.instanceOf(file), arg.block),
 });
 
 export const steps = {

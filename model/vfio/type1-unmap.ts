@@ -1,4 +1,5 @@
 /** VFIO_IOMMU_UNMAP_DMA of type1. Beside drivers/vfio/vfio_iommu_type1.c:vfio_dma_do_unmap. */
+import { IommufdFile } from "../iommufd/main.ts";
 import { clauses, must } from "../kernel/clause.ts";
 import { type Argument, type Ioctl, ioctl, vfioRequest } from "../kernel/ioctl.ts";
 import type { Kernel } from "../kernel/kernel.ts";
@@ -109,10 +110,13 @@ export const unmapDma: Ioctl<ContainerLike> = ioctl<ContainerLike>({
   name: "VFIO_IOMMU_UNMAP_DMA",
   request: vfioRequest(114),
   argument: { kind: "struct", layout: DmaUnmap },
-  on: ["container"],
+  on: ["container", "iommufd"],
   weight: 2,
-  useful: (k, file) => k.type1.isSetUp(file) && k.type1.instanceOf(file).dmas.all.length > 0,
-  run: (k, file, arg) => k.type1.unmapDma(k, k.type1.instanceOf(file), arg),
+  useful: (k, file) => k.type1.hasMappings(file),
+  run: (k, file, arg) =>
+    file instanceof IommufdFile
+      ? k.iommufd.unmapDma(k, file.context, arg.block)
+      : k.type1.unmapDma(k, k.type1.instanceOf(file), arg),
 });
 
 /** What is to be unmapped. */

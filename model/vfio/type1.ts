@@ -1,4 +1,5 @@
 /** The type1 IOMMU backend: instances, extensions, and the groups that join and leave. Beside drivers/vfio/vfio_iommu_type1.c. */
+import { IommufdFile } from "../iommufd/main.ts";
 import { clauses, must, refuse } from "../kernel/clause.ts";
 import type { File } from "../kernel/file.ts";
 import { type Argument, dispatch, type Ioctl } from "../kernel/ioctl.ts";
@@ -135,9 +136,16 @@ export const steps = {
     return new Type1(type);
   },
 
-  /** Whether a file is a container with an instance. */
+  /** Whether a file takes type1's commands: a container with an instance, or an iommufd with an IOAS for them. */
   isSetUp(file: File): boolean {
+    if (file instanceof IommufdFile) return file.context.compatIoas !== null;
     return file instanceof ContainerFile && file.container.iommu !== null;
+  },
+
+  /** Whether something is mapped where a file's commands would unmap it. */
+  hasMappings(file: File): boolean {
+    if (file instanceof IommufdFile) return (file.context.compatIoas?.pagetable.areas.length ?? 0) > 0;
+    return file instanceof ContainerFile && (file.container.iommu?.dmas.all.length ?? 0) > 0;
   },
 
   /** The instance of a container that has one. */

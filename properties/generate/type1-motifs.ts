@@ -182,3 +182,11 @@ export const TYPE1_MOTIFS: readonly Motif[] = [
   logged,
   logged,
 ];
+
+/** The same, by programs that take an iommufd for a container. */
+export const COMPAT_MOTIFS: readonly Motif[] = [mapped, mapped, mapped, joined, joined, toggled, limited, moved].map(
+  (motif) => (on, make) =>
+    motif(on, (call) =>
+      make(call.op === "open" && call.node.kind === "container" ? { ...call, node: { kind: "iommufd" } } : call),
+    ),
+);
