@@ -72,7 +72,7 @@ const unmapWith = (fields: Readonly<Record<string, FieldValue>>, place?: Place):
   ioctl(C, "VFIO_IOMMU_UNMAP_DMA", { argsz: DmaUnmap.size, ...fields }, place === undefined ? {} : { place });
 
 /** GET_INFO with room for so many bytes. */
-const info = (argsz: number, container: Value = C, place?: Place): Call =>
+export const compatInfo = (argsz: number, container: Value = C, place?: Place): Call =>
   ioctl(
     container,
     "VFIO_IOMMU_GET_INFO",
@@ -91,18 +91,18 @@ export const COMPAT: readonly Scenario[] = [
     gives(0, checkExtension(C, UPDATE_VADDR)),
     refused("ENODEV", checkExtension(C, DMA_CC)),
     refused("ENODEV", setIommu(C)),
-    refused("ENODEV", info(Info.size)),
+    refused("ENODEV", compatInfo(Info.size)),
     openGroup("edu0"),
     setContainer("@group", C),
     setIommu(C),
     setIommu(C),
-    info(Info.size),
-    info(Info.size + 16 + 16 + 32),
+    compatInfo(Info.size),
+    compatInfo(Info.size + 16 + 16 + 32),
     mapDma(C, 0, 0xa_0000),
     mapDma(C, 0x10_0000, 0x40_0000),
     getDeviceFd("@group", "edu0"),
     getInfo("@device"),
-    info(Info.size + 16 + 16 + 32),
+    compatInfo(Info.size + 16 + 16 + 32),
     gives(0xa0 * 4 + 0x400 * 4, pinned),
     refused("EEXIST", mapDma(C, 0x10_0000, 0x1000)),
     refused("EINVAL", mapDma(C, 0xfee0_0000, 0x1000)),
@@ -192,19 +192,19 @@ export const COMPAT: readonly Scenario[] = [
     setCompatIoas(C, "@ioas1"),
     destroy(C, "@ioas1"),
     refused("ENODEV", mapDma(C, 0, PAGE)),
-    refused("ENODEV", info(Info.size)),
+    refused("ENODEV", compatInfo(Info.size)),
   ]),
   ...onBoth("compat-info", "information comes as far as there is room, and says how much there should be", [
-    refused("EINVAL", info(15)),
+    refused("EINVAL", compatInfo(15)),
     ...joined("mtty0"),
-    ...[16, 20, 24, 35, 36, 39, 40, 55, 56, 71, 72, 80].map((argsz) => info(argsz)),
-    refused("EFAULT", info(72, C, "readonly")),
-    refused("EFAULT", info(72, C, 30)),
-    refused("EFAULT", info(72, C, 12)),
+    ...[16, 20, 24, 35, 36, 39, 40, 55, 56, 71, 72, 80].map((argsz) => compatInfo(argsz)),
+    refused("EFAULT", compatInfo(72, C, "readonly")),
+    refused("EFAULT", compatInfo(72, C, 30)),
+    refused("EFAULT", compatInfo(72, C, 12)),
     openGroup("edu0", "@group1"),
     setContainer("@group1", C),
     getDeviceFd("@group1", "edu0"),
-    ...[71, 72, 87, 88].map((argsz) => info(argsz)),
+    ...[71, 72, 87, 88].map((argsz) => compatInfo(argsz)),
   ]),
   ...WAYS.map(({ node, behind, kconfig }) =>
     scenario({

@@ -1,9 +1,25 @@
 /** Mocks of the kernel's selftests: devices behind an IOMMU made of software, whose page tables can be looked into. */
 import { MEMORY, PAGE } from "../model/kernel/memory-map.ts";
 import type { Call, FieldValue, Place, Value } from "../model/program.ts";
-import { allocIoas, attach, bind, destroy, ioctl, map, openCdev, openIommufd, pinned, unmap } from "./calls.ts";
+import {
+  allocIoas,
+  attach,
+  bind,
+  destroy,
+  ioctl,
+  map,
+  openCdev,
+  openIommufd,
+  pinned,
+  setCompatIoas,
+  setIommu,
+  unmap,
+} from "./calls.ts";
+import { compatInfo } from "./compat.ts";
 import { gives, refused, type Scenario, scenario } from "./scenario.ts";
+import { mapDma, unmapDma } from "./type1.ts";
 
+const VFIO_TYPE1_IOMMU = 1;
 const MOCK = { since: "6.7", kconfig: ["IOMMUFD", "IOMMUFD_TEST"], mock: true } as const;
 const U64_MAX = 2n ** 64n - 1n;
 /** Where a mock's addresses begin. */
@@ -60,6 +76,29 @@ const withIoas = [openIommufd(), allocIoas("@iommufd")];
 const KIB = PAGE / 1024;
 
 export const MOCKS: readonly Scenario[] = [
+  scenario({
+    id: "mock-compat",
+    title: "VFIO's own commands map for a mock, whose small pages they do not tell of",
+    needs: MOCK,
+    steps: [
+      ...withIoas,
+      mock("@ioas"),
+      setCompatIoas("@iommufd", "@ioas"),
+      compatInfo(88, "@iommufd"),
+      mapDma("@iommufd", START, 2 * PAGE),
+      checkMap("@hwpt", START, 2 * PAGE),
+      gives(2 * KIB, pinned),
+      refused("EINVAL", setIommu("@iommufd", VFIO_TYPE1_IOMMU)),
+      refused("ENOENT", unmapDma("@iommufd", START, PAGE)),
+      unmapDma("@iommufd", START, 2 * PAGE),
+      setIommu("@iommufd", VFIO_TYPE1_IOMMU),
+      mapDma("@iommufd", START, 2 * PAGE),
+      unmapDma("@iommufd", START, PAGE),
+      refused("EINVAL", checkMap("@hwpt", START, PAGE)),
+      checkMap("@hwpt", START + PAGE, PAGE, MEMORY.user + BigInt(PAGE)),
+      gives(KIB, pinned),
+    ],
+  }),
   scenario({
     id: "mock-life",
     title: "a mock is made, shares its page table with another, and goes by its own id only",

@@ -13,6 +13,8 @@ const APERTURE = { start: BigInt(MOCK_START), last: (1n << 31n) - 1n };
 /** Half a page, so that it is seen whether anybody takes a page for the smallest unit. */
 const IO_PAGE_SIZE = 2048n;
 const HUGE_PAGE_SIZE = 512n * IO_PAGE_SIZE;
+/** Generic page tables of AMD's format map runs of pages as one: every power of two up to 64 GiB. */
+const GENERIC_PAGE_SIZES = (1n << 37n) - IO_PAGE_SIZE;
 /** MOCK_PASID_WIDTH */
 const PASID_WIDTH = 20;
 
@@ -31,10 +33,12 @@ export class MockDevice implements IommuDevice {
   readonly aperture = APERTURE;
   readonly group: IommuGroup;
   readonly flags: number;
+  readonly pageSizes: bigint;
 
-  constructor(group: IommuGroup, flags: number) {
+  constructor(k: Kernel, group: IommuGroup, flags: number) {
     this.group = group;
     this.flags = flags;
+    this.pageSizes = pageSizesOf(k, flags);
   }
 
   get dirtyTracking(): boolean {
@@ -45,13 +49,15 @@ export class MockDevice implements IommuDevice {
     return (this.flags & MOCK_FLAGS.PASID) === 0 ? 0 : PASID_WIDTH;
   }
 
-  get pageSizes(): bigint {
-    return (this.flags & MOCK_FLAGS.HUGE_IOVA) === 0 ? IO_PAGE_SIZE : IO_PAGE_SIZE | HUGE_PAGE_SIZE;
-  }
-
   requireGroup(): IommuGroup {
     return this.group;
   }
+}
+
+/** Page sizes of the mock's page tables, one bit each. */
+function pageSizesOf({ version }: Kernel, flags: number): bigint {
+  if (version >= GENERIC_TABLES_SINCE) return GENERIC_PAGE_SIZES;
+  return (flags & MOCK_FLAGS.HUGE_IOVA) === 0 ? IO_PAGE_SIZE : IO_PAGE_SIZE | HUGE_PAGE_SIZE;
 }
 
 /** The flags that a mock can be made with. */

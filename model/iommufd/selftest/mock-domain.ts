@@ -203,7 +203,7 @@ export const steps = {
   createMock(k: Kernel, flags: number): MockDevice {
     must((flags & ~knownFlags(k)) === 0, rule["IOMMUFD-MOCK-1"]);
     must(hasMockIommu(k), rule["IOMMUFD-MOCK-2"]);
-    return new MockDevice(k.iommu.alloc(k), flags);
+    return new MockDevice(k, k.iommu.alloc(k), flags);
   },
 
   /** iommufd_device_unbind and mock_dev_destroy */
