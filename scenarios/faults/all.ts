@@ -7,6 +7,8 @@ import { bindTakesTokenForTail } from "./bind-takes-token-for-tail.ts";
 import { bridgesSpoilGroup } from "./bridges-spoil-group.ts";
 import { closeByLastFile } from "./close-by-last-file.ts";
 import { closeUnregistersEachTime } from "./close-unregisters-each-time.ts";
+import { compatSplitForgotten } from "./compat-split-forgotten.ts";
+import { compatUnmapNeedsSome } from "./compat-unmap-needs-some.ts";
 import { destroyInUse } from "./destroy-in-use.ts";
 import { detachRevokesAccess } from "./detach-revokes-access.ts";
 import { failedOpenCounts } from "./failed-open-counts.ts";
@@ -114,6 +116,8 @@ export const FAULTS: readonly Fault[] = [
   mapWithoutAccess,
   replaceUnwindsWrongTable,
   accessEntryOverwritten,
+  compatSplitForgotten,
+  compatUnmapNeedsSome,
 ];
 
 /** The fault of that id, or undefined. */
