@@ -183,8 +183,35 @@ export const TYPE1_MOTIFS: readonly Motif[] = [
   logged,
 ];
 
-/** The same, by programs that take an iommufd for a container. */
-export const COMPAT_MOTIFS: readonly Motif[] = [mapped, mapped, mapped, joined, joined, toggled, limited, moved].map(
+/** A part of what is mapped for an open device goes, where only v1 lets it. */
+const cut: Motif = (on, make) => {
+  const { dice, focus, handles } = on;
+  const device = pick(dice, focus.devices);
+  const fd = container(on, make, []);
+  const group = join(on, make, fd, device);
+  setIommu(make, fd, oneIn(dice, 4) ? V2 : V1);
+  const arg = { kind: "name", device } as const;
+  make({ op: "ioctl", fd: group, request: "VFIO_GROUP_GET_DEVICE_FD", arg, as: handles.fresh("device") });
+  map(make, fd, 0, 8 * PAGE);
+  for (let left = 1 + dice.roll(3); left > 0; left--) {
+    const size = (1 + dice.roll(3)) * PAGE;
+    ioctl(make, fd, "VFIO_IOMMU_UNMAP_DMA", { argsz: DmaUnmap.size, iova: dice.roll(8) * PAGE, size });
+  }
+};
+
+/** What programs do with a container, by those that take an iommufd for one. */
+export const COMPAT_MOTIFS: readonly Motif[] = [
+  mapped,
+  mapped,
+  joined,
+  joined,
+  toggled,
+  limited,
+  moved,
+  cut,
+  cut,
+  cut,
+].map(
   (motif) => (on, make) =>
     motif(on, (call) =>
       make(call.op === "open" && call.node.kind === "container" ? { ...call, node: { kind: "iommufd" } } : call),

@@ -5,7 +5,7 @@ export const compatSplitForgotten: Fault = {
   id: "compat-split-forgotten",
   title: "the pages of a mapping that was cut for VFIO_IOMMU_UNMAP_DMA stay pinned",
   cites: "iommufd: Fix missing update of domains_itree after splitting iopt_area (6.6)",
-  breaks: "references-balance",
+  breaks: "pinned-while-needed",
   apply(k) {
     const right = k.iommufd.cutAround;
     k.iommufd = {
