@@ -104,6 +104,7 @@ describe("every deviation", () => {
     expect(guarded.toSorted()).toEqual([
       "bind-leaks-vm",
       "group-changes-backend",
+      "map-file-cycle",
       "mtty-data-fd-outlives",
       "mtty-resume-reopened",
       "mtty-stream-unchecked",

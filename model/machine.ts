@@ -18,6 +18,7 @@ import { PAGE } from "./kernel/memory-map.ts";
 import { type Operation, runStraight, Unmodelled } from "./kernel/operation.ts";
 import type { UserBlock } from "./kernel/user-memory.ts";
 import { rule as vfsRule } from "./kernel/vfs.ts";
+import { MemfdFile } from "./memfd.ts";
 import { openNode } from "./nodes.ts";
 import { NullFile } from "./other-files.ts";
 import { PciFunction } from "./pci/function.ts";
@@ -153,6 +154,8 @@ export class Machine {
         return k.installFd({ at: "return" }, runStraight(openNode(k, call.node, call.flags ?? 2)));
       case "eventfd":
         return k.installFd({ at: "return" }, new EventFile());
+      case "memfd":
+        return k.installFd({ at: "return" }, new MemfdFile(call.size));
       case "close": {
         const file = k.fds.remove(Number(this.resolve(call.fd)));
         if (!file) return refuse(vfsRule["VFS-FD-1"]);

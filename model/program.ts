@@ -116,6 +116,8 @@ export interface WriteBuffer {
 export type Call =
   | { readonly op: "open"; readonly node: Node; readonly flags?: number; readonly as: string }
   | { readonly op: "eventfd"; readonly as: string }
+  /** memfd_create(2), and ftruncate(2) to so many bytes */
+  | { readonly op: "memfd"; readonly size: number; readonly as: string }
   | { readonly op: "close"; readonly fd: Value }
   | { readonly op: "dup"; readonly fd: Value; readonly as: string }
   | {

@@ -91,6 +91,7 @@ function property(
     readonly kvm?: boolean;
     readonly motifs?: Focus["motifs"];
     readonly alwaysOpens?: boolean;
+    readonly memfds?: boolean;
     readonly wrongOneIn?: number;
     readonly shortest?: number;
     readonly length?: number;
@@ -128,6 +129,7 @@ function property(
           wrongOneIn: given.wrongOneIn ?? 6,
           ...(given.ioctls ? { ioctls: given.ioctls } : {}),
           ...(given.otherIoctls === undefined ? {} : { otherIoctls: given.otherIoctls }),
+          ...(given.memfds === undefined ? {} : { memfds: given.memfds }),
           ...(given.alwaysOpens === undefined ? {} : { alwaysOpens: given.alwaysOpens }),
           ...(given.motifs ? { motifs: given.motifs } : {}),
         };
@@ -170,6 +172,7 @@ export const PROPERTIES: readonly Property[] = [
   }),
   property({
     id: "iommufd-objects",
+    memfds: true,
     title: "IOAS, mappings and attachments: ids, ranges and lifetimes",
     devices: standing,
     kvm: false,
@@ -177,6 +180,7 @@ export const PROPERTIES: readonly Property[] = [
     ioctls: {
       ...NO_RESETS,
       IOMMU_IOAS_MAP: 5,
+      IOMMU_IOAS_MAP_FILE: 2,
       IOMMU_IOAS_COPY: 3,
       IOMMU_IOAS_UNMAP: 3,
       IOMMU_DESTROY: 1.5,
@@ -186,6 +190,8 @@ export const PROPERTIES: readonly Property[] = [
     share: 3,
     goals: [
       goal.mapped,
+      goal.fileMapped,
+      goal.changeProcess,
       goal.copied,
       goal.copyMissing,
       goal.copyRights,
@@ -232,6 +238,7 @@ export const PROPERTIES: readonly Property[] = [
   }),
   property({
     id: "iommufd-areas",
+    memfds: true,
     needs: ["IOMMUFD"],
     title: "long programs with many mappings: what lies where, and what is pinned and counted for it",
     devices: (topology) => [...standing(topology).slice(0, 1), ...(topology.iommu ? functions(topology) : [])],
@@ -241,6 +248,8 @@ export const PROPERTIES: readonly Property[] = [
     alwaysOpens: true,
     ioctls: {
       IOMMU_IOAS_MAP: 10,
+      IOMMU_IOAS_MAP_FILE: 2,
+      IOMMU_IOAS_CHANGE_PROCESS: 0.3,
       IOMMU_IOAS_COPY: 4,
       IOMMU_IOAS_UNMAP: 1.5,
       IOMMU_IOAS_IOVA_RANGES: 0.5,

@@ -88,6 +88,15 @@ export const mapNoRoom = ioctlEnded(
   "ENOSPC",
   IOMMUFD,
 );
+const MAP_FILE = { ...IOMMUFD, since: "6.13" } as const;
+export const fileMapped = ioctlEnded("map-file", "a memfd was mapped into an IOAS", "IOMMU_IOAS_MAP_FILE", 0, MAP_FILE);
+export const changeProcess = ioctlEnded(
+  "change-process",
+  "what is pinned was taken over",
+  "IOMMU_IOAS_CHANGE_PROCESS",
+  0,
+  { ...IOMMUFD, since: "6.14" },
+);
 export const copied = ioctlEnded("copy", "a mapping was copied", "IOMMU_IOAS_COPY", 0, IOMMUFD);
 export const copyMissing = ioctlEnded(
   "copy-missing",

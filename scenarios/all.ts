@@ -7,7 +7,9 @@ import { EXCLUSION } from "./exclusion.ts";
 import { FEATURES } from "./features.ts";
 import { HOT_RESET } from "./hot-reset.ts";
 import { IOAS } from "./ioas.ts";
+import { IOAS_FILES } from "./ioas-files.ts";
 import { IOAS_MEMORY } from "./ioas-memory.ts";
+import { IOCTL_FORMAT } from "./ioctl-format.ts";
 import { KVM } from "./kvm.ts";
 import { MDEV } from "./mdev.ts";
 import { MOCKS } from "./mocks.ts";
@@ -32,7 +34,9 @@ export const SCENARIOS: readonly Scenario[] = [
   ...SELFTESTS,
   ...HOT_RESET,
   ...IOAS,
+  ...IOCTL_FORMAT,
   ...IOAS_MEMORY,
+  ...IOAS_FILES,
   ...MOCKS,
   ...COMPAT,
   ...NOIOMMU,

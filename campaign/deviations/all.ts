@@ -13,6 +13,7 @@ import { hotResetInfoHeader } from "./hot-reset-info-header.ts";
 import { ioasFaultStays } from "./ioas-fault-stays.ts";
 import { ioasUnmapPartial } from "./ioas-unmap-partial.ts";
 import { kvmDeviceFaultLeaks } from "./kvm-device-fault-leaks.ts";
+import { mapFileAnyFile, mapFileCycle } from "./map-file-any-file.ts";
 import { migrationBlockedArc } from "./migration-blocked-arc.ts";
 import {
   mttyBadHeaderCounts,
@@ -47,6 +48,8 @@ export const DEVIATIONS: readonly Deviation[] = [
   ioasFaultStays,
   ioasUnmapPartial,
   kvmDeviceFaultLeaks,
+  mapFileAnyFile,
+  mapFileCycle,
   mdpyFrameOffset,
   mdpyIrqFlags,
   migrationBlockedArc,

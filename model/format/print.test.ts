@@ -109,6 +109,7 @@ describe("a call reads as strace has it", () => {
     expect(printCall({ op: "mmap", fd: "@d", length: 4096, prot: 3, offset: 0 })).toBe(
       "mmap(NULL, 4096, PROT_READ|PROT_WRITE, MAP_SHARED, d, 0)",
     );
+    expect(printCall({ op: "memfd", size: 4096, as: "@m" })).toBe('m = memfd_create("memfd", 0), ftruncate(m, 4096)');
     expect(printCall({ op: "poll", fd: "@d" })).toBe("poll({fd=d, events=<all>}, 1, 0)");
     expect(printOutcome({ op: "poll", fd: "@d" }, { ret: 5 })).toBe("POLLIN|POLLOUT");
   });

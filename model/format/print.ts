@@ -34,6 +34,8 @@ export function printCall(call: Call, topology?: Topology): string {
       return `${handle(call.as)} = open(${quote(nodePath(call.node))}, ${openFlags(call.flags ?? 2)})`;
     case "eventfd":
       return `${handle(call.as)} = eventfd(0, EFD_NONBLOCK)`;
+    case "memfd":
+      return `${handle(call.as)} = memfd_create("memfd", 0), ftruncate(${handle(call.as)}, ${call.size})`;
     case "close":
       return `close(${printValue(call.fd)})`;
     case "dup":

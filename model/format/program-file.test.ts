@@ -62,6 +62,7 @@ const anyOther: fc.Arbitrary<Call> = fc.oneof(
     { op: "sysfs-read", attribute: { kind: "available_instances", parent: "mtty", type: "mtty-1" } },
     { op: "probe", probe: { kind: "pinned" } },
     { op: "probe", probe: { kind: "locked" } },
+    { op: "memfd", size: 4096, as: "@memfd0" },
     { op: "poll", fd: "@iommufd0" },
     { op: "probe", probe: { kind: "tainted" } },
     { op: "capset", without: ["CAP_IPC_LOCK", "CAP_SYS_RAWIO"] },

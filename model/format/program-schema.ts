@@ -107,6 +107,7 @@ const writeBuffer = {
 export const callSchema: z.ZodType<Call> = z.discriminatedUnion("op", [
   z.strictObject({ op: z.literal("open"), node, flags: z.exactOptional(z.int()), as: handle }),
   z.strictObject({ op: z.literal("eventfd"), as: handle }),
+  z.strictObject({ op: z.literal("memfd"), size: z.int().min(0), as: handle }),
   z.strictObject({ op: z.literal("close"), fd: value }),
   z.strictObject({ op: z.literal("dup"), fd: value, as: handle }),
   z.strictObject({

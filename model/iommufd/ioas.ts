@@ -14,6 +14,7 @@ import { type IoPagetable, PAGE_SIZE, type Range, U64_MAX } from "./io-pagetable
 import { steps as iovaRanges } from "./iova-ranges.ts";
 import type { IommufdFile } from "./main.ts";
 import { steps as map } from "./map.ts";
+import { steps as mapFile } from "./map-file.ts";
 import { type Access, type Hwpt, Ioas, type IommufdContext } from "./objects.ts";
 import { steps as pages } from "./pages.ts";
 import { steps as unmap } from "./unmap.ts";
@@ -111,6 +112,7 @@ export const steps = {
   ...unmap,
   ...pages,
   ...copy,
+  ...mapFile,
   ...allowIovas,
 
   /** iommufd_get_ioas: the IOAS of that id, held for the call in flight; drop it with `using`. */

@@ -16,13 +16,16 @@ import { unmapDma } from "../vfio/type1-unmap.ts";
 import { ioasAllowIovas } from "./allow-iovas.ts";
 import type { Accounting } from "./area.ts";
 import { IOMMUFD, iommufdSource } from "./availability.ts";
+import { ioasChangeProcess } from "./change-process.ts";
 import { ioasCopy } from "./copy.ts";
 import { ioasAlloc } from "./ioas.ts";
 import { ioasIovaRanges } from "./iova-ranges.ts";
 import { ioasMap } from "./map.ts";
+import { ioasMapFile } from "./map-file.ts";
 import { IommufdContext, type IommufdObject, MAX_ID } from "./objects.ts";
 import { option, steps as optionSteps } from "./option.ts";
 import { TEST_MIN_SIZE, testCommand } from "./selftest/command.ts";
+import "./unassigned.ts";
 import { ioasUnmap } from "./unmap.ts";
 import { steps as vfioCompat, rule as vfioCompatRule, vfioIoas } from "./vfio-compat.ts";
 
@@ -40,7 +43,6 @@ export const rule = clauses({
     rule: "a number that names no command is refused",
     errno: "ENOTTY",
     source: "include/uapi/linux/iommufd.h:General ioctl format",
-    unseen: "programs call commands by name, and none has a number of an iommufd's table that is not its own",
   },
   "IOMMUFD-IOCTL-3": {
     ...IOMMUFD,
@@ -185,10 +187,10 @@ const SLOTS: readonly Slot[] = [
   slot("6.7", null), // HWPT_GET_DIRTY_BITMAP
   slot("6.8", null), // HWPT_INVALIDATE
   slot("6.11", null), // FAULT_QUEUE_ALLOC
-  slot("6.13", null), // IOAS_MAP_FILE
+  slot("6.13", ioasMapFile),
   slot("6.13", null), // VIOMMU_ALLOC
   slot("6.13", null), // VDEVICE_ALLOC
-  slot("6.14", null), // IOAS_CHANGE_PROCESS
+  slot("6.14", ioasChangeProcess),
   slot("6.15", null), // VEVENTQ_ALLOC
   slot("6.17", null), // HW_QUEUE_ALLOC
 ];

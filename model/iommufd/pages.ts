@@ -118,7 +118,13 @@ export const steps = {
   },
 
   /** pfn_reader_user_pin: the pages must be there, as the first call that mapped them wanted to use them. */
-  reachPages(k: Kernel, { address, writable }: Pages, { firstPage, lastPage }: PageRange): void {
+  reachPages(k: Kernel, pages: Pages, range: PageRange): void {
+    if (pages.file) {
+      k.ioas.reachFile(k, pages.file, pages, range);
+      return;
+    }
+    const { address, writable } = pages;
+    const { firstPage, lastPage } = range;
     const count = lastPage - firstPage + 1;
     const reach = k.mm.reach(address + BigInt(firstPage) * PAGE_SIZE, count);
     must(reach.pages === count, rule["IOMMUFD-PAGES-3"]);

@@ -19,6 +19,7 @@ export type FileKind =
   | "vm"
   | "kvm-vfio"
   | "eventfd"
+  | "memfd"
   | "migration"
   | "null";
 

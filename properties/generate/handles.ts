@@ -33,6 +33,7 @@ const KINDS: readonly FileKind[] = [
   "vm",
   "kvm-vfio",
   "eventfd",
+  "memfd",
   "migration",
   "null",
 ];

@@ -2,7 +2,7 @@
 import type { Call } from "../../model/program.ts";
 import { oneIn, pick } from "./dice.ts";
 import type { Motif } from "./motifs.ts";
-import { credentials, type Situation } from "./moves.ts";
+import { credentials, memfd, type Situation } from "./moves.ts";
 
 /** An iommufd with one to three IOASes, with a device or a mock attached to each; sometimes one that counts for the process. */
 const spaces: Motif = (on, make) => {
@@ -11,6 +11,7 @@ const spaces: Motif = (on, make) => {
   make({ op: "open", node: { kind: "iommufd" }, as: iommufd });
   if (oneIn(dice, 3)) make(struct(iommufd, "IOMMU_OPTION", { size: 24, val64: 1 }));
   if (oneIn(dice, 2)) make(credentials(dice));
+  if (oneIn(dice, 2)) make(memfd(dice, handles));
   for (let more = 1 + dice.roll(3); more > 0; more--) {
     const ioas = handles.fresh("ioas");
     make(struct(iommufd, "IOMMU_IOAS_ALLOC", { size: 12 }, { out_ioas_id: ioas }));

@@ -31,6 +31,8 @@ export interface Focus {
   readonly otherIoctls?: number;
   /** Whether VMs are made; making one is slow. */
   readonly kvm: boolean;
+  /** Whether memory in files is mapped. */
+  readonly memfds?: boolean;
   /** How programs mostly begin; as those of any user unless told. */
   readonly motifs?: readonly Motif[];
   /** Whether every program begins so; else two of three do. */
@@ -77,9 +79,17 @@ export function makeCall(kind: MoveKind, on: Situation): Call | undefined {
 
 function open({ dice, focus, handles, machine }: Situation): Call {
   if (oneIn(dice, 12)) return { op: "eventfd", as: handles.fresh("eventfd") };
+  if (focus.memfds && oneIn(dice, 3)) return memfd(dice, handles);
   const node = pickNode(dice, focus, machine);
   const as = handles.fresh(fileKind(node));
   return oneIn(dice, 16) ? { op: "open", node, as, flags: dice.roll(2) } : { op: "open", node, as };
+}
+
+/** Sizes of files in bytes: as much as is mapped at most, a page, a page and a bit, nothing. */
+const MEMFD_BYTES = [64 * PAGE, 64 * PAGE, 8 * PAGE, PAGE, PAGE + 1, 0];
+
+export function memfd(dice: Dice, handles: Handles): Call {
+  return { op: "memfd", size: pick(dice, MEMFD_BYTES), as: handles.fresh("memfd") };
 }
 
 function pickNode(dice: Dice, { devices, kvm }: Focus, { k }: Machine): Node {

@@ -32,6 +32,7 @@ export class Seen {
         this.#opened(call.as, ret, call.node.kind);
         break;
       case "eventfd":
+      case "memfd":
         this.#opened(call.as, ret, null);
         break;
       case "dup": {

@@ -114,6 +114,8 @@ export class CallWriter {
         return `do_open(${this.#nodePath(call.node)}, ${openFlags(call.flags ?? 2)})`;
       case "eventfd":
         return "result(eventfd(0, EFD_NONBLOCK))";
+      case "memfd":
+        return `new_memfd(${call.size}L)`;
       case "close":
         return `result(close(${value(call.fd)}))`;
       case "dup":

@@ -287,6 +287,17 @@ static long poll_now(int fd)
 `,
   },
   {
+    defines: ["new_memfd"],
+    text: C`/* A file of so many bytes of memory. */
+static long new_memfd(long size)
+{
+	int fd = memfd_create("memfd", 0);
+
+	return fd < 0 || ftruncate(fd, size) ? -errno : fd;
+}
+`,
+  },
+  {
     defines: ["do_ioctl"],
     text: C`static long do_ioctl(long fd, unsigned long request, unsigned long argument)
 {

@@ -61,6 +61,12 @@ export class OutputReader {
         const read = this.#read(READ_SIZE);
         return read?.text === undefined ? read : { ret: (Number(read.text) >> TAINT_USER) & 1 };
       }
+      case "memfd": {
+        const made = this.#plain();
+        if (made === undefined || made.ret < 0) return made;
+        const sized = this.#plain();
+        return sized === undefined || sized.ret < 0 ? sized : made;
+      }
       case "poll": {
         const ret = this.#result();
         const pollfd = this.#take(POLLFD_SIZE);

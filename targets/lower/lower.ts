@@ -51,6 +51,8 @@ export type Shape =
   | { readonly kind: "tainted" }
   /** a struct pollfd follows, of which revents counts */
   | { readonly kind: "poll" }
+  /** the result of setting its size follows, unless it was refused */
+  | { readonly kind: "memfd" }
   /** a path was completed with a number first: results of that come before */
   | { readonly kind: "found-group" };
 
@@ -119,6 +121,13 @@ export class Lowering {
       case "eventfd":
         code.syscall(SYS.eventfd2, 0, EFD_NONBLOCK).keep(this.#slot(call.as));
         return { kind: "plain" };
+      case "memfd":
+        code
+          .pokeText(TEXT, "memfd")
+          .syscall(SYS.memfd_create, TEXT, 0)
+          .keep(this.#slot(call.as))
+          .unlessFailed((sized) => sized.syscall(SYS.ftruncate, { slot: this.#slot(call.as) }, call.size));
+        return { kind: "memfd" };
       case "close":
         code.syscall(SYS.close, this.#value(call.fd));
         return { kind: "plain" };

@@ -11,11 +11,13 @@ export const SYS = {
   access: 21,
   dup: 32,
   nanosleep: 35,
+  ftruncate: 77,
   readlink: 89,
   capset: 126,
   openat: 257,
   eventfd2: 290,
   prlimit64: 302,
+  memfd_create: 319,
 } as const;
 
 export const AT_FDCWD = -100;
