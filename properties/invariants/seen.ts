@@ -44,6 +44,8 @@ export class Seen {
       case "close": {
         const fd = this.#fd(call.fd);
         if (fd !== undefined) this.#files[fd] = undefined;
+        // By a number that came back in a struct: another file may have got that since, so nothing is known any more.
+        else this.#files.length = 0;
         break;
       }
       case "ioctl":
