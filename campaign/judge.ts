@@ -4,8 +4,10 @@
  * Where a kernel may choose (an id, a descriptor, an address) the model takes what the target took, if that is one of
  * the values allowed; so everything after is compared exactly, numbers and bytes.
  */
+import { refusedForMemory } from "../model/kernel/alloc.ts";
 import type { Clause } from "../model/kernel/clause.ts";
-import type { ChoiceSite, Chooser } from "../model/kernel/kernel.ts";
+import type { File } from "../model/kernel/file.ts";
+import type { ChoiceSite, Chooser, Failure } from "../model/kernel/kernel.ts";
 import { Blocked, Unmodelled } from "../model/kernel/operation.ts";
 import { type Answer, Machine } from "../model/machine.ts";
 import type { Profile } from "../model/profile.ts";
@@ -52,6 +54,25 @@ export type Verdict =
 /** Takes what the target took. */
 class ObservingChooser implements Chooser {
   observed: Outcome | undefined;
+  /** Calls that were refused after an allocation had failed, as they might have been without. */
+  readonly doubtful: Call[] = [];
+  readonly #kconfig: ReadonlySet<string>;
+  readonly #asEver: ReadonlySet<Call>;
+
+  constructor({ kconfig }: Profile, asEver: ReadonlySet<Call>) {
+    this.#kconfig = kconfig;
+    this.#asEver = asEver;
+  }
+
+  failure(call: Call, file: File | undefined): Failure | undefined {
+    const { observed } = this;
+    if (observed?.failed === undefined) return undefined;
+    const { failed, ret } = observed;
+    if (!failed || this.#asEver.has(call)) return { failed, refusedBy: null };
+    const refusedBy = refusedForMemory(call, ret, file, this.#kconfig);
+    if (refusedBy) this.doubtful.push(call);
+    return { failed, refusedBy };
+  }
 
   choose(site: ChoiceSite, own: bigint, allowed: (value: bigint) => boolean): bigint {
     const seen = this.#seen(site);
@@ -79,28 +100,56 @@ export interface JudgeOptions {
   readonly recorded?: readonly RecordedDeviation[];
 }
 
+/** What the judge takes to be so of a run. */
+interface Assumed {
+  readonly deviations: readonly Deviation[];
+  /** Calls that were refused for another reason than the allocation that failed. */
+  readonly asEver: ReadonlySet<Call>;
+}
+
 /**
  * Judges a run. Known deviations are taken to be there; where one of them is not what the target shows, the run is judged
- * again without it, so that a kernel that has been mended agrees as well.
+ * again without it, so that a kernel that has been mended agrees as well. The same with a call in which an allocation
+ * failed: it is taken to be refused for that, and where later calls show otherwise, for what is wrong with it anyway.
  */
 export function judge(program: Program, outcomes: readonly Outcome[], options: JudgeOptions): Verdict {
-  const verdict = judgeWith(program, outcomes, options, options.deviations);
-  if (verdict.kind !== "differs" || verdict.known.length === 0) return verdict;
+  return judgeAssuming(program, outcomes, options, { deviations: options.deviations, asEver: new Set() });
+}
+
+function judgeAssuming(
+  program: Program,
+  outcomes: readonly Outcome[],
+  options: JudgeOptions,
+  assumed: Assumed,
+): Verdict {
+  const { verdict, doubtful } = judgeWith(program, outcomes, options, assumed);
+  if (verdict.kind !== "differs") return verdict;
   for (const absent of verdict.known) {
-    const others = options.deviations.filter(({ id }) => id !== absent);
-    const again = judge(program, outcomes, { ...options, deviations: others });
+    const deviations = assumed.deviations.filter(({ id }) => id !== absent);
+    const again = judgeAssuming(program, outcomes, options, { ...assumed, deviations });
+    if (again.kind !== "differs") return again;
+  }
+  if (assumed.asEver.size > 0) return verdict;
+  for (const call of doubtful) {
+    const again = judgeAssuming(program, outcomes, options, { ...assumed, asEver: new Set([call]) });
     if (again.kind !== "differs") return again;
   }
   return verdict;
+}
+
+interface Judged {
+  readonly verdict: Verdict;
+  readonly doubtful: readonly Call[];
 }
 
 function judgeWith(
   program: Program,
   outcomes: readonly Outcome[],
   { topology, profile, observer }: JudgeOptions,
-  deviations: readonly Deviation[],
-): Verdict {
-  const chooser = new ObservingChooser();
+  { deviations, asEver }: Assumed,
+): Judged {
+  const chooser = new ObservingChooser(profile, asEver);
+  const { doubtful } = chooser;
   const fired = new Set<string>();
   const overrides = deviations.map((deviation) => ({
     id: deviation.id,
@@ -110,22 +159,23 @@ function judgeWith(
   let at = 0;
   for (const call of program.calls) {
     const observed = outcomes[at];
-    if (!observed) return ending(machine, call, at, fired);
+    if (!observed) return { verdict: ending(machine, call, at, fired), doubtful };
     chooser.observed = observed;
     let answer: Answer;
     try {
       answer = machine.step(call);
     } catch (thrown) {
-      return notComparable(thrown, at, fired);
+      return { verdict: notComparable(thrown, at, fired), doubtful };
     }
     const difference = compare(answer, machine, observed);
     if (difference) {
-      return { kind: "differs", at, expected: expectedOf(answer, machine), observed, ...difference, known: [...fired] };
+      const expected = expectedOf(answer, machine);
+      return { verdict: { kind: "differs", at, expected, observed, ...difference, known: [...fired] }, doubtful };
     }
     observer?.agreed(call, answer, machine.k.kept);
     at++;
   }
-  return { kind: "agrees", known: [...fired], judged: at };
+  return { verdict: { kind: "agrees", known: [...fired], judged: at }, doubtful };
 }
 
 /** The target gave no more outcomes: by a deviation that strikes in the next call, or for another reason. */

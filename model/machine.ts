@@ -8,6 +8,7 @@
 
 import { EventFile } from "./eventfd.ts";
 import { IommuGroup } from "./iommu/group.ts";
+import { rule as allocRule } from "./kernel/alloc.ts";
 import { type Clause, Refusal, refuse } from "./kernel/clause.ts";
 import { ArgumentBlocks } from "./kernel/encode.ts";
 import { type File, O_RDONLY, O_RDWR, O_WRONLY, type Transfer } from "./kernel/file.ts";
@@ -54,6 +55,8 @@ export interface Answer {
   pointed: readonly UserBlock[];
   /** Text of a probe or a sysfs read. */
   text: string | undefined;
+  /** Whether an allocation failed; undefined where the call did not ask for it. */
+  failed: boolean | undefined;
 }
 
 const PROT_WRITE = 2;
@@ -69,7 +72,16 @@ export class Machine {
   /** Files that mappings keep open. */
   readonly #mapped: File[] = [];
   readonly #blocks = new ArgumentBlocks();
-  readonly answer: Answer = { ret: 0, refusedBy: null, length: 0, pointed: NOTHING, text: undefined };
+  /** The clause that refuses the call in flight for an allocation that was seen to fail. */
+  #refusal: Clause | null = null;
+  readonly answer: Answer = {
+    ret: 0,
+    refusedBy: null,
+    length: 0,
+    pointed: NOTHING,
+    text: undefined,
+    failed: undefined,
+  };
 
   constructor(options: MachineOptions) {
     const { topology, profile } = options;
@@ -110,8 +122,10 @@ export class Machine {
     answer.length = 0;
     answer.pointed = NOTHING;
     answer.text = undefined;
+    answer.failed = undefined;
     if (k.kept.length > 0) k.kept.length = 0;
     k.task.doing = call.op === "ioctl" ? call.request : call.op;
+    if (call.failNth !== undefined) this.#arm(call, call.failNth);
     try {
       answer.ret = this.#make(call);
       if ("as" in call && call.as !== undefined) this.#handles.set(call.as, answer.ret);
@@ -120,18 +134,46 @@ export class Machine {
       answer.refusedBy = thrown.clause;
       answer.ret = -thrown.clause.code;
     }
+    if (call.failNth !== undefined) this.#disarm(call);
     if (k.deferred.length > 0) this.#runDeferred();
     return answer;
   }
 
+  /** Has an allocation of the call fail: the model's own nth, or whichever the target was seen to fail. */
+  #arm(call: Call, nth: number): void {
+    const { chooser, memory } = this.k;
+    const seen = chooser.failure?.(call, "fd" in call ? this.fileOf(call.fd) : undefined);
+    memory.arm(seen ? 0 : nth);
+    this.#refusal = seen?.refusedBy ?? null;
+    this.answer.failed = seen?.failed;
+  }
+
+  #disarm(call: Call): void {
+    const { memory, mm } = this.k;
+    this.answer.failed ??= memory.failed;
+    if (this.#refusal) {
+      // How far the kernel had come by then with memory that it was to pin can't be seen.
+      mm.forgetOwn();
+      this.k.shortage.leaves(this.k, call);
+    }
+    this.#refusal = null;
+    memory.arm(0);
+  }
+
+  /** Refuses a call whose target was seen to do so for want of memory: its arguments lie ready, and nothing has been done. */
+  #refuseAsSeen(): void {
+    if (this.#refusal) refuse(this.#refusal);
+  }
+
   /** The answer to the call just made as a target would give it, as far as it is defined. */
   outcome(): Outcome {
-    const { ret, length, pointed, text } = this.answer;
+    const { ret, length, pointed, text, failed } = this.answer;
     return {
       ret,
       ...(length > 0 ? { bytes: this.block.slice(0, Math.min(length, this.definedUpTo)) } : {}),
       ...(pointed.length > 0 ? { pointed: pointed.map((block) => block.defined()) } : {}),
       ...(text === undefined ? {} : { text }),
+      ...(failed === undefined ? {} : { failed }),
     };
   }
 
@@ -149,10 +191,13 @@ export class Machine {
 
   #make(call: Call): number {
     const { k } = this;
+    if (!("fd" in call) || call.op === "dup" || call.op === "mmap") this.#refuseAsSeen();
     switch (call.op) {
       case "open":
+        k.alloc();
         return k.installFd({ at: "return" }, runStraight(openNode(k, call.node, call.flags ?? 2)));
       case "eventfd":
+        k.alloc();
         return k.installFd({ at: "return" }, new EventFile());
       case "memfd":
         return k.installFd({ at: "return" }, new MemfdFile(call.size));
@@ -160,6 +205,7 @@ export class Machine {
         const file = k.fds.remove(Number(this.resolve(call.fd)));
         if (!file) return refuse(vfsRule["VFS-FD-1"]);
         k.putFile(file);
+        if (call.failNth !== undefined) k.keeps(allocRule["ALLOC-2"]);
         return 0;
       }
       case "dup": {
@@ -180,8 +226,10 @@ export class Machine {
       case "mmap":
         return this.#mmap(call);
       case "sysfs-write":
+        k.alloc();
         return runStraight(writeAttribute(k, call.attribute, call.text));
       case "sysfs-read": {
+        k.alloc();
         const text = readAttribute(k, call.attribute);
         this.answer.text = text;
         return text.length;
@@ -205,6 +253,7 @@ export class Machine {
     this.#blocks.buffer(call.count, call.place);
     const { main } = this.#blocks;
     try {
+      this.#refuseAsSeen();
       return this.#transfer(call, (file, io) => file.read(this.k, io), O_WRONLY);
     } finally {
       this.answer.length = main.length;
@@ -220,6 +269,7 @@ export class Machine {
       if (!bytes) throw new Unmodelled("writing what was not read");
       this.#blocks.bufferAgain(call.count, bytes);
     }
+    this.#refuseAsSeen();
     return this.#transfer(call, (file, io) => file.write(this.k, io), O_RDONLY);
   }
 
@@ -249,13 +299,14 @@ export class Machine {
     const ioctl = findIoctl(call.request);
     if (!ioctl) throw new Error(`no ioctl is called ${call.request}`);
     const value = this.#prepare(ioctl, call);
-    const file = this.#file(call.fd);
     const { main, at } = this.#blocks;
     if (call.arg.kind === "struct") {
       // The blocks themselves are compared, with what the call leaves in them, refused or not.
       this.answer.length = main.length;
       this.answer.pointed = this.#blocks.pointed;
     }
+    this.#refuseAsSeen();
+    const file = this.#file(call.fd);
     const ret = runStraight(file.ioctl(this.k, ioctl, { block: main, value, at }));
     if (call.binds !== undefined) this.#bind(call.binds, ioctl);
     return ret;

@@ -35,11 +35,13 @@ export function* openNode(k: Kernel, node: Node, flags: number): Operation<File>
   const mode = flags & 3;
   switch (node.kind) {
     case "container":
+      k.alloc();
       if (k.has("VFIO_CONTAINER")) return new ContainerFile(mode);
       if (k.has("IOMMUFD_VFIO_CONTAINER")) return k.iommufd.open(k, mode, "process");
       break;
     case "iommufd":
       if (!k.has("IOMMUFD")) break;
+      k.alloc();
       return k.iommufd.open(k, mode, "user");
     case "kvm":
       if (!k.has("KVM") || !k.topology.kvm) break;

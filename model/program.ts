@@ -112,8 +112,17 @@ export interface WriteBuffer {
   readonly from?: string;
 }
 
-/** One system call. */
-export type Call =
+/** One system call, and what it has to cope with. */
+export type Call = SystemCall & {
+  /**
+   * The allocation of the call that fails, counted from 1: the kernel's fail-nth. A call that makes fewer is done as ever.
+   * Allocations differ from kernel to kernel, so there is no saying beforehand which one it is, or whether there is one.
+   * Only calls of mayRunOut have it.
+   */
+  readonly failNth?: number;
+};
+
+type SystemCall =
   | { readonly op: "open"; readonly node: Node; readonly flags?: number; readonly as: string }
   | { readonly op: "eventfd"; readonly as: string }
   /** memfd_create(2), and ftruncate(2) to so many bytes */
@@ -150,6 +159,26 @@ export type Call =
       readonly hard: number | bigint;
     };
 
+const MAY_RUN_OUT: ReadonlySet<Call["op"]> = new Set([
+  "open",
+  "eventfd",
+  "close",
+  "dup",
+  "ioctl",
+  "read",
+  "write",
+  "pread",
+  "pwrite",
+  "mmap",
+  "sysfs-write",
+  "sysfs-read",
+]);
+
+/** Whether a program may ask for an allocation of such a call to fail: others only look, or set the scene. */
+export function mayRunOut({ op }: Call): boolean {
+  return MAY_RUN_OUT.has(op);
+}
+
 /** Calls, and the kind of machine they are meant for. */
 export interface Program {
   /** Name of the topology, see `machines` in topology.ts. */
@@ -167,4 +196,6 @@ export interface Outcome {
   readonly pointed?: readonly Uint8Array[];
   /** What a probe or a sysfs read gave. */
   readonly text?: string;
+  /** Of a call that asked for it: whether an allocation failed. */
+  readonly failed?: boolean;
 }

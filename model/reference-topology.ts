@@ -109,6 +109,7 @@ export const REFERENCE_TOPOLOGY: Topology = {
   noiommu: false,
   nesting: false,
   kvm: true,
+  noFailNth: null,
   dmaEntryLimit: 6,
 };
 

@@ -98,6 +98,8 @@ export interface Topology {
   /** Whether the IOMMU can nest page tables, as the nesting type of type1 wanted it. */
   readonly nesting: boolean;
   readonly kvm: boolean;
+  /** Why no call can be asked to fail an allocation there, in one sentence; null where it can (/proc/self/fail-nth). */
+  readonly noFailNth: string | null;
   /** Mappings that a container may hold: the module parameter dma_entry_limit of type1. */
   readonly dmaEntryLimit: number;
 }

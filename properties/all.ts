@@ -27,6 +27,7 @@ import {
   oneCdevOpen,
   openDevicesAreBacked,
 } from "./invariants/state.ts";
+import { MEMORY_GOALS } from "./memory-goals.ts";
 import type { Property } from "./property.ts";
 
 /** Every state invariant: they cost little, so each property has them all. */
@@ -94,6 +95,8 @@ function property(
     readonly memfds?: boolean;
     readonly wrongOneIn?: number;
     readonly shortest?: number;
+    /** One call in so many runs out of memory, which the kernel must be able to bring about. */
+    readonly failOneIn?: number;
     readonly length?: number;
   },
 ): Property {
@@ -108,6 +111,7 @@ function property(
     state: STATE_INVARIANTS,
     history: HISTORY_INVARIANTS,
     whyNot(topology, { version, kconfig }) {
+      if (given.failOneIn !== undefined && topology.noFailNth !== null) return topology.noFailNth;
       if (given.functionsBehind === "iommu" && !topology.iommu) return "The machine has no IOMMU.";
       if (given.functionsBehind === "noiommu") {
         if (topology.iommu || !topology.noiommu) return "The machine is not in no-IOMMU mode.";
@@ -127,6 +131,7 @@ function property(
           weights: { ...WEIGHTS, ...given.weights },
           kvm: given.kvm ?? true,
           wrongOneIn: given.wrongOneIn ?? 6,
+          ...(given.failOneIn === undefined ? {} : { failOneIn: given.failOneIn }),
           ...(given.ioctls ? { ioctls: given.ioctls } : {}),
           ...(given.otherIoctls === undefined ? {} : { otherIoctls: given.otherIoctls }),
           ...(given.memfds === undefined ? {} : { memfds: given.memfds }),
@@ -454,6 +459,25 @@ export const PROPERTIES: readonly Property[] = [
     ioctls: { ...NO_RESETS, VFIO_GROUP_SET_CONTAINER: 4, VFIO_SET_IOMMU: 3, VFIO_CHECK_EXTENSION: 1 },
     share: 3,
     goals: [goal.noiommuBackend, goal.noiommuMixed, goal.deviceThroughGroup],
+  }),
+  property({
+    id: "allocation-failures",
+    title: "calls that run out of memory are refused and leave nothing behind, whichever allocation fails",
+    devices: (topology) => [...mdevs(topology), ...(topology.iommu ? functions(topology) : [])],
+    failOneIn: 3,
+    motifs: [...MOTIFS, ...KVM_MOTIFS, ...TYPE1_MOTIFS],
+    weights: { mdev: 2, binding: 1, credentials: 1 },
+    ioctls: {
+      ...NO_RESETS,
+      // It stops on its way: where, nobody can say beforehand.
+      VFIO_DEVICE_FEATURE: 0,
+      VFIO_DEVICE_FEATURE_MIG_DEVICE_STATE: 0,
+      VFIO_GROUP_SET_CONTAINER: 3,
+      VFIO_IOMMU_MAP_DMA: 4,
+      KVM_SET_DEVICE_ATTR: 4,
+    },
+    share: 2,
+    goals: MEMORY_GOALS,
   }),
 ];
 

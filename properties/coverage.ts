@@ -4,11 +4,16 @@ import { allClauses } from "../model/kernel/clause.ts";
 import type { Answer } from "../model/machine.ts";
 import type { Call, Outcome } from "../model/program.ts";
 
+/** What of an outcome, or of the model's answer, goals look at. */
+export interface Seen extends Pick<Outcome, "ret"> {
+  readonly failed?: boolean | undefined;
+}
+
 /** Something that a campaign must have seen at least once to count as one. */
 export interface Goal {
   readonly id: string;
   readonly title: string;
-  reached(call: Call, outcome: Pick<Outcome, "ret">): boolean;
+  reached(call: Call, outcome: Seen): boolean;
   /** Whether a kernel of this version and Kconfig can reach it at all, and whether that takes an IOMMU. */
   readonly needs?: {
     readonly since?: `${number}.${number}`;

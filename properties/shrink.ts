@@ -103,6 +103,13 @@ export function mapHandles(call: Call, map: (handle: string) => string): Call {
 
 /** The same call with one argument in its simplest form. */
 function* simplerCalls(call: Call): Generator<Call> {
+  if (call.failNth !== undefined) {
+    const { failNth, ...plain } = call;
+    yield plain;
+    for (const sooner of new Set([1, failNth >> 1, failNth - 1])) {
+      if (sooner > 0 && sooner < failNth) yield { ...call, failNth: sooner };
+    }
+  }
   if (call.op === "open" && call.flags !== undefined) {
     const { flags: _, ...plain } = call;
     yield plain;

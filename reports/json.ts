@@ -117,6 +117,7 @@ const topology: z.ZodType<Topology> = z.strictObject({
   noiommu: z.boolean(),
   nesting: z.boolean(),
   kvm: z.boolean(),
+  noFailNth: z.string().nullable().default(null),
   dmaEntryLimit: count.default(65535),
 });
 

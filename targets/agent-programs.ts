@@ -203,8 +203,8 @@ function touchedByWrite(
 export function interpret({ program, shapes, checks }: Prepared, result: AgentResult): ProgramRun {
   const reader = new OutputReader(result.output);
   const outcomes: Outcome[] = [];
-  for (const shape of shapes) {
-    const outcome = reader.next(shape);
+  for (const [at, shape] of shapes.entries()) {
+    const outcome = reader.next(shape, program.calls[at]?.failNth !== undefined);
     if (!outcome) break;
     outcomes.push(outcome);
   }
@@ -216,13 +216,14 @@ export function interpret({ program, shapes, checks }: Prepared, result: AgentRe
     if (what) leaks.push(what);
   }
   if (result.cleanupStatus.kind === "hung") leaks.push(`Cleaning up did not end. ${result.cleanupStatus.stack}`.trim());
-  return { program, outcomes, end: endOf(result.status, program), log: result.log, leaks };
+  return { program, outcomes, end: endOf(result.status, program, outcomes.length), log: result.log, leaks };
 }
 
-function endOf(status: AgentStatus, program: Program): RunEnd {
+function endOf(status: AgentStatus, program: Program, made: number): RunEnd {
   switch (status.kind) {
     case "done":
-      return { kind: "done" };
+      if (program.calls[made]?.failNth === undefined) return { kind: "done" };
+      return { kind: "not-run", why: "The kernel can't be asked to fail an allocation." };
     case "hung":
       return { kind: "hung", call: markOf(status.mark, program), stack: status.stack };
     case "signal":

@@ -1,4 +1,7 @@
-/** Makes a system ready for programs: every function bound to vfio-pci by override if that takes it, the standing mdevs made. */
+/**
+ * Makes a system ready for programs: every function bound to vfio-pci by override if that takes it, the standing mdevs made,
+ * and any allocation one that can be made to fail.
+ */
 import type { Topology } from "../model/topology.ts";
 import { Assembler } from "./agent/assembler.ts";
 import type { AgentConnection } from "./agent/connection.ts";
@@ -8,6 +11,18 @@ import { attributePath, devicePath } from "./lower/paths.ts";
 import { TargetError } from "./target.ts";
 
 const TIMEOUT_MS = 60_000;
+/**
+ * Of debugfs: allocations that may sleep fail as well, and the log keeps quiet of those that were made to fail. What a
+ * kernel has not is left out, but for the first. The C exporter writes the same.
+ */
+export const FAILURE_SETTINGS: readonly (readonly [file: string, text: string])[] = [
+  ["/sys/kernel/debug/failslab/ignore-gfp-wait", "N"],
+  ["/sys/kernel/debug/failslab/verbose", "0"],
+  ["/sys/kernel/debug/fail_page_alloc/ignore-gfp-wait", "N"],
+  ["/sys/kernel/debug/fail_page_alloc/ignore-gfp-highmem", "N"],
+  ["/sys/kernel/debug/fail_page_alloc/verbose", "0"],
+  ["/sys/kernel/debug/fail_iommufd/verbose", "0"],
+];
 
 /** Sets up; what can't be done ends it with a sentence. */
 export async function setUp(agent: AgentConnection, topology: Topology): Promise<void> {
@@ -26,6 +41,11 @@ export async function setUp(agent: AgentConnection, topology: Topology): Promise
     if (!standing) continue;
     const path = attributePath(topology, { kind: "mdev-create", ...standing });
     shapes.push({ name, required: true, shape: lowering.sysfsWrite(path, uuid) });
+  }
+  if (topology.noFailNth === null) {
+    for (const [at, [path, text]] of FAILURE_SETTINGS.entries()) {
+      shapes.push({ name: path, required: at === 0, shape: lowering.sysfsWrite(path, text) });
+    }
   }
   const result = await agent.runOne({ id: 0, code: code.finish(), timeoutMs: TIMEOUT_MS, inJanitor: true });
   if (result.status.kind !== "done") throw new TargetError(`Making devices ready ended in ${result.status.kind}.`);

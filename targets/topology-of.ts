@@ -49,6 +49,7 @@ export function topologyOf(name: string, survey: Survey, hints: Hints): Topology
     noiommu: survey.noiommu,
     nesting: false,
     kvm: survey.nodes.includes("/dev/kvm"),
+    noFailNth: survey.noFailNth,
     dmaEntryLimit: survey.dmaEntryLimit,
   };
 }

@@ -9,8 +9,11 @@ import { POLL } from "../uapi/poll.ts";
 import { named } from "./names.ts";
 import { printData, printField, printValue, quote } from "./values.ts";
 
-/** `-1 EINVAL`, `0 {flags=VIABLE|CONTAINER_SET}`, `0 "vfio-pci"`: the result, then what came with it. */
-export function printOutcome(call: Call, { ret, bytes, pointed, text }: Outcome): string {
+/**
+ * `-1 EINVAL`, `0 {flags=VIABLE|CONTAINER_SET}`, `0 "vfio-pci"`: the result, then what came with it, and as strace has it
+ * `(INJECTED)` where an allocation failed that was asked to.
+ */
+export function printOutcome(call: Call, { ret, bytes, pointed, text, failed }: Outcome): string {
   const result = ret < 0 ? `-1 ${errnoName(-ret)}` : printResult(call, ret);
   const parts = [result];
   if (bytes && (call.op === "read" || call.op === "pread")) {
@@ -20,6 +23,7 @@ export function printOutcome(call: Call, { ret, bytes, pointed, text }: Outcome)
     if (brought) parts.push(brought);
   }
   if (text !== undefined) parts.push(printText(call, text));
+  if (failed) parts.push("(INJECTED)");
   return parts.join(" ");
 }
 

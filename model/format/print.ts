@@ -26,9 +26,14 @@ export { printOutcome } from "./outcome.ts";
 
 /**
  * One call: `group0 = open("/dev/vfio/<group of nic0.0>", O_RDWR)`. With a topology, devices go by their bus names where
- * the call has them as text; without, by the program's own.
+ * the call has them as text; without, by the program's own. An allocation that is to fail stands behind: `(fail_nth 3)`.
  */
 export function printCall(call: Call, topology?: Topology): string {
+  const line = printSystemCall(call, topology);
+  return call.failNth === undefined ? line : `${line} (fail_nth ${call.failNth})`;
+}
+
+function printSystemCall(call: Call, topology: Topology | undefined): string {
   switch (call.op) {
     case "open":
       return `${handle(call.as)} = open(${quote(nodePath(call.node))}, ${openFlags(call.flags ?? 2)})`;

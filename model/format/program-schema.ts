@@ -7,6 +7,8 @@ import { wideNumber } from "./wide.ts";
 const HANDLE = /^@[A-Za-z][A-Za-z0-9_-]*$/;
 /** Text that is written to an attribute fits a page with its end. */
 const LONGEST_TEXT = 4095;
+/** An unsigned int in the kernel; far more allocations than a call makes. */
+const MAX_FAIL_NTH = 0x7fff_ffff;
 
 const handle = z.string().regex(HANDLE, { error: 'expected a handle such as "@group0"', abort: true });
 
@@ -104,13 +106,17 @@ const writeBuffer = {
   from: z.exactOptional(handle),
 };
 
+/** A call that may have to cope with a failed allocation: those of mayRunOut. */
+const made = <S extends z.core.$ZodLooseShape>(shape: S) =>
+  z.strictObject({ ...shape, failNth: z.exactOptional(z.int().min(1).max(MAX_FAIL_NTH)) });
+
 export const callSchema: z.ZodType<Call> = z.discriminatedUnion("op", [
-  z.strictObject({ op: z.literal("open"), node, flags: z.exactOptional(z.int()), as: handle }),
-  z.strictObject({ op: z.literal("eventfd"), as: handle }),
+  made({ op: z.literal("open"), node, flags: z.exactOptional(z.int()), as: handle }),
+  made({ op: z.literal("eventfd"), as: handle }),
   z.strictObject({ op: z.literal("memfd"), size: z.int().min(0), as: handle }),
-  z.strictObject({ op: z.literal("close"), fd: value }),
-  z.strictObject({ op: z.literal("dup"), fd: value, as: handle }),
-  z.strictObject({
+  made({ op: z.literal("close"), fd: value }),
+  made({ op: z.literal("dup"), fd: value, as: handle }),
+  made({
     op: z.literal("ioctl"),
     fd: value,
     request: z.string(),
@@ -118,14 +124,14 @@ export const callSchema: z.ZodType<Call> = z.discriminatedUnion("op", [
     as: z.exactOptional(handle),
     binds: z.exactOptional(z.record(z.string(), handle)),
   }),
-  z.strictObject({ op: z.literal("read"), fd: value, ...readBuffer }),
-  z.strictObject({ op: z.literal("write"), fd: value, ...writeBuffer }),
-  z.strictObject({ op: z.literal("pread"), fd: value, offset: value, ...readBuffer }),
-  z.strictObject({ op: z.literal("pwrite"), fd: value, offset: value, ...writeBuffer }),
+  made({ op: z.literal("read"), fd: value, ...readBuffer }),
+  made({ op: z.literal("write"), fd: value, ...writeBuffer }),
+  made({ op: z.literal("pread"), fd: value, offset: value, ...readBuffer }),
+  made({ op: z.literal("pwrite"), fd: value, offset: value, ...writeBuffer }),
   z.strictObject({ op: z.literal("poll"), fd: value }),
-  z.strictObject({ op: z.literal("mmap"), fd: value, length: z.int().min(0), prot: z.int(), offset: value }),
-  z.strictObject({ op: z.literal("sysfs-write"), attribute, text }),
-  z.strictObject({ op: z.literal("sysfs-read"), attribute }),
+  made({ op: z.literal("mmap"), fd: value, length: z.int().min(0), prot: z.int(), offset: value }),
+  made({ op: z.literal("sysfs-write"), attribute, text }),
+  made({ op: z.literal("sysfs-read"), attribute }),
   z.strictObject({ op: z.literal("probe"), probe }),
   z.strictObject({ op: z.literal("capset"), without: z.array(capability) }),
   z.strictObject({ op: z.literal("prlimit"), resource: z.literal("RLIMIT_MEMLOCK"), soft: limit, hard: limit }),

@@ -30,6 +30,7 @@ export const rule = clauses({
 export const steps = {
   /** iommufd_access_create; `site` is where the caller gets the id, null when it does not. */
   *createAccess(k: Kernel, context: IommufdContext, site: ChoiceSite | null): Operation<Access> {
+    k.alloc();
     const access = new Access(context);
     context.refs++;
     context.publish(access, k.iommufd.chooseId(k, context, site));

@@ -122,7 +122,14 @@ export const steps = {
   ): Operation<IommufdDevice> {
     must(bound.cacheCoherent, rule["IOMMUFD-BIND-1"]);
     const group = bound.requireGroup();
+    k.alloc();
     yield* k.iommu.claimDevice(k, group, context);
+    try {
+      k.alloc();
+    } catch (refusal) {
+      yield* k.iommu.release(k, group);
+      throw refusal;
+    }
     let igroup = context.groups.get(group);
     if (!igroup) {
       igroup = new IommufdGroup(group);
@@ -215,6 +222,7 @@ export const steps = {
         if (!(refusal instanceof Refusal && refusal.clause.code === ERRNO.EINVAL)) throw refusal;
       }
     }
+    k.alloc();
     const hwpt = k.iommufdDevice.allocAutoHwpt(ioas, device);
     let left: Hwpt | null = null;
     try {
@@ -265,6 +273,7 @@ export const steps = {
 
   /** iommu_attach_group_handle and iommu_replace_group_handle: the IOMMU's driver looks whether the table suits it. */
   *attachGroup(k: Kernel, device: IommufdDevice, hwpt: Hwpt): Operation<void> {
+    k.alloc();
     using _ = yield* k.lock(device.igroup.group.mutex);
     const { iommuDriver, aperture } = device.device;
     must(hwpt.driver === iommuDriver, rule["IOMMUFD-ATTACH-8"]);

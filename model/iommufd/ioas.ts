@@ -90,6 +90,7 @@ export const ioasAlloc = ioctl<IommufdFile>({
   *run(k, { context }, { block }): Operation<number> {
     must(block.u32(4) === 0, rule["IOMMUFD-ALLOC-1"]);
     must(block.canWrite(IoasAlloc.size), rule["IOMMUFD-ALLOC-2"]);
+    k.alloc();
     const ioas = new Ioas(context);
     const id = k.iommufd.chooseId(k, context, CHOSEN_ID);
     if (k.version >= CREATION_LOCK_SINCE) {
@@ -137,6 +138,7 @@ export const steps = {
     let { alignment } = pagetable;
     if (pageSize > alignment) alignment = pageSize;
     must(alignment === pagetable.alignment || pagetable.conformsTo(alignment), rule["IOMMUFD-IOAS-1"]);
+    k.alloc();
     try {
       const mapped = rule["IOMMUFD-IOAS-2"];
       if (aperture.start > 0n) {
@@ -172,6 +174,7 @@ export const steps = {
   *addAccess(k: Kernel, ioas: Ioas, access: Access): Operation<void> {
     using _ = yield* k.lock(ioas.pagetable.domainsRwsem);
     using _iova = yield* k.lock(ioas.pagetable.iovaRwsem);
+    k.alloc();
     ioas.accesses.push(access);
     try {
       k.ioas.calculateAlignment(ioas);

@@ -32,6 +32,7 @@ const topology: Topology = {
   noiommu: false,
   nesting: false,
   kvm: false,
+  noFailNth: null,
   dmaEntryLimit: 65535,
   drivers: [],
 };

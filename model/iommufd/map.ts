@@ -148,6 +148,7 @@ export const ioasMap = ioctl<IommufdFile>({
     using ioas = k.ioas.get(context, block.u32(8), rule["IOMMUFD-MAP-4"]);
     const userAddress = block.u64(16);
     k.ioas.checkUserRange(k, userAddress, length);
+    k.alloc();
     const writable = (flags & WRITEABLE) !== 0;
     const area = Area.of({ address: userAddress, length, writable, counted: k.ioas.countedFor(k, context) });
     const fixed = (flags & FIXED_IOVA) !== 0 ? iova : null;
@@ -206,6 +207,7 @@ export const steps = {
 
   /** iopt_alloc_area_pages: takes the range, so that no other mapping can have it while the pages are pinned. */
   *claim(k: Kernel, { pagetable }: Ioas, areas: readonly Area[], fixed: bigint | null): Operation<void> {
+    k.alloc();
     using _ = yield* k.lock(pagetable.iovaRwsem);
     const length = areas.reduce((sum, area) => sum + area.length, 0n);
     must((length & (pagetable.alignment - 1n)) === 0n, rule["IOMMUFD-MAP-5"]);

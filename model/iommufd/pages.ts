@@ -87,6 +87,7 @@ export const steps = {
   /** Pins pages for one more user of them: those that no other has pinned yet, or none where one of them can't be had. */
   *pinPages(k: Kernel, pages: Pages, user: PageRange): Operation<void> {
     using _ = yield* k.lock(pages.mutex);
+    k.alloc();
     const missing = k.ioas.missingPages(pages, user);
     for (const run of missing) k.ioas.reachPages(k, pages, run);
     const count = pagesOf(missing);

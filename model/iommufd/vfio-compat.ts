@@ -191,6 +191,7 @@ export const steps = {
   *compatIoasCreate(k: Kernel, context: IommufdContext): Operation<void> {
     must(!context.noIommuMode, rule["IOMMUFD-COMPAT-8"]);
     if (context.compatIoas) return;
+    k.alloc();
     const ioas = new Ioas(context);
     context.publish(ioas, k.iommufd.chooseId(k, context, null));
     context.compatIoas = ioas;

@@ -20,6 +20,7 @@ import type { Mdev, MdevParent } from "../mdev/objects.ts";
 import { steps as samples } from "../mdev/sample-device.ts";
 import type { PciFunction } from "../pci/function.ts";
 import type { Profile } from "../profile.ts";
+import type { Call } from "../program.ts";
 import type { Topology } from "../topology.ts";
 import { type Version, versionNumber } from "../uapi/version.ts";
 import { steps as container } from "../vfio/container.ts";
@@ -34,6 +35,7 @@ import { steps as type1 } from "../vfio/type1.ts";
 import { steps as vfio } from "../vfio/vfio-main.ts";
 import { steps as hotReset } from "../vfio-pci/hot-reset.ts";
 import { steps as vfioPci } from "../vfio-pci/vfio-pci-core.ts";
+import { Memory, steps as shortage } from "./alloc.ts";
 import type { Clause } from "./clause.ts";
 import { steps as credentials } from "./credentials.ts";
 import { FdTable, type File } from "./file.ts";
@@ -53,6 +55,17 @@ export type ChoiceSite =
  */
 export interface Chooser {
   choose(site: ChoiceSite, own: bigint, allowed: (value: bigint) => boolean): bigint;
+  /**
+   * Of a call that asked for an allocation to fail: what became of that on the target. Left out, or undefined, where the
+   * model's own allocations are counted.
+   */
+  failure?(call: Call, file: File | undefined): Failure | undefined;
+}
+
+/** Whether an allocation failed, and by which clause that refused the call. */
+export interface Failure {
+  readonly failed: boolean;
+  readonly refusedBy: Clause | null;
 }
 
 /** The end of user space on x86-64, and where the model would map. */
@@ -84,12 +97,14 @@ export class Kernel {
   /** Clauses about effects that the call in flight was seen to have. */
   readonly kept: Clause[] = [];
   readonly mm = new Mm();
+  readonly memory = new Memory();
   /** TAINT_USER: user space has asked for what makes the kernel unsupportable. It never goes away. */
   tainted = false;
   /** Files whose last reference went while locks were held; released when the call is over (fs/file_table.c:fput). */
   readonly deferred: File[] = [];
 
   // The steps. Faults and deviations put others in their place.
+  shortage = shortage;
   vfs = vfs;
   credentials = credentials;
   driverCore = driverCore;
@@ -137,6 +152,11 @@ export class Kernel {
   /** Takes a lock; drop it with `using`. */
   lock(lock: Lock): Operation<Lock> {
     return acquire(this.task, this.order, lock);
+  }
+
+  /** Takes memory that may not be there: here the call is refused where it was asked to fail. Nothing may be half done. */
+  alloc(): void {
+    this.memory.take();
   }
 
   /** Notes that the call keeps a clause about an effect. */

@@ -66,6 +66,7 @@ export class Mm {
   readonly mmapLock = new Lock(mmapLock);
   /** Numbers of private pages that were written. */
   readonly #own = new Set<number>();
+  #ownKnown = true;
 
   /** What lies at an address, of `pages` pages at the most. */
   reach(address: bigint, pages: number): Reach {
@@ -109,8 +110,14 @@ export class Mm {
     for (let i = 0; i < asked; i++) this.#own.add(first + i);
   }
 
+  /** Notes that private pages may have been written since, nobody knows which. */
+  forgetOwn(): void {
+    this.#ownKnown = false;
+  }
+
   /** How many of these pages are memory of the process's own, not the zero page. */
   ownPages(address: bigint, pages: number): number {
+    if (!this.#ownKnown) throw new Unmodelled("what a call that ran out of memory had made of private pages by then");
     const first = Number(address / PAGE);
     let count = 0;
     for (let i = 0; i < pages; i++) if (this.#own.has(first + i)) count++;

@@ -142,6 +142,7 @@ export const createVm = ioctl<KvmFile>({
   weight: 0.7,
   *run(k, _file, { value }): Operation<number> {
     must(value === 0, rule["KVM-VM-CREATE-1"]);
+    k.alloc();
     const fd = k.chooseFd({ at: "return" });
     const vm = new Vm(fd, ![...k.vms].some((other) => other.inDebugfs && other.firstFd === fd));
     k.vms.add(vm);
@@ -176,6 +177,7 @@ export const createDevice = ioctl<VmFile>({
       return 0;
     }
     const { vm } = file;
+    k.alloc();
     {
       using _ = yield* k.lock(vm.lock);
       must(vm.vfio === null, rule["KVM-VFIO-CREATE-4"]);
@@ -183,6 +185,7 @@ export const createDevice = ioctl<VmFile>({
       vm.vfio = new KvmVfio(vm);
     }
     vm.refs++;
+    yield* k.kvm.makeDeviceFile(k, vm);
     const fd = k.installFd({ at: "field", offset: 4, width: 4 }, new KvmVfioFile(vm.vfio));
     block.put(4, 4, fd, rule["KVM-VFIO-CREATE-6"]);
     k.keeps(rule["KVM-VFIO-CREATE-5"]);
@@ -233,6 +236,18 @@ export const steps = {
   /** kvm_vm_ioctl_check_extension_generic, asked for KVM_CAP_DEVICE_CTRL */
   saysDeviceControl(): number {
     return 1;
+  },
+
+  /** anon_inode_getfd for a new device, which goes where there is none to be had. */
+  *makeDeviceFile(k: Kernel, vm: Vm): Operation<void> {
+    try {
+      k.alloc();
+    } catch (refusal) {
+      using _ = yield* k.lock(vm.lock);
+      vm.vfio = null;
+      vm.refs--;
+      throw refusal;
+    }
   },
 
   /** kvm_put_kvm */

@@ -221,6 +221,7 @@ export const steps = {
     {
       using _ = yield* k.lock(kv.lock);
       must(!kv.files.includes(file), rule["KVM-VFIO-ADD-4"]);
+      k.alloc();
       file.refs++;
       kv.files.push(file);
       yield* k.kvmVfio.setKvm(k, file, kv.vm);

@@ -151,6 +151,7 @@ export const steps = {
   *reserve(k: Kernel, parent: MdevParent, type: MdevType, uuid: string): Operation<Mdev> {
     using _ = yield* k.lock(parent.listLock);
     must(!k.mdev.namespace(k, parent).some((other) => other.uuid === uuid), rule["MDEV-CREATE-3"]);
+    k.alloc();
     if (parent.driver.countedBy === "core") k.mdev.take(parent, type);
     const mdev = new Mdev(nameOf(k.topology, uuid), uuid, parent, type);
     k.mdevs.push(mdev);
@@ -178,7 +179,20 @@ export const steps = {
   *attach(k: Kernel, mdev: Mdev): Operation<void> {
     using _ = yield* k.lock(mdev.lock);
     const { parent, type } = mdev;
+    k.alloc();
     if (parent.driver.countedBy === "driver") k.mdev.take(parent, type);
+    yield* k.mdev.probe(k, mdev);
+  },
+
+  /** The end of a driver's probe: the device is registered, or what it took is given back. */
+  *probe(k: Kernel, mdev: Mdev): Operation<void> {
+    const { parent, type } = mdev;
+    try {
+      k.alloc();
+    } catch (refusal) {
+      if (parent.driver.countedBy === "driver") k.mdev.giveBack(mdev);
+      throw refusal;
+    }
     mdev.vfio = k.vfio.register(k, mdev.uuid, type.probe(k), { kind: "mdev", mdev });
   },
 

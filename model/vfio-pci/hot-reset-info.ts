@@ -109,6 +109,7 @@ export const getPciHotResetInfo = ioctl<DeviceFile>({
     const end = MINSZ + count * ENTRY_SIZE;
     if (end > BLOCK_SIZE) throw new Unmodelled(`a hot reset that hits ${affected.length} functions`);
 
+    k.alloc();
     const image = block.bytes.slice();
     const view = new DataView(image.buffer);
     view.setUint32(8, count, true);

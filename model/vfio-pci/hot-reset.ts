@@ -167,6 +167,7 @@ export const steps = {
     const held: File[] = [];
     const groups: VfioGroup[] = [];
     try {
+      k.alloc();
       for (let i = 0; i < count; i++) {
         const file = k.fds.get(block.s32(MINSZ + 4 * i));
         must(file !== undefined, rule["VFIO-PCI-HOTRESET-9"]);

@@ -139,6 +139,7 @@ export const steps = {
 
   /** vfio_pci_probe */
   probe(k: Kernel, pciFunction: PciFunction): void {
+    k.alloc();
     k.vfioPci.register(k, pciFunction);
   },
 

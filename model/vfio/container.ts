@@ -169,6 +169,7 @@ export const steps = {
     }
     must((yield* k.type1.checkExtension(k, null, type)) > 0, rule["VFIO-CONT-SETIOMMU-3"]);
     must(type !== EXTENSION.UNMAP_ALL, rule["VFIO-CONT-SETIOMMU-4"]);
+    k.alloc();
     const iommu = k.type1.open(type);
     // A group that can't be attached lets the call fail; the instance goes, and the groups before it with it.
     for (const group of container.groups.toReversed()) yield* k.type1.attachGroup(k, iommu, group);

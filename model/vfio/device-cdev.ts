@@ -184,6 +184,12 @@ export const steps = {
   /** vfio_device_fops_cdev_open */
   open(k: Kernel, device: VfioDevice, mode: number): DeviceFile {
     device.registrations++;
+    try {
+      k.alloc();
+    } catch (refusal) {
+      device.registrations--;
+      throw refusal;
+    }
     k.keeps(rule["VFIO-CDEV-OPEN-1"]);
     return new DeviceFile(device, null, mode);
   },

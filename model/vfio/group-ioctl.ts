@@ -201,7 +201,9 @@ export const getDeviceFd = ioctl<GroupFile>({
     device.registrations++;
     const opened = new DeviceFile(device, file.group, 2);
     try {
+      k.alloc();
       yield* k.group.openDevice(k, opened);
+      yield* k.group.makeFile(k, opened);
     } catch (refusal) {
       device.registrations--;
       throw refusal;

@@ -244,6 +244,16 @@ export const steps = {
     file.accessGranted = true;
   },
 
+  /** The end of vfio_device_open_file: the open device gets a file that descriptors can name, or is closed again. */
+  *makeFile(k: Kernel, file: DeviceFile): Operation<void> {
+    try {
+      k.alloc();
+    } catch (refusal) {
+      yield* k.group.closeDevice(k, file);
+      throw refusal;
+    }
+  },
+
   /** vfio_df_group_close */
   *closeDevice(k: Kernel, file: DeviceFile): Operation<void> {
     const { device } = file;

@@ -134,6 +134,7 @@ export const steps = {
             iommu.dmas.all.every((dma) => k.type1.canTrack(iommu, dma)),
             rule["VFIO-TYPE1-DIRTY-5"],
           );
+          for (let bitmaps = iommu.dmas.all.length; bitmaps > 0; bitmaps--) k.alloc();
         }
         k.type1.setTracking(iommu, true);
         k.keeps(rule["VFIO-TYPE1-DIRTY-6"]);

@@ -92,6 +92,7 @@ export const steps = {
     let chain: Uint8Array;
     {
       using _ = yield* k.lock(iommu.lock);
+      k.alloc();
       pageSizes = iommu.pageSizes;
       chain = k.type1.capabilities(k, iommu);
     }

@@ -143,6 +143,7 @@ export const steps = {
     }
     must(found === undefined, rule["VFIO-TYPE1-MAP-8"]);
     must(k.type1.dmaAvail(k, iommu) > 0, rule["VFIO-TYPE1-MAP-9"]);
+    k.alloc();
     const dma = new Dma(iova, vaddr, size, (flags & MAP.WRITE) !== 0, k.task.credentials.has("CAP_IPC_LOCK"));
     must(k.type1.isInWindow(iommu, dma), rule["VFIO-TYPE1-MAP-10"]);
     yield* k.type1.addDma(k, iommu, dma);
@@ -166,6 +167,7 @@ export const steps = {
     if (iommu.tracking) {
       try {
         must(k.type1.canTrack(iommu, dma), rule["VFIO-TYPE1-MAP-13"]);
+        k.alloc();
       } catch (refusal) {
         yield* k.type1.unpin(k, dma);
         throw refusal;

@@ -32,6 +32,7 @@ export const steps = {
   *pin(k: Kernel, dma: Dma): Operation<void> {
     const { mm } = k;
     using _ = yield* k.lock(mm.mmapLock);
+    k.alloc();
     const room = k.type1.lockCap(k, dma) ? Number.POSITIVE_INFINITY : k.task.credentials.memlockPages - mm.lockedPages;
     const reach = mm.pinnable(dma.vaddr, dma.pages, dma.writable);
     const counted = k.type1.countedPages(k, dma, reach, room);

@@ -186,6 +186,7 @@ export const steps = {
   *attachGroup(k: Kernel, iommu: Type1, group: VfioGroup): Operation<void> {
     using _ = yield* k.lock(iommu.lock);
     must(!iommu.dmas.all.some(({ vaddrInvalid }) => vaddrInvalid), rule["VFIO-TYPE1-ATTACH-2"]);
+    k.alloc();
     if (group.type === "iommu") {
       {
         using _group = yield* k.lock(group.requireIommuGroup().mutex);

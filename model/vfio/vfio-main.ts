@@ -105,16 +105,34 @@ export const steps = {
   *firstOpen(k: Kernel, file: DeviceFile): Operation<void> {
     if (file.iommufd) {
       // A group's open returns no id to user space.
-      file.devid = yield* k.vfioIommufd.bind(k, file.device, file.iommufd, file.group ? null : undefined);
+      const devid = yield* k.vfioIommufd.bind(k, file.device, file.iommufd, file.group ? null : undefined);
+      try {
+        k.vfio.openDevice(k, file.device);
+      } catch (refusal) {
+        yield* k.vfioIommufd.unbind(k, file.device);
+        throw refusal;
+      }
+      file.devid = devid;
       file.device.openedWith = "iommufd";
       return;
     }
     const { group } = file.device;
     k.group.mayUseContainer(k, group);
     k.group.useContainer(group);
+    try {
+      k.vfio.openDevice(k, file.device);
+    } catch (refusal) {
+      k.group.unuseContainer(k, group);
+      throw refusal;
+    }
     file.device.openedWith = "container";
     if (!group.container?.iommu) return;
     using _ = yield* k.lock(group.container.iommu.lock);
+  },
+
+  /** The driver's open_device. A function gets what its configuration space and interrupts take. */
+  openDevice(k: Kernel, { backing }: VfioDevice): void {
+    if (backing.kind === "pci") k.alloc();
   },
 
   /** vfio_df_close */

@@ -89,6 +89,9 @@ export class Handles {
   opened(handle: string): void {
     const file = this.#machine.fileOf(handle);
     if (!file) return;
+    // The same call once more: the name is that of the latest.
+    const before = this.files.findIndex((entry) => entry.handle === handle);
+    if (before >= 0) this.files.splice(before, 1);
     const bit = bitOf.get(file.kind) ?? 0;
     this.files.push({ handle, file, bit });
     this.kinds |= bit;

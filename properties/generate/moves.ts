@@ -39,6 +39,8 @@ export interface Focus {
   readonly alwaysOpens?: boolean;
   /** One call in so many is wrong on purpose. */
   readonly wrongOneIn: number;
+  /** One call in so many runs out of memory before it is made; none unless told. */
+  readonly failOneIn?: number;
 }
 
 export type MoveKind = "open" | "ioctl" | "close" | "dup" | "io" | "mdev" | "binding" | "probe" | "credentials";

@@ -12,6 +12,7 @@ import { type Answer, Machine, type MachineOptions } from "../../model/machine.t
 import type { Call, FieldValue, StructArgument, Value } from "../../model/program.ts";
 import { DeviceFile } from "../../model/vfio/device.ts";
 import { type Dice, pick } from "./dice.ts";
+import { makeShort } from "./failures.ts";
 import { Handles, isFileKind } from "./handles.ts";
 import { MOTIFS } from "./motifs.ts";
 import { type Focus, type MoveKind, makeCall, type Situation } from "./moves.ts";
@@ -39,7 +40,7 @@ export function walk(dice: Dice, focus: Focus, options: MachineOptions, length: 
   const on: Situation = { machine, handles, dice, focus };
   const calls: Call[] = [];
 
-  const make = (call: Call): boolean => {
+  const makeOne = (call: Call): boolean => {
     let answer: Answer;
     try {
       answer = machine.step(call);
@@ -52,6 +53,11 @@ export function walk(dice: Dice, focus: Focus, options: MachineOptions, length: 
     observer.called(machine, call, answer);
     return true;
   };
+  const { failOneIn } = focus;
+  const make =
+    failOneIn === undefined
+      ? makeOne
+      : (call: Call) => makeShort(dice, failOneIn, call, makeOne, length - calls.length);
 
   if (focus.alwaysOpens || dice.roll(3) > 0) pick(dice, focus.motifs ?? MOTIFS)(on, make);
   const deck = kinds(focus);

@@ -55,6 +55,9 @@
  *                   SIGSEGV and SIGBUS are results here: 0 or -signal.
  *                   Elsewhere they end the program.
  *   0f SKIP_IF_UNSET slot:u16 n:u32                 skips n bytes of code if the slot is -1
+ *   10 FAIL_NTH     n:u32                           the next SYSCALL's nth allocation fails
+ *   11 FIRED                                        outputs i64: 1 if one did since FAIL_NTH, 0 if not, -errno if the
+ *                   kernel could not be asked
  *
  * Frames, each after a u32 with its length, are at struct request, struct
  * result and struct hello. A program that is not well-formed ends where that
@@ -92,7 +95,7 @@ typedef uint64_t u64;
 typedef int32_t i32;
 typedef int64_t i64;
 
-#define PROTOCOL 1
+#define PROTOCOL 2
 #define MAGIC 0x31434656 /* "VFC1" */
 #define PORT_NAME "vfio-conformance"
 
@@ -119,6 +122,8 @@ typedef int64_t i64;
 /* The janitor's pipes sit high, so that 3 is the first free descriptor there too. */
 #define JANITOR_IN 1022
 #define JANITOR_OUT 1023
+/* Where a program has /proc/self/fail-nth open. */
+#define FAIL_NTH_FD 1021
 #define MARK_NONE 0xffffffffu /* no call was begun */
 #define MARK_EXIT 0xfffffffeu /* the program was done and was being torn down */
 #define KILL_GRACE_MS 2000
@@ -379,11 +384,52 @@ static int touch(u64 addr, u8 width, int is_write, u64 *value)
 	return signo;
 }
 
+/*
+ * /proc/self/fail-nth of this process. It sits high, as the janitor's pipes do, and is opened by the first call that asks
+ * for it, so that programs without one have nothing of it.
+ */
+static int open_fail_nth(void)
+{
+	int low = open("/proc/self/fail-nth", O_RDWR | O_CLOEXEC);
+	if (low < 0)
+		return -errno;
+	int high = fcntl(low, F_DUPFD_CLOEXEC, FAIL_NTH_FD);
+	int error = errno;
+	close(low);
+	return high < 0 ? -error : high;
+}
+
+/*
+ * A system call with fail-nth armed. What an allocation could be made by stands outside: the number is text already, and
+ * no page is touched for the first time in between. Returns what syscall() did; *fired as FIRED outputs it.
+ */
+static i64 syscall_failing(int fail_nth, u32 n, u16 nr, const i64 args[6], i64 *fired)
+{
+	char number[16], left[16] = "";
+	size_t length = (size_t)snprintf(number, sizeof number, "%u", n);
+
+	if (syscall(SYS_pwrite64, fail_nth, "0", 1, 0) != 1) {
+		*fired = -errno;
+		return syscall(nr, args[0], args[1], args[2], args[3], args[4], args[5]);
+	}
+	syscall(SYS_pwrite64, fail_nth, number, length, 0);
+	i64 result = syscall(nr, args[0], args[1], args[2], args[3], args[4], args[5]);
+	int error = errno;
+	/* Reading may be what fails, where the kernel makes copies to user space fail as well. */
+	i64 got = syscall(SYS_pread64, fail_nth, left, sizeof left - 1, 0);
+	syscall(SYS_pwrite64, fail_nth, "0", 1, 0);
+	*fired = got > 0 && left[0] == '0';
+	errno = error;
+	return result;
+}
+
 static enum state carry_out(const u8 *code, u32 length)
 {
 	const u8 *p = code, *end = code + length, *op = code;
 	i64 *slots = arena->slots;
-	i64 result = 0;
+	i64 result = 0, fired = 0;
+	u32 fail = 0; /* the allocation of the next SYSCALL that fails; 0 for none */
+	int fail_nth = -1;
 
 /* The next field of type T; code that ends within it is malformed. */
 #define TAKE(T, name)                        \
@@ -449,7 +495,11 @@ static enum state carry_out(const u8 *code, u32 length)
 					args[i] = (i64)arg;
 				}
 			}
-			result = syscall(nr, args[0], args[1], args[2], args[3], args[4], args[5]);
+			if (fail)
+				result = syscall_failing(fail_nth, fail, nr, args, &fired);
+			else
+				result = syscall(nr, args[0], args[1], args[2], args[3], args[4], args[5]);
+			fail = 0;
 			if (result == -1)
 				result = -errno;
 			PUT(&result, 8);
@@ -542,6 +592,19 @@ static enum state carry_out(const u8 *code, u32 length)
 				goto malformed;
 			if (slots[slot] == -1)
 				p += n;
+			break;
+		}
+		case 0x10: {
+			TAKE(u32, n);
+			if (fail_nth < 0)
+				fail_nth = open_fail_nth();
+			fail = fail_nth < 0 ? 0 : n;
+			fired = fail_nth < 0 ? fail_nth : 0;
+			break;
+		}
+		case 0x11: {
+			fail = 0;
+			PUT(&fired, 8);
 			break;
 		}
 		default:

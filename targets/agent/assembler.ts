@@ -79,6 +79,21 @@ export class Assembler {
     return this;
   }
 
+  /** Makes an allocation of the next system call fail: the nth that it makes, from 1 on. */
+  failNth(n: number): this {
+    this.#room(5);
+    this.#u8(Op.failNth);
+    this.#u32(n);
+    return this;
+  }
+
+  /** Outputs an i64: 1 if the allocation asked for last was made and failed, 0 if not, -errno where none can be asked for. */
+  fired(): this {
+    this.#room(1);
+    this.#u8(Op.fired);
+    return this;
+  }
+
   /** Keeps the result in a slot; a negative result leaves it unset. */
   keep(slot: number): this {
     this.#room(3);

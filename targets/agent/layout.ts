@@ -53,6 +53,8 @@ export const Op = {
   touchRead: 0x0d,
   touchWrite: 0x0e,
   skipIfUnset: 0x0f,
+  failNth: 0x10,
+  fired: 0x11,
 } as const;
 
 /** Widths of a value in memory, in bytes. */

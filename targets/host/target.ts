@@ -87,6 +87,8 @@ async function startSession(
       drivers: found.drivers.filter((driver) => DRIVERS.includes(driver)),
       mdevParents: busy.mdevs ? [] : found.mdevParents.filter((parent) => parent === "mtty" || parent === "mdpy"),
       kvm: found.kvm && !busy.vms,
+      // It takes settings that hold for everything that runs here.
+      noFailNth: "Allocations of this host's own kernel are not made to fail.",
     };
     await setUp(host.agent, topology);
     return { agent: host.agent, topology, console: "", [Symbol.asyncDispose]: () => host[Symbol.asyncDispose]() };

@@ -19,8 +19,18 @@ export class OutputReader {
     this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   }
 
-  /** The outcome of a call of that shape, or undefined where the output ends before it. */
-  next(shape: Shape): Outcome | undefined {
+  /**
+   * The outcome of a call of that shape, or undefined where the output ends before it. Of one that asked for a failure
+   * it says whether that came about; undefined as well where the kernel can't be asked.
+   */
+  next(shape: Shape, askedToFail = false): Outcome | undefined {
+    const outcome = this.#shaped(shape);
+    if (!askedToFail || !outcome) return outcome;
+    const fired = this.#result();
+    return fired === undefined || fired < 0 ? undefined : { ...outcome, failed: fired === 1 };
+  }
+
+  #shaped(shape: Shape): Outcome | undefined {
     switch (shape.kind) {
       case "plain":
         return this.#plain();

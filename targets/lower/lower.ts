@@ -93,6 +93,8 @@ export class Lowering {
   readonly #scratch = new Uint8Array(BLOCK_SIZE);
   readonly #view = new DataView(this.#scratch.buffer);
   #blocks = 0;
+  /** Which allocation of the call's own system call is to fail; 0 for none. */
+  #failNth = 0;
 
   constructor(code: Assembler, topology: Topology) {
     this.#code = code;
@@ -110,16 +112,41 @@ export class Lowering {
     return shapes;
   }
 
+  /** Lowers one call. Where it asks for a failure, whether that came about stands behind its other output. */
   call(call: Call): Shape {
+    this.#failNth = call.failNth ?? 0;
+    const shape = this.#call(call);
+    if (call.failNth !== undefined) this.#code.fired();
+    this.#failNth = 0;
+    return shape;
+  }
+
+  /** The system call that the program asks for, with the failure that it asks for; those around it are the harness's. */
+  #syscall(number: number, ...args: readonly SyscallArgument[]): void {
+    if (this.#failNth > 0) this.#code.failNth(this.#failNth);
+    this.#code.syscall(number, ...args);
+  }
+
+  /** Keeps the result as a handle. One that an earlier call made keeps what it has where this one fails. */
+  #keep(handle: string): void {
+    const again = this.#slots.has(handle);
+    const slot = this.#slot(handle);
+    if (again) this.#code.unlessFailed((code) => code.keep(slot));
+    else this.#code.keep(slot);
+  }
+
+  #call(call: Call): Shape {
     const code = this.#code;
     switch (call.op) {
       case "open": {
         const shape = this.#node(call.node);
-        code.syscall(SYS.openat, AT_FDCWD, PATH, call.flags ?? 2).keep(this.#slot(call.as));
+        this.#syscall(SYS.openat, AT_FDCWD, PATH, call.flags ?? 2);
+        this.#keep(call.as);
         return shape;
       }
       case "eventfd":
-        code.syscall(SYS.eventfd2, 0, EFD_NONBLOCK).keep(this.#slot(call.as));
+        this.#syscall(SYS.eventfd2, 0, EFD_NONBLOCK);
+        this.#keep(call.as);
         return { kind: "plain" };
       case "memfd":
         code
@@ -129,10 +156,11 @@ export class Lowering {
           .unlessFailed((sized) => sized.syscall(SYS.ftruncate, { slot: this.#slot(call.as) }, call.size));
         return { kind: "memfd" };
       case "close":
-        code.syscall(SYS.close, this.#value(call.fd));
+        this.#syscall(SYS.close, this.#value(call.fd));
         return { kind: "plain" };
       case "dup":
-        code.syscall(SYS.dup, this.#value(call.fd)).keep(this.#slot(call.as));
+        this.#syscall(SYS.dup, this.#value(call.fd));
+        this.#keep(call.as);
         return { kind: "plain" };
       case "ioctl":
         return this.#ioctl(call);
@@ -148,7 +176,7 @@ export class Lowering {
         code.syscall(SYS.poll, TEXT, 1, 0).peek(TEXT, POLLFD_SIZE);
         return { kind: "poll" };
       case "mmap":
-        code.syscall(SYS.mmap, 0, call.length, call.prot, MAP_SHARED, this.#value(call.fd), this.#value(call.offset));
+        this.#syscall(SYS.mmap, 0, call.length, call.prot, MAP_SHARED, this.#value(call.fd), this.#value(call.offset));
         return { kind: "plain" };
       case "sysfs-write": {
         const text = "device" in call.text ? busName(this.#topology, call.text.device) : call.text.text;
@@ -175,9 +203,10 @@ export class Lowering {
       .pokeText(TEXT, text)
       .syscall(SYS.openat, AT_FDCWD, PATH, O_WRONLY)
       .keep(FD_SLOT)
-      .unlessFailed((code) =>
-        code.syscall(SYS.write, { slot: FD_SLOT }, TEXT, text.length).syscall(SYS.close, { slot: FD_SLOT }),
-      );
+      .unlessFailed((code) => {
+        this.#syscall(SYS.write, { slot: FD_SLOT }, TEXT, text.length);
+        code.syscall(SYS.close, { slot: FD_SLOT });
+      });
     return { kind: "sysfs-write" };
   }
 
@@ -202,9 +231,10 @@ export class Lowering {
       .pokeText(PATH, path)
       .syscall(SYS.openat, AT_FDCWD, PATH, O_RDONLY)
       .keep(FD_SLOT)
-      .unlessFailed((code) =>
-        code.syscall(SYS.read, { slot: FD_SLOT }, TEXT, size).peek(TEXT, size).syscall(SYS.close, { slot: FD_SLOT }),
-      );
+      .unlessFailed((code) => {
+        this.#syscall(SYS.read, { slot: FD_SLOT }, TEXT, size);
+        code.peek(TEXT, size).syscall(SYS.close, { slot: FD_SLOT });
+      });
   }
 
   #probe(probe: Probe): Shape {
@@ -286,8 +316,8 @@ export class Lowering {
     const address = blockAddress(index, place);
     if (typeof place === "number") this.#clear(index, place, count);
     if (call.into !== undefined) this.#data.set(call.into, address);
-    if (call.op === "read") this.#code.syscall(SYS.read, this.#value(call.fd), address, count);
-    else this.#code.syscall(SYS.pread64, this.#value(call.fd), address, count, this.#value(call.offset));
+    if (call.op === "read") this.#syscall(SYS.read, this.#value(call.fd), address, count);
+    else this.#syscall(SYS.pread64, this.#value(call.fd), address, count, this.#value(call.offset));
     const readable = writableAddress(index, place);
     const length = readable === null ? 0 : typeof place === "number" ? Math.min(place, count) : count;
     if (readable !== null && length > 0) this.#code.peek(readable, length);
@@ -298,8 +328,8 @@ export class Lowering {
     const { count } = call;
     const address = call.from === undefined ? this.#content(call) : this.#data.get(call.from);
     if (address === undefined) throw new TooLarge(`Nothing was read into ${call.from}.`);
-    if (call.op === "write") this.#code.syscall(SYS.write, this.#value(call.fd), address, count);
-    else this.#code.syscall(SYS.pwrite64, this.#value(call.fd), address, count, this.#value(call.offset));
+    if (call.op === "write") this.#syscall(SYS.write, this.#value(call.fd), address, count);
+    else this.#syscall(SYS.pwrite64, this.#value(call.fd), address, count, this.#value(call.offset));
     return { kind: "plain" };
   }
 
@@ -350,8 +380,8 @@ export class Lowering {
         blocks = this.#struct(index, ioctl.argument.layout, arg.struct);
         break;
     }
-    code.syscall(SYS.ioctl, this.#value(call.fd), ioctl.request, value);
-    if (call.as !== undefined) code.keep(this.#slot(call.as));
+    this.#syscall(SYS.ioctl, this.#value(call.fd), ioctl.request, value);
+    if (call.as !== undefined) this.#keep(call.as);
     if (arg.kind !== "struct") return { kind: "plain" };
     const [{ address, length } = NOWHERE, ...pointed] = blocks;
     if (call.binds && ioctl.argument.kind === "struct") {

@@ -95,6 +95,8 @@ export interface Survey {
   readonly iommus: readonly string[];
   /** Whether VFIO takes devices that no IOMMU isolates. */
   readonly noiommu: boolean;
+  /** Why programs can't have allocations fail, or null. */
+  readonly noFailNth: string | null;
 }
 
 /** A device of the machine did not show up. */
@@ -154,6 +156,7 @@ export async function survey(
     nodes,
     iommus: await list(agent, "/sys/class/iommu"),
     noiommu: (await readText(agent, NOIOMMU_PARAMETER)) === "Y",
+    noFailNth: await whyNoFailNth(agent),
   };
 }
 
@@ -206,6 +209,18 @@ async function iommuCapability(agent: AgentConnection): Promise<bigint | undefin
   const [first] = await list(agent, "/sys/class/iommu");
   const text = first && (await readText(agent, `/sys/class/iommu/${first}/intel-iommu/cap`));
   return text ? BigInt(`0x${text}`) : undefined;
+}
+
+async function whyNoFailNth(agent: AgentConnection): Promise<string | null> {
+  const faults = (await list(agent, "/sys/kernel/debug")).filter((name) => name.startsWith("fail"));
+  if (!faults.includes("failslab")) {
+    return "The kernel can't fail allocations: it takes CONFIG_FAILSLAB and CONFIG_FAULT_INJECTION_DEBUG_FS, and debugfs.";
+  }
+  if (!(await list(agent, "/proc/self")).includes("fail-nth")) return "The kernel has no /proc/self/fail-nth.";
+  // It ends calls in EFAULT, which can't be told from that of a bug.
+  if (faults.includes("fail_usercopy"))
+    return "The kernel has CONFIG_FAIL_USERCOPY: fail-nth would hit copies as well.";
+  return null;
 }
 
 /** VT-d's maximum guest address width, bits 16 to 21 of the capability register, counts from one. */

@@ -1,0 +1,110 @@
+/**
+ * Memory that can run out: allocations of a call that a program asks to fail. Beside lib/fault-inject.c and mm/failslab.c.
+ *
+ * An operation says `k.alloc()` where it takes memory that may not be there, in the kernel's order. How many allocations
+ * a call makes is nobody's to count on: it differs from kernel to kernel. So a kernel that was seen to fail one may refuse
+ * the call, whichever it was, or do it as ever; in both cases nothing may be left half done.
+ */
+import type { Call } from "../program.ts";
+import { ERRNO } from "../uapi/errno.ts";
+import { type Clause, clauses, refuse } from "./clause.ts";
+import type { File } from "./file.ts";
+import type { Kernel } from "./kernel.ts";
+import { Unmodelled } from "./operation.ts";
+
+/** Fail-nth hits the hooks of iommufd's own test as it hits allocations. */
+const HOOK = {
+  source: "drivers/iommu/iommufd/selftest.c:iommufd_should_fail",
+  since: "6.2",
+  kconfig: ["IOMMUFD", "IOMMUFD_TEST"],
+  unseen: "it is a hook that kernels have for testing their error paths, and the model has none",
+} as const;
+
+export const rule = clauses({
+  "ALLOC-1": {
+    rule: "a call that can't get memory that it needs is refused, and nothing has changed",
+    errno: "ENOMEM",
+    source: "include/uapi/linux/iommufd.h:General ioctl format",
+  },
+  "ALLOC-2": {
+    rule: "closing a file takes no memory that may not be there: it succeeds, and what the file held is given back",
+    source: "fs/open.c:close",
+  },
+  "ALLOC-3": {
+    ...HOOK,
+    rule: "where a kernel made for tests pretends that an object is not there, the call is refused, and nothing has changed",
+    errno: "ENOENT",
+  },
+  "ALLOC-4": {
+    ...HOOK,
+    rule: "where a kernel made for tests pretends that memory can't be pinned, the call is refused, and nothing has changed",
+    errno: "EFAULT",
+  },
+  "ALLOC-5": {
+    ...HOOK,
+    rule: "where a kernel made for tests pretends that a range can't be had, the call is refused, and nothing has changed",
+    errno: "EINVAL",
+  },
+});
+
+/** What is left of the caller's luck in the call in flight. */
+export class Memory {
+  /** Allocations until one fails; 0 where none does. */
+  #left = 0;
+  /** Whether an allocation of the call in flight has failed. */
+  failed = false;
+
+  /** Begins a call whose nth allocation fails, or none. */
+  arm(nth: number): void {
+    this.#left = nth;
+    this.failed = false;
+  }
+
+  /** kmalloc and its kin: refuses the call where this is the allocation that fails. */
+  take(): void {
+    if (this.#left === 0 || --this.#left > 0) return;
+    this.failed = true;
+    refuse(rule["ALLOC-1"]);
+  }
+}
+
+/** Commands of other files that lead into iommufd. */
+const INTO_IOMMUFD: ReadonlySet<string> = new Set([
+  "VFIO_DEVICE_BIND_IOMMUFD",
+  "VFIO_DEVICE_ATTACH_IOMMUFD_PT",
+  "VFIO_DEVICE_DETACH_IOMMUFD_PT",
+  "VFIO_GROUP_SET_CONTAINER",
+  "VFIO_GROUP_GET_DEVICE_FD",
+]);
+
+const HOOKS = [rule["ALLOC-3"], rule["ALLOC-4"], rule["ALLOC-5"]] as const;
+
+/** Commands that go step by step, and may stop on the way: vfio.h has the caller ask where (struct vfio_device_feature_mig_state). */
+const STEP_BY_STEP: ReadonlySet<string> = new Set(["VFIO_DEVICE_FEATURE", "VFIO_DEVICE_FEATURE_MIG_DEVICE_STATE"]);
+
+/**
+ * The clause by which a target that failed an allocation of a call refused it with this result; null where the result has
+ * nothing to do with that, so that it must be the one that is right without.
+ */
+export function refusedForMemory(
+  call: Call,
+  ret: number,
+  file: File | undefined,
+  kconfig: ReadonlySet<string>,
+): Clause | null {
+  if (call.op === "close") return null;
+  if (ret === -ERRNO.ENOMEM) {
+    if (call.op === "ioctl" && STEP_BY_STEP.has(call.request)) {
+      throw new Unmodelled("how far a change of state came that ran out of memory");
+    }
+    return rule["ALLOC-1"];
+  }
+  if (call.op !== "ioctl" || !kconfig.has("IOMMUFD_TEST")) return null;
+  if (file?.kind !== "iommufd" && !INTO_IOMMUFD.has(call.request)) return null;
+  return HOOKS.find(({ code }) => ret === -code) ?? null;
+}
+
+export const steps = {
+  /** What a call leaves behind that a target refused for want of memory. */
+  leaves(_k: Kernel, _call: Call): void {},
+};
