@@ -105,6 +105,7 @@ describe("every deviation", () => {
       "bind-leaks-vm",
       "group-changes-backend",
       "map-file-cycle",
+      "mdev-create-leaks",
       "mtty-data-fd-outlives",
       "mtty-resume-reopened",
       "mtty-stream-unchecked",

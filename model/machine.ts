@@ -134,7 +134,7 @@ export class Machine {
       answer.refusedBy = thrown.clause;
       answer.ret = -thrown.clause.code;
     }
-    if (call.failNth !== undefined) this.#disarm(call);
+    if (call.failNth !== undefined) this.#disarm();
     if (k.deferred.length > 0) this.#runDeferred();
     return answer;
   }
@@ -146,15 +146,15 @@ export class Machine {
     memory.arm(seen ? 0 : nth);
     this.#refusal = seen?.refusedBy ?? null;
     this.answer.failed = seen?.failed;
+    if (!seen || seen.refusedBy) this.k.shortage.strikes(this.k, call, seen !== undefined);
   }
 
-  #disarm(call: Call): void {
+  #disarm(): void {
     const { memory, mm } = this.k;
     this.answer.failed ??= memory.failed;
     if (this.#refusal) {
       // How far the kernel had come by then with memory that it was to pin can't be seen.
       mm.forgetOwn();
-      this.k.shortage.leaves(this.k, call);
     }
     this.#refusal = null;
     memory.arm(0);

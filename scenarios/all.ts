@@ -12,6 +12,7 @@ import { IOAS_MEMORY } from "./ioas-memory.ts";
 import { IOCTL_FORMAT } from "./ioctl-format.ts";
 import { KVM } from "./kvm.ts";
 import { MDEV } from "./mdev.ts";
+import { MEMORY } from "./memory.ts";
 import { MOCKS } from "./mocks.ts";
 import { NOIOMMU } from "./noiommu.ts";
 import { OWNERSHIP } from "./ownership.ts";
@@ -44,6 +45,7 @@ export const SCENARIOS: readonly Scenario[] = [
   ...TYPE1,
   ...FEATURES,
   ...SAMPLES,
+  ...MEMORY,
   ...EVIDENCE,
   ...SAMPLE_EVIDENCE,
 ];

@@ -90,6 +90,7 @@ export function whyNot({ needs, calls }: Scenario, profile: Profile, topology: T
     const known = [...topology.functions, ...topology.mdevs].some((device) => device.name === name);
     if (!known) return `The machine has no device ${name}.`;
   }
+  if (topology.noFailNth !== null && calls.some(({ failNth }) => failNth !== undefined)) return topology.noFailNth;
   for (const call of calls) {
     if (call.op === "open" && call.node.kind === "kvm" && !topology.kvm) return "The machine has no KVM.";
     if (call.op !== "sysfs-write" && call.op !== "sysfs-read") continue;

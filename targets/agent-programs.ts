@@ -5,7 +5,7 @@
 import { names } from "../model/driver-core/sysfs-text.ts";
 import { handleKind } from "../model/handles.ts";
 import { setTempMemoryLimit } from "../model/iommufd/selftest/check.ts";
-import { madeByText } from "../model/mdev/mdev.ts";
+import { availableAtFirst, madeByText } from "../model/mdev/mdev.ts";
 import type { Call, Outcome, Program, Value } from "../model/program.ts";
 import type { Topology } from "../model/topology.ts";
 import { FEATURE } from "../model/vfio/feature.ts";
@@ -73,10 +73,22 @@ function lowerCleanup(program: Program, topology: Topology): Check[] {
     checks.push({
       shape: lowering.list(MDEV_DEVICES),
       wrong: ({ text }) => {
-        const left = (text ?? "").split("\n").filter((name) => name !== "" && !standing.includes(name));
-        return left.length > 0 ? `Mediated devices are still there: ${left.join(", ")}.` : undefined;
+        const there = (text ?? "").split("\n").filter((name) => name !== "");
+        const left = there.filter((name) => !standing.includes(name));
+        if (left.length > 0) return `Mediated devices are still there: ${left.join(", ")}.`;
+        const lost = standing.filter((uuid) => !there.includes(uuid));
+        return lost.length > 0 ? `Mediated devices could not be made again: ${lost.join(", ")}.` : undefined;
       },
     });
+    for (const { parent, type, available } of availableAtFirst(topology)) {
+      checks.push({
+        shape: lowering.call({ op: "sysfs-read", attribute: { kind: "available_instances", parent, type } }),
+        wrong: ({ text }) =>
+          text === undefined || Number(text) === available
+            ? undefined
+            : `There are ${text.trim()} instances of ${type} to be had, where there were ${available} before.`,
+      });
+    }
   }
   if (touched.kvm) {
     checks.push({

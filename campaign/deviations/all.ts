@@ -14,6 +14,7 @@ import { ioasFaultStays } from "./ioas-fault-stays.ts";
 import { ioasUnmapPartial } from "./ioas-unmap-partial.ts";
 import { kvmDeviceFaultLeaks } from "./kvm-device-fault-leaks.ts";
 import { mapFileAnyFile, mapFileCycle } from "./map-file-any-file.ts";
+import { mdevCreateLeaks } from "./mdev-create-leaks.ts";
 import { migrationBlockedArc } from "./migration-blocked-arc.ts";
 import {
   mttyBadHeaderCounts,
@@ -50,6 +51,7 @@ export const DEVIATIONS: readonly Deviation[] = [
   kvmDeviceFaultLeaks,
   mapFileAnyFile,
   mapFileCycle,
+  mdevCreateLeaks,
   mdpyFrameOffset,
   mdpyIrqFlags,
   migrationBlockedArc,

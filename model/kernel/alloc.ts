@@ -105,6 +105,9 @@ export function refusedForMemory(
 }
 
 export const steps = {
-  /** What a call leaves behind that a target refused for want of memory. */
-  leaves(_k: Kernel, _call: Call): void {},
+  /**
+   * What is left behind by a call that is refused for want of memory: nothing. Where a target was `seen` to refuse it, it
+   * will be; otherwise it may be, if the allocation is reached.
+   */
+  strikes(_k: Kernel, _call: Call, _seen: boolean): void {},
 };

@@ -98,6 +98,22 @@ export function madeByText(topology: Topology, what: Text): string | null {
   return uuid === null ? null : nameOf(topology, uuid);
 }
 
+/** Types of which the standing devices leave some to be had, one for each parent, and how many that is. */
+export function availableAtFirst({
+  mdevs,
+  mdevParents,
+}: Topology): { parent: string; type: string; available: number }[] {
+  return DRIVERS.filter(({ name }) => mdevParents.includes(name)).flatMap(({ name, types, capacity }) => {
+    const units = (of: string): number => types.find((type) => type.name === of)?.units ?? 0;
+    const taken = mdevs.reduce(
+      (sum, { standing }) => (standing?.parent === name ? sum + units(standing.type) : sum),
+      0,
+    );
+    const [first] = types;
+    return first ? [{ parent: name, type: first.name, available: Math.floor((capacity - taken) / first.units) }] : [];
+  });
+}
+
 export const steps = {
   ...busSteps,
   ...typeSteps,

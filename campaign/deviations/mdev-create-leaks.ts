@@ -1,0 +1,41 @@
+/**
+ * A mediated device for which there is no memory has taken an instance of its parent by then, and nothing gives it back:
+ * the core counts it down first. It is missing until the driver is loaded anew.
+ */
+import type { Kernel } from "../../model/kernel/kernel.ts";
+import type { Call } from "../../model/program.ts";
+import { type Deviation, Ruined } from "./deviation.ts";
+
+const ID = "mdev-create-leaks";
+/** Of a write to `create`: sysfs copies the text, and the core takes the UUID from a copy of its own. */
+const DEVICE_ALLOCATION = 3;
+
+function leaks(k: Kernel, call: Call): boolean {
+  if (call.failNth !== DEVICE_ALLOCATION || call.op !== "sysfs-write" || call.attribute.kind !== "mdev-create") {
+    return false;
+  }
+  const { parent: name } = call.attribute;
+  const parent = k.mdevParents.find((candidate) => candidate.name === name);
+  return parent?.driver.countedBy === "core" && parent.free > 0;
+}
+
+export const mdevCreateLeaks: Deviation = {
+  id: ID,
+  title: "a mediated device that can't be made for want of memory leaves its parent with an instance less, for good",
+  clause: "ALLOC-1",
+  since: "6.1",
+  source: "drivers/vfio/mdev/mdev_core.c:mdev_device_create",
+  upstream: "none known",
+  evidence: ID,
+  destructive: true,
+  apply(k) {
+    const right = k.shortage.strikes;
+    k.shortage = {
+      ...k.shortage,
+      strikes(kernel, call, seen) {
+        if (leaks(kernel, call)) throw new Ruined("the instance that this kernel loses next", ID);
+        right(kernel, call, seen);
+      },
+    };
+  },
+};

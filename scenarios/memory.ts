@@ -1,0 +1,94 @@
+/** Calls that run out of memory: refused without a trace, so that the same call succeeds afterwards. */
+import type { Call } from "../model/program.ts";
+import {
+  addFile,
+  allocIoas,
+  attach,
+  bind,
+  close,
+  countVms,
+  createKvmVfio,
+  createMdev,
+  createVm,
+  getDeviceFd,
+  map,
+  openCdev,
+  openContainer,
+  openGroup,
+  openIommufd,
+  openKvm,
+  setContainer,
+  setIommu,
+} from "./calls.ts";
+import { gives, refused, type Scenario, type Step, scenario } from "./scenario.ts";
+
+const CDEV = { since: "6.6", kconfig: ["VFIO_DEVICE_CDEV", "IOMMUFD"] } as const;
+
+/** The call with its nth allocation failing; refused, whatever kernel it is, where that is one which it can't do without. */
+const short = (call: Call, nth = 1): Step => refused("ENOMEM", { ...call, failNth: nth });
+
+/** The call short of memory first, then as it is. */
+const twice = (call: Call): (Call | Step)[] => [short(call), call];
+
+/** The room of a mdpy-vga's parent, without the device that stands. */
+const displays = [0, 1, 2].map((n) => `mdev${n}`);
+const createDisplay = (device: string): Call => ({
+  op: "sysfs-write",
+  attribute: { kind: "mdev-create", parent: "mdpy", type: "mdpy-vga" },
+  text: { device },
+});
+
+export const MEMORY: readonly Scenario[] = [
+  scenario({
+    id: "no-memory-cdev",
+    title: "a device goes through its own node to an IOAS, each call short of memory once",
+    needs: CDEV,
+    steps: [
+      ...twice(openIommufd()),
+      ...twice(openCdev("mtty0")),
+      ...twice(bind("@device", "@iommufd")),
+      ...twice(allocIoas("@iommufd")),
+      attach("@device", "@ioas"),
+      short(map("@iommufd", "@ioas", 0, 4096), 2),
+      map("@iommufd", "@ioas", 0, 4096),
+    ],
+  }),
+  scenario({
+    id: "no-memory-group",
+    title: "a device goes through its group and a container, each call short of memory once",
+    needs: { kconfig: ["VFIO_GROUP", "VFIO_CONTAINER"] },
+    steps: [
+      ...twice(openContainer()),
+      ...twice(openGroup("mtty0")),
+      setContainer("@group", "@container"),
+      ...twice(setIommu("@container")),
+      ...twice(getDeviceFd("@group", "mtty0")),
+    ],
+  }),
+  scenario({
+    id: "no-memory-kvm",
+    title: "a VM gets to know a device, each call short of memory once, and nothing keeps it alive in the end",
+    needs: { ...CDEV, kconfig: [...CDEV.kconfig, "KVM"] },
+    steps: [
+      openKvm(),
+      ...twice(createVm()),
+      ...twice(createKvmVfio()),
+      openCdev("mtty0"),
+      ...twice(addFile("@kvm-vfio", "@device")),
+      { ...close("@kvm-vfio"), failNth: 1 },
+      { ...close("@vm"), failNth: 1 },
+      gives(0, countVms),
+    ],
+  }),
+  scenario({
+    id: "no-memory-mdev",
+    title: "a mediated device is made after one that there was no memory for",
+    steps: [...twice(createMdev())],
+  }),
+  scenario({
+    id: "mdev-create-leaks",
+    breaks: "mdev-create-leaks",
+    title: "a mediated device that there was no memory for takes no instance of its parent",
+    steps: [short(createDisplay("mdev0"), 3), ...displays.map(createDisplay)],
+  }),
+];
