@@ -41,7 +41,7 @@ export function examine(run: ProgramRun, options: JudgeOptions, history: readonl
   }
   const at = verdict.kind === "differs" ? verdict.at : 0;
   const record = onRecord(recorded, verdict, run.program.calls[at], callName, profile.version);
-  const known = record ? [...verdict.known, record.id] : verdict.known;
+  const known = [...verdict.known, ...(record ? [record.id] : []), ...onlyLogged(run, options)];
   const problem =
     lost(run) ??
     (record ? null : differs(run, verdict)) ??
@@ -93,6 +93,15 @@ function differs({ program }: ProgramRun, verdict: Verdict): Problem | null {
           : `showed "${observed.text}" where "${expected.text}" is right`;
   const signature = `${name} ${part} ${part === "result" ? `${sign(expected.ret)} ${sign(observed.ret)}` : ""} ${expected.clause}`;
   return { kind: "difference", what: `${name} ${detail}.`, rule: expected.clause, at, signature };
+}
+
+/** The deviations of which only the log tells, and has. */
+function onlyLogged({ log }: ProgramRun, { deviations }: JudgeOptions): string[] {
+  const found = splats(log);
+  if (found.length === 0) return [];
+  return deviations
+    .filter((deviation) => deviation.onlyLogged && found.some(({ title }) => deviation.log?.test(title)))
+    .map(({ id }) => id);
 }
 
 function logged({ log, program }: ProgramRun, { deviations }: JudgeOptions, known: readonly string[]): Problem | null {

@@ -143,19 +143,16 @@ export class Machine {
   #arm(call: Call, nth: number): void {
     const { chooser, memory } = this.k;
     const seen = chooser.failure?.(call, "fd" in call ? this.fileOf(call.fd) : undefined);
-    memory.arm(seen ? 0 : nth);
+    memory.arm(seen ? 0 : nth, seen?.failed);
     this.#refusal = seen?.refusedBy ?? null;
-    this.answer.failed = seen?.failed;
     if (!seen || seen.refusedBy) this.k.shortage.strikes(this.k, call, seen !== undefined);
   }
 
   #disarm(): void {
     const { memory, mm } = this.k;
-    this.answer.failed ??= memory.failed;
-    if (this.#refusal) {
-      // How far the kernel had come by then with memory that it was to pin can't be seen.
-      mm.forgetOwn();
-    }
+    this.answer.failed = memory.failed;
+    // How far the kernel had come by then with memory that it was to pin can't be seen.
+    if (this.#refusal) mm.forgetOwn();
     this.#refusal = null;
     memory.arm(0);
   }

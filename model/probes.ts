@@ -56,8 +56,14 @@ export function runProbe(k: Kernel, probe: Probe, answer: { text: string | undef
 /** Directories of VMs; one whose name was taken by a VM that is alive has none. */
 function countInDebugfs(k: Kernel): number {
   let count = 0;
-  for (const vm of k.vms) if (vm.inDebugfs) count++;
-  return count;
+  let perhaps = 0;
+  for (const { inDebugfs } of k.vms) {
+    if (inDebugfs) count++;
+    else if (inDebugfs === null) perhaps++;
+  }
+  if (perhaps === 0) return count;
+  const most = count + perhaps;
+  return Number(k.choose({ at: "return" }, BigInt(most), (value) => value >= BigInt(count) && value <= BigInt(most)));
 }
 
 /** Name of the driver that a device is bound to; null when it is bound to none, or is not there. */

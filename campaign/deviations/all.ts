@@ -9,6 +9,7 @@ import { compatUnmapCuts } from "./compat-unmap-cuts.ts";
 import type { Deviation } from "./deviation.ts";
 import { deviceCtrlUnsaid } from "./device-ctrl-unsaid.ts";
 import { groupChangesBackend } from "./group-changes-backend.ts";
+import { groupLeaks } from "./group-leaks.ts";
 import { hotResetInfoHeader } from "./hot-reset-info-header.ts";
 import { ioasFaultStays } from "./ioas-fault-stays.ts";
 import { ioasUnmapPartial } from "./ioas-unmap-partial.ts";
@@ -45,6 +46,7 @@ export const DEVIATIONS: readonly Deviation[] = [
   compatUnmapCuts,
   deviceCtrlUnsaid,
   groupChangesBackend,
+  groupLeaks,
   hotResetInfoHeader,
   ioasFaultStays,
   ioasUnmapPartial,

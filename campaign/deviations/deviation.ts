@@ -25,6 +25,8 @@ export interface Deviation {
   readonly evidence: string;
   /** Reports in the kernel's log that it explains. */
   readonly log?: RegExp;
+  /** Nothing but that report shows it, so that a run has met it when the report is there. */
+  readonly onlyLogged?: boolean;
   /**
    * It corrupts the kernel, or makes it useless: programs must not get there on such a kernel, unless it is what they are
    * for. Its `apply` throws Ruined where the way parts.

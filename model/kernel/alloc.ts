@@ -54,10 +54,10 @@ export class Memory {
   /** Whether an allocation of the call in flight has failed. */
   failed = false;
 
-  /** Begins a call whose nth allocation fails, or none. */
-  arm(nth: number): void {
+  /** Begins a call whose nth allocation fails, or none; of which it is known already whether one has `failed`. */
+  arm(nth: number, failed = false): void {
     this.#left = nth;
-    this.failed = false;
+    this.failed = failed;
   }
 
   /** kmalloc and its kin: refuses the call where this is the allocation that fails. */

@@ -91,10 +91,10 @@ export class Vm {
   readonly lock = new Lock(kvmLock);
   /** Its descriptor when it was made: with the process it names the VM's directory in debugfs. */
   readonly firstFd: number;
-  /** False for a VM that found a directory of its name there already. */
-  readonly inDebugfs: boolean;
+  /** False for a VM that found a directory of its name there already, null where nobody knows. */
+  readonly inDebugfs: boolean | null;
 
-  constructor(firstFd: number, inDebugfs: boolean) {
+  constructor(firstFd: number, inDebugfs: boolean | null) {
     this.firstFd = firstFd;
     this.inDebugfs = inDebugfs;
   }
@@ -144,7 +144,7 @@ export const createVm = ioctl<KvmFile>({
     must(value === 0, rule["KVM-VM-CREATE-1"]);
     k.alloc();
     const fd = k.chooseFd({ at: "return" });
-    const vm = new Vm(fd, ![...k.vms].some((other) => other.inDebugfs && other.firstFd === fd));
+    const vm = new Vm(fd, k.kvm.isInDebugfs(k, fd));
     k.vms.add(vm);
     k.fds.install(fd, new VmFile(vm));
     k.keeps(rule["KVM-VM-CREATE-2"]);
@@ -248,6 +248,13 @@ export const steps = {
       vm.refs--;
       throw refusal;
     }
+  },
+
+  /** kvm_create_vm_debugfs: a VM does without, where its name is taken, or where memory runs short. */
+  isInDebugfs(k: Kernel, fd: number): boolean | null {
+    const sameName = [...k.vms].filter(({ inDebugfs, firstFd }) => inDebugfs !== false && firstFd === fd);
+    if (sameName.some(({ inDebugfs }) => inDebugfs)) return false;
+    return sameName.length > 0 || k.memory.failed ? null : true;
   },
 
   /** kvm_put_kvm */

@@ -5,6 +5,7 @@ import { bindIgnoresGroup } from "./bind-ignores-group.ts";
 import { bindLeavesBlock } from "./bind-leaves-block.ts";
 import { bindTakesTokenForTail } from "./bind-takes-token-for-tail.ts";
 import { bridgesSpoilGroup } from "./bridges-spoil-group.ts";
+import { cdevOpenStaysRegistered } from "./cdev-open-stays-registered.ts";
 import { closeByLastFile } from "./close-by-last-file.ts";
 import { closeUnregistersEachTime } from "./close-unregisters-each-time.ts";
 import { compatSplitForgotten } from "./compat-split-forgotten.ts";
@@ -16,6 +17,7 @@ import { fakeGroupsOwned } from "./fake-groups-owned.ts";
 import type { Fault } from "./fault.ts";
 import { featureUnknownEinval } from "./feature-unknown-einval.ts";
 import { forgetUnknownFile } from "./forget-unknown-file.ts";
+import { getDeviceFdStaysOpen } from "./get-device-fd-stays-open.ts";
 import { hotResetInfoCountsOn } from "./hot-reset-info-counts-on.ts";
 import { hotResetUnowned } from "./hot-reset-unowned.ts";
 import { hwptListedTwice } from "./hwpt-listed-twice.ts";
@@ -25,6 +27,7 @@ import { ioasCountsForProcess } from "./ioas-counts-for-process.ts";
 import { ioasOverlap } from "./ioas-overlap.ts";
 import { ioasReservesMapped } from "./ioas-reserves-mapped.ts";
 import { ioasUserOverflow } from "./ioas-user-overflow.ts";
+import { kvmDeviceWithoutFile } from "./kvm-device-without-file.ts";
 import { kvmLockUnderDevSet } from "./kvm-lock-under-dev-set.ts";
 import { kvmReleaseForgetsRecord } from "./kvm-release-forgets-record.ts";
 import { lockKept } from "./lock-kept.ts";
@@ -32,6 +35,7 @@ import { mapWithoutAccess } from "./map-without-access.ts";
 import { mdevDuplicateParents } from "./mdev-duplicate-parents.ts";
 import { mdevFailedCreateKeeps } from "./mdev-failed-create-keeps.ts";
 import { mdevNotCounted } from "./mdev-not-counted.ts";
+import { mdevProbeKeepsInstance } from "./mdev-probe-keeps-instance.ts";
 import { mdevProbeResultLost } from "./mdev-probe-result-lost.ts";
 import { migrationFileOutlivesSession } from "./migration-file-outlives-session.ts";
 import { migrationLooksForEver } from "./migration-looks-for-ever.ts";
@@ -118,6 +122,10 @@ export const FAULTS: readonly Fault[] = [
   accessEntryOverwritten,
   compatSplitForgotten,
   compatUnmapNeedsSome,
+  cdevOpenStaysRegistered,
+  getDeviceFdStaysOpen,
+  kvmDeviceWithoutFile,
+  mdevProbeKeepsInstance,
 ];
 
 /** The fault of that id, or undefined. */
