@@ -179,8 +179,8 @@ export const steps = {
     const id = k.iommufd.chooseId(k, context, CHOSEN_STDEV_ID);
     context.reservedIds.add(id);
     try {
-      const mock = k.selftest.createMock(k, flags);
-      const device = yield* k.iommufdDevice.bindDevice(k, context, mock, CHOSEN_IDEV_ID);
+      k.alloc();
+      const device = yield* k.selftest.bindMock(k, context, flags);
       try {
         const ptId = yield* k.iommufdDevice.attachDevice(k, device, block.u32(8), CHOSEN_HWPT_ID);
         if (!block.canWrite(respondSize(block))) yield* k.iommufdDevice.detachDevice(k, device);
@@ -204,6 +204,17 @@ export const steps = {
     must((flags & ~knownFlags(k)) === 0, rule["IOMMUFD-MOCK-1"]);
     must(hasMockIommu(k), rule["IOMMUFD-MOCK-2"]);
     return new MockDevice(k, k.iommu.alloc(k), flags);
+  },
+
+  /** mock_dev_create and iommufd_device_bind: a mock that can't be bound goes. */
+  *bindMock(k: Kernel, context: IommufdContext, flags: number): Operation<IommufdDevice> {
+    const mock = k.selftest.createMock(k, flags);
+    try {
+      return yield* k.iommufdDevice.bindDevice(k, context, mock, CHOSEN_IDEV_ID);
+    } catch (refusal) {
+      k.iommu.free(k, mock.requireGroup());
+      throw refusal;
+    }
   },
 
   /** iommufd_device_unbind and mock_dev_destroy */
