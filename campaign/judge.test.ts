@@ -113,3 +113,61 @@ test("a kernel is not blamed for what it does after a known deviation has ruined
     expect(knowing).toMatchObject({ problem: null, known: ["ranges-ruin"], verdict: { at: 2 } });
   }
 });
+
+/** A mediated device that there was too little memory for, as a target was seen to answer. */
+const create: Call = {
+  op: "sysfs-write",
+  attribute: { kind: "mdev-create", parent: "mtty", type: "mtty-1" },
+  text: { device: "mdev0" },
+  failNth: 40,
+};
+const mdevs: Call = { op: "probe", probe: { kind: "mdevs" } };
+const runOut = (made: Outcome, seen: Outcome) =>
+  judge({ machine: "reference", calls: [create, mdevs] }, [made, seen], options);
+const standing = REFERENCE_TOPOLOGY.mdevs.flatMap(({ uuid, standing: stands }) => (stands ? [uuid] : [])).sort();
+const none: Outcome = { ret: standing.length, text: standing.join("\n") };
+
+test("a call whose allocation failed may be refused, whichever it was, or done; in between there is nothing", () => {
+  const made = new ModelTarget(REFERENCE_TOPOLOGY, profile).runNow({ machine: "reference", calls: [create, mdevs] });
+  const one = made.outcomes[1] ?? { ret: 0 };
+  expect(runOut({ ret: -12, failed: true }, none).kind).toBe("agrees");
+  expect(runOut({ ret: 36, failed: true }, one).kind).toBe("agrees");
+  expect(runOut({ ret: 36, failed: false }, one).kind).toBe("agrees");
+  expect(runOut({ ret: -12, failed: true }, one)).toMatchObject({ kind: "differs", at: 1 });
+  expect(runOut({ ret: 36, failed: true }, none)).toMatchObject({ kind: "differs", at: 1 });
+});
+
+test("without a failed allocation, or with another errno, it must answer as ever", () => {
+  expect(runOut({ ret: -12, failed: false }, none)).toMatchObject({ kind: "differs", at: 0 });
+  expect(runOut({ ret: -22, failed: true }, none)).toMatchObject({ kind: "differs", at: 0 });
+});
+
+test("closing never runs out", () => {
+  const close: Program = { machine: "reference", calls: [{ op: "close", fd: 0, failNth: 1 }] };
+  expect(judge(close, [{ ret: 0, failed: true }], options).kind).toBe("agrees");
+  expect(judge(close, [{ ret: -12, failed: true }], options)).toMatchObject({ kind: "differs", expected: { ret: 0 } });
+});
+
+test("the hooks of iommufd's test count as failed allocations, where the kernel has them", () => {
+  const short: Program = { ...program, calls: [program.calls[0], { ...ranges, failNth: 1 }].filter((call) => !!call) };
+  const hooked = [opened, { ret: -22, failed: true }];
+  expect(judge(short, hooked, options).kind).toBe("agrees");
+  const kconfig = new Set([...profile.kconfig].filter((option) => option !== "IOMMUFD_TEST"));
+  const plain = { ...options, profile: { ...profile, kconfig } };
+  expect(judge(short, hooked, plain)).toMatchObject({ kind: "differs", at: 1 });
+});
+
+test("an invalid call whose allocation failed may have been refused for what is wrong with it", () => {
+  // Unmapping nothing is ENOENT, as a hook would have it; what matters is that the target's next answers fit one of both.
+  const unmap: Call = {
+    op: "ioctl",
+    fd: "@iommufd0",
+    request: "IOMMU_IOAS_UNMAP",
+    arg: { kind: "struct", struct: { fields: { size: 24, ioas_id: "@ioas1", iova: 4096, length: 4096 } } },
+    failNth: 1,
+  };
+  const calls = [...program.calls.slice(0, 2), unmap];
+  expect(judge({ machine: "reference", calls }, [opened, allocated, { ret: -2, failed: true }], options).kind).toBe(
+    "agrees",
+  );
+});

@@ -142,10 +142,11 @@ export class Machine {
   /** Has an allocation of the call fail: the model's own nth, or whichever the target was seen to fail. */
   #arm(call: Call, nth: number): void {
     const { chooser, memory } = this.k;
-    const seen = chooser.failure?.(call, "fd" in call ? this.fileOf(call.fd) : undefined);
+    const file = "fd" in call ? this.fileOf(call.fd) : undefined;
+    const seen = chooser.failure?.(call, file);
     memory.arm(seen ? 0 : nth, seen?.failed);
     this.#refusal = seen?.refusedBy ?? null;
-    if (!seen || seen.refusedBy) this.k.shortage.strikes(this.k, call, seen !== undefined);
+    if (seen?.failed !== false) this.k.shortage.strikes(this.k, { call, file, seen });
   }
 
   #disarm(): void {

@@ -84,6 +84,36 @@ const EVERY_SHAPE = program(
   { op: "capset", without: ["CAP_IPC_LOCK", "CAP_SYS_RESOURCE"] },
   { op: "capset", without: [] },
   { op: "prlimit", resource: "RLIMIT_MEMLOCK", soft: 4096, hard: (1n << 64n) - 1n },
+  { op: "open", node: { kind: "iommufd" }, as: "@short", failNth: 1 },
+  { op: "eventfd", as: "@event", failNth: 1 },
+  { op: "dup", fd: "@event", as: "@again", failNth: 1 },
+  { op: "read", fd: "@event", count: 8, failNth: 2 },
+  { op: "pread", fd: "@event", count: 8, offset: 0, failNth: 2 },
+  { op: "write", fd: "@event", count: 8, bytes: [1], failNth: 1 },
+  { op: "pwrite", fd: "@event", count: 8, offset: 8, failNth: 1 },
+  { op: "mmap", fd: "@event", length: 4096, prot: 1, offset: 0, failNth: 1 },
+  { op: "close", fd: "@again", failNth: 1 },
+  {
+    op: "ioctl",
+    fd: "@short",
+    request: "IOMMU_IOAS_ALLOC",
+    arg: { kind: "struct", struct: { fields: { size: 12 } } },
+    failNth: 1,
+  },
+  {
+    op: "ioctl",
+    fd: "@short",
+    request: "VFIO_SET_IOMMU",
+    arg: { kind: "value", value: 3 },
+    failNth: 4,
+  },
+  {
+    op: "sysfs-write",
+    attribute: { kind: "mdev-create", parent: "mtty", type: "mtty-1" },
+    text: { device: "mdev0" },
+    failNth: 3,
+  },
+  { op: "sysfs-read", attribute: { kind: "driver_override", device: "nic0.0" }, failNth: 1 },
 );
 
 describe("a C program", () => {

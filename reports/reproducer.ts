@@ -1,7 +1,10 @@
 /** A finding as C: with what the model expects of its program on this kernel. */
 import { deviationsOf } from "../campaign/deviations/all.ts";
-import type { Finding, Results } from "../campaign/results.ts";
+import type { Finding, ListedCall, Results } from "../campaign/results.ts";
+import { rule as allocRule } from "../model/kernel/alloc.ts";
+import { type Failure, ownChoice } from "../model/kernel/kernel.ts";
 import type { Override } from "../model/machine.ts";
+import type { Call } from "../model/program.ts";
 import { modelExpectations } from "./c/expectations.ts";
 import { type CProgramAbout, type Expectation, toC, toKselftest } from "./c-program.ts";
 import { profileOf } from "./profile-of.ts";
@@ -20,7 +23,18 @@ export function expectationsFrom({ target, topology }: Pick<Results, "target" | 
       apply: (k) => deviation.apply(k, () => {}),
     }),
   );
-  return ({ program }) => modelExpectations(program, { topology, profile, overrides });
+  return ({ program, listing }) => {
+    const chooser = { ...ownChoice, failure: (call: Call) => failureListed(listing[program.calls.indexOf(call)]) };
+    return modelExpectations(program, { topology, profile, overrides, chooser });
+  };
+}
+
+/** What became of a call that asked for a failure, where the finding was made; undefined where that was not seen. */
+function failureListed(line: ListedCall | undefined): Failure | undefined {
+  const observed = line?.observed;
+  if (observed == null) return undefined;
+  const failed = observed.endsWith("(INJECTED)");
+  return { failed, refusedBy: failed && observed.startsWith("-1 ENOMEM") ? allocRule["ALLOC-1"] : null };
 }
 
 /** The C source of a finding. */

@@ -20,9 +20,14 @@ import {
   removeMdev,
   setContainer,
   setIommu,
+  unsetContainer,
 } from "./calls.ts";
 import { gives, refused, type Scenario, type Step, scenario } from "./scenario.ts";
+import { mapDma } from "./type1.ts";
 
+const LEGACY = { kconfig: ["VFIO_GROUP", "VFIO_CONTAINER"] } as const;
+/** Where devices write to raise an interrupt. */
+const INTERRUPTS = 0xfee0_0000;
 const CDEV = { since: "6.6", kconfig: ["VFIO_DEVICE_CDEV", "IOMMUFD"] } as const;
 
 /** The call with its nth allocation failing; refused, whatever kernel it is, where that is one which it can't do without. */
@@ -57,7 +62,7 @@ export const MEMORY: readonly Scenario[] = [
   scenario({
     id: "no-memory-group",
     title: "a device goes through its group and a container, each call short of memory once",
-    needs: { kconfig: ["VFIO_GROUP", "VFIO_CONTAINER"] },
+    needs: LEGACY,
     steps: [
       ...twice(openContainer()),
       ...twice(openGroup("mtty0")),
@@ -91,6 +96,52 @@ export const MEMORY: readonly Scenario[] = [
     breaks: "mdev-create-leaks",
     title: "a mediated device that there was no memory for takes no instance of its parent",
     steps: [short(createDisplay("mdev0"), 3), ...displays.map(createDisplay)],
+  }),
+  scenario({
+    id: "acpi-count-lost",
+    breaks: "acpi-count-lost",
+    title: "a function can be opened and closed again after it was opened with little memory",
+    needs: CDEV,
+    steps: [
+      openIommufd(),
+      openCdev("edu0"),
+      { ...bind("@device", "@iommufd"), failNth: 36 },
+      close("@device"),
+      openCdev("edu0"),
+      bind("@device", "@iommufd"),
+      close("@device"),
+    ],
+  }),
+  scenario({
+    id: "owner-release-fails",
+    breaks: "owner-release-fails",
+    title: "a group leaves its container however little memory there is",
+    needs: LEGACY,
+    steps: [
+      openContainer(),
+      openGroup("edu0"),
+      setContainer("@group", "@container"),
+      { ...unsetContainer("@group"), failNth: 1 },
+    ],
+  }),
+  scenario({
+    id: "reserved-regions-lost",
+    breaks: "reserved-regions-lost",
+    title: "what a device reserves can't be mapped, however little memory there was when it joined",
+    needs: LEGACY,
+    steps: Array.from({ length: 12 }, (_, i) => i + 1).flatMap((nth) => {
+      const chosen = { ...setIommu("@container"), failNth: nth };
+      return [
+        openContainer(),
+        openGroup("edu0"),
+        setContainer("@group", "@container"),
+        // The model's container takes memory for itself, and for the group that joins.
+        nth <= 2 ? refused("ENOMEM", chosen) : chosen,
+        refused("EINVAL", mapDma("@container", INTERRUPTS, 4096)),
+        close("@group"),
+        close("@container"),
+      ];
+    }),
   }),
   scenario({
     id: "group-leaks",

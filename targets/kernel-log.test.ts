@@ -28,3 +28,14 @@ test("what kernels say of an ordinary day is no report", () => {
 <6>mdpy 83b8f4f2-509f-382f-3c1e-e6bfe0fa1002: mdpy_init_dev: mdpy-hd (1920x1080)`),
   ).toEqual([]);
 });
+
+test("an allocation that was asked to fail is no report, a warning of its error path is", () => {
+  const forced = `<5>FAULT_INJECTION: forcing a failure.
+<5>name failslab, interval 1, probability 0, space 0, times 0
+<4>Call Trace:
+<4> should_fail_ex+0x12f/0x150
+<3>kobject: kobject_add_internal failed for 83b8f4f2-509f-382f-3c1e-e6bfe0fa1000 (error: -12 parent: mtty)`;
+  expect(splats(forced)).toEqual([]);
+  const warned = `${forced}\n<4>WARNING: drivers/vfio/group.c:510 at vfio_group_release+0x42/0x60, CPU#0: init/144`;
+  expect(splats(warned).map(({ kind }) => kind)).toEqual(["WARNING"]);
+});

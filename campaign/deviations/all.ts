@@ -2,6 +2,7 @@
 import type { Override } from "../../model/machine.ts";
 import type { Profile } from "../../model/profile.ts";
 import { inRange, versionNumber } from "../../model/uapi/version.ts";
+import { acpiCountLost } from "./acpi-count-lost.ts";
 import { attachFaultDetaches } from "./attach-fault-detaches.ts";
 import { bindDropsVm, bindLeaksVm } from "./bind-drops-vm.ts";
 import { compatMapNoAccess } from "./compat-map-no-access.ts";
@@ -26,8 +27,10 @@ import {
   mttyStateSurvivesClose,
   mttyStreamUnchecked,
 } from "./mtty-migration.ts";
+import { ownerReleaseFails } from "./owner-release-fails.ts";
 import { pasidZero } from "./pasid-zero.ts";
 import { replaceForeignTable } from "./replace-foreign-table.ts";
+import { reservedRegionsLost } from "./reserved-regions-lost.ts";
 import { mdpyIrqFlags, mttyIrqLost, mttyIrqRefused, mttyIrqsBefore67, sampleIrqsNeedInfo } from "./sample-irqs.ts";
 import { mdpyFrameOffset, mttyDivisorOrs, mttyFullFifo, mttyNoBounds, sampleOverruns } from "./sample-regions.ts";
 import { type1BitmapFault } from "./type1-bitmap-fault.ts";
@@ -39,6 +42,7 @@ import { type1UnmapFault } from "./type1-unmap-fault.ts";
 import { vgaRegionRefused } from "./vga-region-refused.ts";
 
 export const DEVIATIONS: readonly Deviation[] = [
+  acpiCountLost,
   attachFaultDetaches,
   bindDropsVm,
   bindLeaksVm,
@@ -72,7 +76,9 @@ export const DEVIATIONS: readonly Deviation[] = [
   mttyStreamUnchecked,
   sampleIrqsNeedInfo,
   sampleOverruns,
+  ownerReleaseFails,
   pasidZero,
+  reservedRegionsLost,
   replaceForeignTable,
   type1DirtyLeftovers,
   type1BitmapFault,

@@ -32,9 +32,9 @@ export const mdevCreateLeaks: Deviation = {
     const right = k.shortage.strikes;
     k.shortage = {
       ...k.shortage,
-      strikes(kernel, call, seen) {
-        if (leaks(kernel, call)) throw new Ruined("the instance that this kernel loses next", ID);
-        right(kernel, call, seen);
+      strikes(kernel, strike) {
+        if (leaks(kernel, strike.call)) throw new Ruined("the instance that this kernel loses next", ID);
+        right(kernel, strike);
       },
     };
   },

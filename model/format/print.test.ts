@@ -31,6 +31,12 @@ describe("a call reads as strace has it", () => {
     expect(printCall({ op: "close", fd: -1 })).toBe("close(-1)");
   });
 
+  it("an allocation that is to fail", () => {
+    expect(printCall({ ...status, failNth: 3 })).toBe("ioctl(group0, VFIO_GROUP_GET_STATUS, {argsz=8}) (fail_nth 3)");
+    expect(printOutcome(status, { ret: -12, failed: true })).toBe("-1 ENOMEM (INJECTED)");
+    expect(printOutcome(status, { ret: 0, failed: false })).toBe("0");
+  });
+
   it("an ioctl with flags by name and what the struct brings", () => {
     expect(printCall(bind({ fields: { argsz: 24, flags: 1, iommufd: "@iommufd0" } }))).toBe(
       "ioctl(device3, VFIO_DEVICE_BIND_IOMMUFD, " +

@@ -9,7 +9,7 @@ import type { Call } from "../program.ts";
 import { ERRNO } from "../uapi/errno.ts";
 import { type Clause, clauses, refuse } from "./clause.ts";
 import type { File } from "./file.ts";
-import type { Kernel } from "./kernel.ts";
+import type { Failure, Kernel } from "./kernel.ts";
 import { Unmodelled } from "./operation.ts";
 
 /** Fail-nth hits the hooks of iommufd's own test as it hits allocations. */
@@ -104,10 +104,16 @@ export function refusedForMemory(
   return HOOKS.find(({ code }) => ret === -code) ?? null;
 }
 
+/** A call of which an allocation fails. */
+export interface Strike {
+  readonly call: Call;
+  /** What its descriptor names. */
+  readonly file: File | undefined;
+  /** What a target was seen to do; undefined where the model counts, and may find that there are fewer allocations. */
+  readonly seen: Failure | undefined;
+}
+
 export const steps = {
-  /**
-   * What is left behind by a call that is refused for want of memory: nothing. Where a target was `seen` to refuse it, it
-   * will be; otherwise it may be, if the allocation is reached.
-   */
-  strikes(_k: Kernel, _call: Call, _seen: boolean): void {},
+  /** What an allocation that fails leaves behind, whatever comes of the call: nothing. */
+  strikes(_k: Kernel, _strike: Strike): void {},
 };

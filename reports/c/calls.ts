@@ -18,6 +18,7 @@ import type {
 import type { Topology } from "../../model/topology.ts";
 import { deviceVariable } from "./devices.ts";
 import type { Expectation } from "./expectations.ts";
+import { failing, failingExpression, ioctlExpression, openFlags } from "./failing.ts";
 import { isChosen, isNowhere, placed, readableAt } from "./placing.ts";
 import { StructWriter } from "./struct-writer.ts";
 import type { Style } from "./style.ts";
@@ -53,7 +54,9 @@ export class CallWriter {
   lines(): string[] {
     return this.#program.calls.flatMap((call, index) => {
       const text = printCall(call, this.#topology).replaceAll("→", "->");
-      const lines = this.#lines(call, this.#expectations[index] ?? null);
+      const expectation = this.#expectations[index] ?? null;
+      const lines = this.#lines(call, expectation);
+      if (expectation?.failed) lines.push(...this.#style.injected());
       return [...this.#style.begin(index, text), ...lines, ""];
     });
   }
@@ -84,9 +87,14 @@ export class CallWriter {
     const index = this.#blocks++;
     const { count, place, into } = call;
     const at = isNowhere(place) ? placed(place, index, "", "") : cleared(place, index, count);
-    const rest = call.op === "pread" ? `, ${this.#values.plain(call.offset)}` : "";
+    const offset = call.op === "pread" ? [this.#values.plain(call.offset)] : [];
+    const rest = offset.map((value) => `, ${value}`).join("");
     const number = call.op === "pread" ? "SYS_pread64" : "SYS_read";
-    const lines = [`ret = result(syscall(${number}, ${this.#values.plain(call.fd)}, ${at}, ${count}UL${rest}));`];
+    const lines = [
+      call.failNth === undefined
+        ? `ret = result(syscall(${number}, ${this.#values.plain(call.fd)}, ${at}, ${count}UL${rest}));`
+        : `ret = ${failing(call.failNth, number, [this.#values.plain(call.fd), at, `${count}UL`, ...offset])};`,
+    ];
     if (into !== undefined) lines.push(`${this.#names.of(into)} = BLOCK(${index});`);
     lines.push(...this.#style.result(expectation, isChosen(call, expectation)));
     const bytes = expectation?.bytes?.subarray(0, Math.max(0, expectation.ret));
@@ -109,6 +117,15 @@ export class CallWriter {
 
   #expression(call: Exclude<Call, { op: "ioctl" | "read" | "pread" }>): string {
     const value = (from: Value): string => this.#values.plain(from);
+    if (call.failNth !== undefined) {
+      return failingExpression(call, call.failNth, {
+        value,
+        content: (write) => this.#content(write),
+        node: (node) => this.#nodePath(node),
+        attribute: (attribute) => this.#attributePath(attribute),
+        address: (device) => this.#address(device),
+      });
+    }
     switch (call.op) {
       case "open":
         return `do_open(${this.#nodePath(call.node)}, ${openFlags(call.flags ?? 2)})`;
@@ -160,7 +177,7 @@ export class CallWriter {
     }
     const argument = arg.kind === "value" ? this.#values.plain(arg.value, call.request) : this.#name(arg, index);
     return [
-      `ret = do_ioctl(${fd}, ${call.request}, ${argument});`,
+      `ret = ${ioctlExpression(call, fd, argument)};`,
       ...this.#made(call, expectation),
       ...this.#style.result(expectation, isChosen(call, expectation)),
     ];
@@ -257,11 +274,6 @@ function cleared(place: number | "readonly" | undefined, index: number, count: n
 
 function byteArray(bytes: Iterable<number>): string {
   return `(uint8_t[]){ ${Array.from(bytes, (byte) => `0x${byte.toString(16)}`).join(", ")} }`;
-}
-
-function openFlags(flags: number): string {
-  const mode = ["O_RDONLY", "O_WRONLY", "O_RDWR"][flags & 3] ?? "3";
-  return flags & ~3 ? `${mode} | ${cNumber(flags & ~3, 4, true)}` : mode;
 }
 
 /** Handles that a program makes, as C variables; those that `body` does not have are left out: a struct that can't be read brings none. */

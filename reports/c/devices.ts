@@ -98,6 +98,7 @@ export function requirements(
     const create = `/sys/class/mdev_bus/${standing.parent}/mdev_supported_types/${standing.type}/create`;
     checks.add(`standing_mdev(&${variable}, ${cString(create)})`);
   }
+  if (calls.some(({ failNth }) => failNth !== undefined)) checks.add("missing_fail_nth()");
   for (const [index, call] of calls.entries()) {
     if ((expectations[index]?.ret ?? -1) < 0) continue;
     if (call.op === "open") for (const check of nodeRequirement(call.node, isFunction)) checks.add(check);

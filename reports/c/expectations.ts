@@ -20,7 +20,9 @@ export interface Expectation extends Outcome {
 export function modelExpectations(program: Program, options: MachineOptions): (Expectation | null)[] {
   let chosen: ChoiceSite[] = [];
   const inner = options.chooser ?? ownChoice;
+  const { failure } = inner;
   const chooser: Chooser = {
+    ...(failure ? { failure: (call, file) => failure.call(inner, call, file) } : {}),
     choose(site, own, allowed) {
       chosen.push(site);
       return inner.choose(site, own, allowed);

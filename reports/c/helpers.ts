@@ -7,6 +7,7 @@ import { MEMORY } from "../../model/kernel/memory-map.ts";
 import { ERRNO } from "../../model/uapi/errno.ts";
 import { POLL_ALL } from "../../model/uapi/poll.ts";
 import { KVM_DEBUGFS } from "../../targets/lower/paths.ts";
+import { FAILURE_SETTINGS } from "../../targets/setup.ts";
 import { cNumber } from "./syntax.ts";
 
 export interface Helper {
@@ -120,6 +121,18 @@ static void expect_success(long ret)
 {
 	printf("     expected success, observed %s", result_name(ret));
 	differs(ret < 0);
+}
+`,
+  },
+  {
+    defines: ["expect_injected"],
+    text: C`/* What is right from here on counts on it. */
+static void expect_injected(void)
+{
+	if (injected)
+		return;
+	fprintf(stderr, "\nNo allocation failed: this kernel makes fewer of them here.\n");
+	_exit(3);
 }
 `,
   },
@@ -241,6 +254,37 @@ static void get(void *into, unsigned long at, size_t length)
     text: C`static long result(long ret)
 {
 	return ret < 0 ? -errno : ret;
+}
+`,
+  },
+  {
+    defines: ["injected"],
+    text: C`/* Whether the allocation that was to fail last was made, and did. */
+static bool injected;
+`,
+  },
+  {
+    defines: ["failing"],
+    text: C`/* A system call with an allocation of it failing: the nth. */
+static long failing(unsigned int nth, long number, long a, long b, long c, long d, long e, long f)
+{
+	static int fail_nth = -1;
+	char text[16], left[16] = "";
+	int length = snprintf(text, sizeof(text), "%u", nth);
+	long ret;
+
+	if (fail_nth < 0) {
+		int low = open("/proc/self/fail-nth", O_RDWR);
+
+		fail_nth = fcntl(low, F_DUPFD, 1000); /* out of the way of the others */
+		close(low);
+	}
+	syscall(SYS_pwrite64, fail_nth, "0", 1L, 0L);
+	syscall(SYS_pwrite64, fail_nth, text, (long)length, 0L);
+	ret = result(syscall(number, a, b, c, d, e, f));
+	injected = syscall(SYS_pread64, fail_nth, left, sizeof(left) - 1, 0L) > 0 && left[0] == '0';
+	syscall(SYS_pwrite64, fail_nth, "0", 1L, 0L);
+	return ret;
 }
 `,
   },
@@ -410,6 +454,35 @@ static long text_of_link(const char *path)
 `,
   },
   {
+    defines: ["write_file_failing"],
+    text: C`static long write_file_failing(unsigned int nth, const char *path, const char *what)
+{
+	long ret, fd = do_open(path, O_WRONLY);
+
+	if (fd < 0)
+		return fd;
+	ret = failing(nth, SYS_write, fd, (long)what, strlen(what), 0, 0, 0);
+	close(fd);
+	return ret;
+}
+`,
+  },
+  {
+    defines: ["read_file_failing"],
+    text: C`static long read_file_failing(unsigned int nth, const char *path)
+{
+	long ret, fd = do_open(path, O_RDONLY);
+
+	if (fd < 0)
+		return fd;
+	ret = failing(nth, SYS_read, fd, (long)seen, sizeof(seen) - 1, 0, 0, 0);
+	seen[ret < 0 ? 0 : ret] = 0;
+	close(fd);
+	return ret;
+}
+`,
+  },
+  {
     defines: ["list"],
     text: C`static int no_dots(const struct dirent *entry)
 {
@@ -495,6 +568,23 @@ static const char *missing_function(const struct device *device)
     text: C`static const char *missing_path(const char *path, const char *what)
 {
 	return access(path, F_OK) ? path_of("%s is not there: it needs %s", path, what) : NULL;
+}
+`,
+  },
+  {
+    defines: ["missing_fail_nth"],
+    text: C`/* Has any allocation fail that is asked to, and quietly; says why that can't be, or NULL. */
+static const char *missing_fail_nth(void)
+{
+	static const char *const settings[][2] = {
+${FAILURE_SETTINGS.map(([file, text]) => `\t\t{ "${file}", "${text}" },`).join("\n")}
+	};
+
+	for (size_t i = 0; i < sizeof(settings) / sizeof(settings[0]); i++)
+		if (write_file(settings[i][0], settings[i][1]) < 0 && i == 0)
+			return path_of("%s can't be written: it needs CONFIG_FAILSLAB, CONFIG_FAULT_INJECTION_DEBUG_FS and"
+				       " debugfs", settings[i][0]);
+	return missing_path("/proc/self/fail-nth", "CONFIG_FAULT_INJECTION");
 }
 `,
   },

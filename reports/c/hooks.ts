@@ -45,8 +45,10 @@ int main(int argc, char **argv)
 	fflush(stdout);
 	child = fork();
 	if (child == 0) {
-		if (!lay_out_memory())
+		if (!lay_out_memory()) {
+			fprintf(stderr, "The memory that the program needs could not be laid out.\\n");
 			_exit(3);
+		}
 		run();
 		fflush(stdout);
 		_exit(differences ? 1 : 0);
@@ -68,8 +70,6 @@ int main(int argc, char **argv)
 	case 1:
 		printf("\\nThe difference is there.\\n");
 		break;
-	default:
-		fprintf(stderr, "\\nThe memory that the program needs could not be laid out.\\n");
 	}
 	return ending;
 }

@@ -5,6 +5,7 @@ import type { Call, Place, StructArgument, Value } from "../../model/program.ts"
 import { type Field, type Layout, readNumber, type Trailing } from "../../model/uapi/layout.ts";
 import { structName } from "./declarations.ts";
 import type { Expectation } from "./expectations.ts";
+import { ioctlExpression } from "./failing.ts";
 import { isChosen, isNowhere, placed, readableAt } from "./placing.ts";
 import type { Style } from "./style.ts";
 import { cType, indent, type Names } from "./syntax.ts";
@@ -57,7 +58,7 @@ export class StructWriter {
     const result = this.#style.result(expectation, isChosen(this.#call, expectation));
     if (isNowhere(place)) {
       const at = placed(place, this.#index, "", "");
-      return [`ret = do_ioctl(${fd}, ${this.#call.request}, ${at});`, ...result];
+      return [`ret = ${ioctlExpression(this.#call, fd, at)};`, ...result];
     }
     const changes = expectation?.bytes ? this.#changes(expectation, expectation.bytes.subarray(0, compared)) : [];
     const body = [
@@ -66,7 +67,7 @@ export class StructWriter {
       ...(compared > 0 ? [`${this.#type} expected = arg;`] : []),
       `unsigned long at = ${placed(place, this.#index, "&arg", `${this.#size}`)};`,
       "",
-      `ret = do_ioctl(${fd}, ${this.#call.request}, at);`,
+      `ret = ${ioctlExpression(this.#call, fd, "at")};`,
       ...(mapped > 0 ? [`get(&arg, at, ${mapped});`] : []),
       ...this.#bound(mapped),
       ...result,

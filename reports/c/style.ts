@@ -11,6 +11,8 @@ export interface Style {
   begin(index: number, text: string): string[];
   /** Compares `ret`; where the kernel may choose, any success is right. */
   result(expectation: Expectation | null, chosen: boolean): string[];
+  /** Gives up where no allocation failed that is to have failed. */
+  injected(): string[];
   /** Compares the first `length` bytes of `arg` with those of `expected`; their fields lie in `path` of them. */
   struct(layout: Layout, path: string, length: number): string[];
   /** Compares so many bytes of memory. */
@@ -32,6 +34,7 @@ export const ALONE: Style = {
     if (!expectation) return ["expect_anything(ret);"];
     return [chosen ? "expect_success(ret);" : `expect_result(ret, ${resultLiteral(expectation.ret)});`];
   },
+  injected: () => ["expect_injected();"],
   struct: (layout, _path, length) => [`expect_struct(${fieldTableName(layout)}, &arg, &expected, ${length});`],
   data: (address, expected, length) => [`expect_data(${address}, ${expected}, ${length});`],
   text: (expected) => [`expect_text(${cString(expected)});`],
@@ -43,6 +46,7 @@ export const KSELFTEST: Style = {
     if (!expectation) return ["(void)ret;"];
     return [chosen ? "EXPECT_LE(0, ret);" : `EXPECT_EQ(${resultLiteral(expectation.ret)}, ret);`];
   },
+  injected: () => ["if (!injected)", '\tSKIP(return, "no allocation failed: this kernel makes fewer of them here");'],
   struct(layout, path, length) {
     const lines: string[] = [];
     let done = 0;

@@ -1,0 +1,18 @@
+/**
+ * A group that VFIO lets go returns to its default domain, which Intel's driver wants memory for. It must not fail, so the
+ * kernel warns, and the group stays where it was.
+ */
+import type { Deviation } from "./deviation.ts";
+
+export const ownerReleaseFails: Deviation = {
+  id: "owner-release-fails",
+  title: "a group that is let go while memory is short does not get back to its default domain, with a warning",
+  clause: "ALLOC-2",
+  since: "6.1",
+  source: "drivers/iommu/iommu.c:__iommu_release_dma_ownership",
+  upstream: "none known",
+  evidence: "owner-release-fails",
+  log: /WARNING: .*__iommu_(?:release_dma_ownership|group_set_domain_nofail)/,
+  onlyLogged: true,
+  apply() {},
+};
