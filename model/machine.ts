@@ -136,6 +136,7 @@ export class Machine {
     }
     if (call.failNth !== undefined) this.#disarm();
     if (k.deferred.length > 0) this.#runDeferred();
+    k.memory.failed = false;
     return answer;
   }
 
@@ -155,7 +156,8 @@ export class Machine {
     // How far the kernel had come by then with memory that it was to pin can't be seen.
     if (this.#refusal) mm.forgetOwn();
     this.#refusal = null;
-    memory.arm(0);
+    // What the call puts off runs out of luck as well, but can't be refused any more.
+    memory.arm(0, memory.failed);
   }
 
   /** Refuses a call whose target was seen to do so for want of memory: its arguments lie ready, and nothing has been done. */

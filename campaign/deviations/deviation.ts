@@ -32,6 +32,8 @@ export interface Deviation {
    * for. Its `apply` throws Ruined where the way parts.
    */
   readonly destructive?: boolean;
+  /** Whether a call has met it can't be told by the call: it is taken to be there only where a run differs without it. */
+  readonly perhaps?: boolean;
   /** Puts the kernel's behaviour in place of the model's; calls `fired` whenever the two part. */
   apply(k: Kernel, fired: () => void): void;
 }

@@ -22,6 +22,7 @@ export const reservedRegionsLost: Deviation = {
   upstream: "a FIXME in drivers/iommu/iommufd/io_pagetable.c:iopt_table_enforce_dev_resv_regions",
   evidence: ID,
   destructive: true,
+  perhaps: true,
   apply(k) {
     const right = k.shortage.strikes;
     k.shortage = {

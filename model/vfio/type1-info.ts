@@ -130,6 +130,9 @@ export const steps = {
 
   /** vfio_iommu_migration_build_caps, vfio_iommu_dma_avail_build_caps and vfio_iommu_iova_build_caps, as one chain. */
   capabilities(k: Kernel, iommu: Type1): Uint8Array {
+    if (iommu.windowsMayBeOld) {
+      throw new Unmodelled("the ranges of a container that a group left while memory was short");
+    }
     const windows = iommu.windows ?? [];
     const align = k.type1.capabilityAlignment(k);
     const dmaAvail = Info.size + MIGRATION_SIZE;

@@ -3,7 +3,7 @@ import { IommufdFile } from "../iommufd/main.ts";
 import { clauses, must } from "../kernel/clause.ts";
 import { type Ioctl, ioctl, vfioRequest } from "../kernel/ioctl.ts";
 import type { Kernel } from "../kernel/kernel.ts";
-import type { Operation } from "../kernel/operation.ts";
+import { type Operation, Unmodelled } from "../kernel/operation.ts";
 import type { UserBlock } from "../kernel/user-memory.ts";
 import type { ContainerLike } from "./container.ts";
 import { Dma } from "./dma.ts";
@@ -156,7 +156,8 @@ export const steps = {
   },
 
   /** vfio_iommu_iova_dma_valid: without windows everything is. */
-  isInWindow({ windows }: Type1, dma: Dma): boolean {
+  isInWindow({ windows, windowsMayBeOld }: Type1, dma: Dma): boolean {
+    if (windowsMayBeOld) throw new Unmodelled("the ranges of a container that a group left while memory was short");
     return windows?.some(({ start, last }) => dma.iova >= start && dma.last <= last) ?? true;
   },
 

@@ -87,6 +87,8 @@ export class Type1 {
   readonly dmas = new DmaList();
   /** Where memory may be mapped; null until a group behind an IOMMU has joined: anywhere. */
   windows: readonly Window[] | null = null;
+  /** Whether `windows` may still be those of a group that has left: memory was short then (vfio_iommu_resv_refresh). */
+  windowsMayBeOld = false;
   /** Page sizes, one bit each. */
   pageSizes = ALL_PAGE_SIZES;
   /** dirty_page_tracking */
@@ -234,6 +236,7 @@ export const steps = {
       for (const dma of [...iommu.dmas.all]) yield* k.type1.removeDma(k, iommu, dma);
     }
     if (group.type !== "iommu") return;
+    if (k.memory.failed) iommu.windowsMayBeOld = true;
     if (!iommu.hasDomain) {
       if (iommu.dmas.all.length > 0) k.keeps(rule["VFIO-TYPE1-DETACH-1"]);
       for (const dma of iommu.dmas.all) yield* k.type1.unpin(k, dma);
