@@ -377,4 +377,5 @@ function boot(k: Kernel): void {
   for (const { uuid, standing } of k.topology.mdevs) {
     if (standing) runStraight(k.mdev.create(k, standing.parent, standing.type, uuid));
   }
+  k.up = true;
 }

@@ -3,11 +3,11 @@
  * what they left.
  */
 import { names } from "../model/driver-core/sysfs-text.ts";
-import { handleKind } from "../model/handles.ts";
+import { madeBy } from "../model/handles.ts";
 import { setTempMemoryLimit } from "../model/iommufd/selftest/check.ts";
 import { availableAtFirst, madeByText } from "../model/mdev/mdev.ts";
-import type { Call, Outcome, Program, Value } from "../model/program.ts";
-import type { Topology } from "../model/topology.ts";
+import type { Call, Outcome, Program } from "../model/program.ts";
+import { argumentText, type Topology } from "../model/topology.ts";
 import { FEATURE } from "../model/vfio/feature.ts";
 import { Assembler } from "./agent/assembler.ts";
 import { MARK_EXIT, MARK_NONE } from "./agent/layout.ts";
@@ -15,6 +15,7 @@ import type { AgentRequest, AgentResult, AgentStatus } from "./agent/wire.ts";
 import { OutputReader } from "./lower/decode.ts";
 import { Lowering, type Shape } from "./lower/lower.ts";
 import { attributePath, devicePath, KVM_DEBUGFS, MDEV_DEVICES, VM_DIRECTORY } from "./lower/paths.ts";
+import { makeStanding, removeMdev, standingMdevs } from "./standing.ts";
 import type { ProgramRun, RunEnd } from "./target.ts";
 
 /** What a look at the system after a program must find. */
@@ -55,11 +56,12 @@ function lowerCleanup(program: Program, topology: Topology): Check[] {
   if (touched.autoprobe) {
     ignore(lowering.sysfsWrite(attributePath(topology, { kind: "mdev-bus", file: "drivers_autoprobe" }), "1"));
   }
-  for (const device of touched.mdevs) {
-    ignore(lowering.sysfsWrite(`${devicePath(topology, device)}/remove`, "1"));
-    const spec = topology.mdevs.find(({ name }) => name === device);
-    if (!spec?.standing) continue;
-    ignore(lowering.sysfsWrite(attributePath(topology, { kind: "mdev-create", ...spec.standing }), spec.uuid));
+  for (const device of touched.mdevs) ignore(removeMdev(lowering, topology, device));
+  for (const mdev of standingMdevs(topology)) {
+    if (!touched.mdevs.has(mdev.name)) continue;
+    const { create, ways } = makeStanding(lowering, topology, mdev);
+    ignore(create);
+    for (const { before, question } of ways) [...before, question].forEach(ignore);
   }
   for (const device of touched.rebound) {
     const path = devicePath(topology, device);
@@ -139,9 +141,8 @@ function touchedBy(program: Program, topology: Topology): Touched {
   let kvm = false;
   let autoprobe = false;
   const memoryLimit = program.calls.some((call) => call.op === "ioctl" && call.request === setTempMemoryLimit.name);
-  if (program.calls.some(changesDevice)) {
-    for (const { name, standing } of topology.mdevs) if (standing && program.calls.some(opens(name))) mdevs.add(name);
-  }
+  for (const name of changedDevices(program, topology))
+    if (topology.mdevs.some((mdev) => mdev.name === name)) mdevs.add(name);
   const isFunction = (device: string): boolean => topology.functions.some((spec) => spec.name === device);
   for (const call of program.calls) {
     if (call.op === "open") {
@@ -155,16 +156,50 @@ function touchedBy(program: Program, topology: Topology): Touched {
   return { mdevs, rebound, opened, kvm, autoprobe, memoryLimit };
 }
 
-/** Whether a call may leave something in an emulated device: its registers and its migration state outlive every file. */
+/** Names of devices in which a program may leave something: emulated ones keep registers and migration state for the next. */
+function changedDevices({ calls }: Program, topology: Topology): ReadonlySet<string> {
+  const changed = new Set<string>();
+  /** The device behind each handle that is open, null where there is none. */
+  const behind = new Map<string, string | null>();
+  for (const call of calls) {
+    if ("fd" in call && changesDevice(call)) {
+      const device = typeof call.fd === "string" ? behind.get(call.fd) : undefined;
+      if (typeof device === "string") changed.add(device);
+      // A number, or a handle that was closed, may be anything that is open by now.
+      if (device === undefined) for (const other of behind.values()) if (other !== null) changed.add(other);
+    }
+    if (call.op === "close" && typeof call.fd === "string") behind.delete(call.fd);
+    else if (call.op === "dup" && (typeof call.fd !== "string" || !behind.has(call.fd))) behind.delete(call.as);
+    else for (const handle of madeBy(call)) behind.set(handle, deviceOpenedBy(call, topology, behind));
+  }
+  return changed;
+}
+
+/** The device behind what a call brings: opened by its node or by its group, or one more descriptor of it. */
+function deviceOpenedBy(call: Call, topology: Topology, behind: ReadonlyMap<string, string | null>): string | null {
+  switch (call.op) {
+    case "open":
+      return call.node.kind === "cdev" ? call.node.device : null;
+    case "dup":
+      return (typeof call.fd === "string" && behind.get(call.fd)) || null;
+    case "ioctl": {
+      if (call.arg.kind !== "name") return null;
+      const text = argumentText(topology, call.arg);
+      return call.arg.device ?? topology.mdevs.find(({ uuid }) => text.startsWith(uuid))?.name ?? null;
+    }
+    default:
+      return null;
+  }
+}
+
+/** Whether a call on a device may leave something in it. */
 function changesDevice(call: Call): boolean {
-  const onDevice = (fd: Value): boolean => typeof fd !== "string" || handleKind(fd) === "device";
   switch (call.op) {
     case "write":
     case "pwrite":
-      return onDevice(call.fd);
+      return true;
     case "ioctl": {
-      // mtty and mdpy remember that they were asked for their information.
-      if (call.request === "VFIO_DEVICE_SET_IRQS" || call.request === "VFIO_DEVICE_GET_INFO") return true;
+      if (call.request === "VFIO_DEVICE_SET_IRQS") return true;
       if (!call.request.startsWith("VFIO_DEVICE_FEATURE") || call.arg.kind !== "struct") return false;
       const flags = call.arg.struct.fields["flags"];
       return typeof flags !== "number" || (flags & (FEATURE.SET | FEATURE.PROBE)) === FEATURE.SET;
@@ -172,13 +207,6 @@ function changesDevice(call: Call): boolean {
     default:
       return false;
   }
-}
-
-/** Whether a call opens the device of that name, or asks a group for it. */
-function opens(name: string): (call: Call) => boolean {
-  return (call) =>
-    (call.op === "open" && "device" in call.node && call.node.device === name) ||
-    (call.op === "ioctl" && call.arg.kind === "name" && call.arg.device === name);
 }
 
 function touchedByWrite(

@@ -7,7 +7,8 @@ import { Assembler } from "./agent/assembler.ts";
 import type { AgentConnection } from "./agent/connection.ts";
 import { OutputReader } from "./lower/decode.ts";
 import { Lowering, type Shape } from "./lower/lower.ts";
-import { attributePath, devicePath } from "./lower/paths.ts";
+import { devicePath } from "./lower/paths.ts";
+import { type Made, makeStanding, standingMdevs } from "./standing.ts";
 import { TargetError } from "./target.ts";
 
 const TIMEOUT_MS = 60_000;
@@ -37,10 +38,9 @@ export async function setUp(agent: AgentConnection, topology: Topology): Promise
     shapes.push({ name, required: false, shape: lowering.sysfsWrite(`${path}/driver/unbind`, address) });
     shapes.push({ name, required, shape: lowering.sysfsWrite("/sys/bus/pci/drivers/vfio-pci/bind", address) });
   }
-  for (const { name, uuid, standing } of topology.mdevs) {
-    if (!standing) continue;
-    const path = attributePath(topology, { kind: "mdev-create", ...standing });
-    shapes.push({ name, required: true, shape: lowering.sysfsWrite(path, uuid) });
+  const introduced: { readonly name: string; readonly made: Made }[] = [];
+  for (const mdev of standingMdevs(topology)) {
+    introduced.push({ name: mdev.name, made: makeStanding(lowering, topology, mdev) });
   }
   if (topology.noFailNth === null) {
     for (const [at, [path, text]] of FAILURE_SETTINGS.entries()) {
@@ -55,6 +55,20 @@ export async function setUp(agent: AgentConnection, topology: Topology): Promise
     if (required && (!outcome || outcome.ret < 0)) {
       throw new TargetError(
         `${name} could not be made ready (errno ${-(outcome?.ret ?? 0)}); has the kernel CONFIG_VFIO_PCI, and is nothing else using the device?`,
+      );
+    }
+  }
+  for (const { name, made } of introduced) {
+    const created = reader.next(made.create);
+    const answered = made.ways.map(({ before, question }) => {
+      for (const shape of before) reader.next(shape);
+      return reader.next(question)?.ret === 0;
+    });
+    if (!created || created.ret < 0)
+      throw new TargetError(`${name} could not be made (errno ${-(created?.ret ?? 0)}).`);
+    if (!answered.includes(true)) {
+      throw new TargetError(
+        `${name} can't be opened in any way; has the kernel CONFIG_VFIO_CONTAINER or CONFIG_IOMMUFD?`,
       );
     }
   }

@@ -28,7 +28,7 @@ export const sampleIrqsNeedInfo: Deviation = {
         right(kernel, device, arg);
       },
       irqIndexes(device) {
-        if (asked.has(device)) return PCI_IRQ_COUNT;
+        if (device.introduced || asked.has(device)) return PCI_IRQ_COUNT;
         fired();
         return 0;
       },

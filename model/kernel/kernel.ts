@@ -98,6 +98,8 @@ export class Kernel {
   readonly kept: Clause[] = [];
   readonly mm = new Mm();
   readonly memory = new Memory();
+  /** Whether the machine is up: what was there before stands in every program. */
+  up = false;
   /** TAINT_USER: user space has asked for what makes the kernel unsupportable. It never goes away. */
   tainted = false;
   /** Files whose last reference went while locks were held; released when the call is over (fs/file_table.c:fput). */

@@ -80,8 +80,8 @@ export class MdpyDisplay extends SampleDevice {
   /** What was written since the picture was drawn, by offset. */
   readonly written = new Map<number, number>();
 
-  constructor(width: number, height: number) {
-    super();
+  constructor(k: Kernel, width: number, height: number) {
+    super(k);
     this.width = width;
     this.height = height;
     this.memory = frameBufferSize(width, height);
@@ -204,7 +204,7 @@ const type = (name: string, width: number, height: number): MdevType => ({
   description: `virtual display, ${width}x${height} framebuffer`,
   vendor: { file: "resolution", text: () => `${width}x${height}` },
   units: 1,
-  probe: () => new MdpyDisplay(width, height),
+  probe: (k) => new MdpyDisplay(k, width, height),
 });
 
 export const mdpy: MdevDriver = {

@@ -76,7 +76,7 @@ export class MttyCard extends SampleDevice {
   logs = false;
 
   constructor(k: Kernel, portCount: number) {
-    super();
+    super(k);
     this.portCount = portCount;
     this.config.set(newConfig(portCount));
     this.state = new CardMigration(this);

@@ -66,8 +66,14 @@ export interface Access {
 /** A device of a sample driver: the operations and the state that they work on. */
 export abstract class SampleDevice implements VfioDeviceOps {
   abstract readonly name: string;
+  /** Whether it was made before the first program, and has been asked for its information by whoever made it. */
+  readonly introduced: boolean;
   readonly config = new Uint8Array(256);
   readonly opsLock = new Lock(opsLock);
+
+  constructor(k: Kernel) {
+    this.introduced = !k.up;
+  }
 
   /** Refuses an index that the device has no region for. */
   abstract region(index: number): RegionDescription;
