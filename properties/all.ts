@@ -6,7 +6,7 @@ import { SPACE_MOTIFS } from "./generate/iommufd-motifs.ts";
 import { KVM_MOTIFS } from "./generate/kvm-motifs.ts";
 import { crowd, orphan } from "./generate/mdevs.ts";
 import { MIGRATION_MOTIFS, SAMPLE_MOTIFS } from "./generate/migration-motifs.ts";
-import { MOCK_MOTIFS } from "./generate/mock-motifs.ts";
+import { ACCESS_MOTIFS, MOCK_MOTIFS } from "./generate/mock-motifs.ts";
 import { MOTIFS } from "./generate/motifs.ts";
 import type { Focus, MoveKind } from "./generate/moves.ts";
 import { BINDING_MOTIFS, FUNCTION_MOTIFS } from "./generate/pair-motifs.ts";
@@ -274,6 +274,40 @@ export const PROPERTIES: readonly Property[] = [
     length: 1000,
     share: 0.2,
     goals: [goal.mapped, goal.copied, goal.unmapped, goal.mapLimit, goal.mapNoRoom],
+  }),
+  property({
+    id: "iommufd-access",
+    needs: ["IOMMUFD_TEST"],
+    title: "accesses, which emulated devices use: what they pin, read and write, and how they let go of it",
+    devices: standing,
+    kvm: false,
+    weights: { mdev: 0, open: 3, probe: 4, credentials: 1, close: 4 },
+    motifs: ACCESS_MOTIFS,
+    ioctls: {
+      ...NO_RESETS,
+      IOMMU_IOAS_ALLOC: 1,
+      IOMMU_IOAS_MAP: 6,
+      IOMMU_IOAS_UNMAP: 5,
+      IOMMU_DESTROY: 2,
+      IOMMU_TEST_OP_MOCK_DOMAIN: 1,
+      IOMMU_TEST_OP_MD_CHECK_REFS: 2,
+      IOMMU_TEST_OP_CREATE_ACCESS: 3,
+      IOMMU_TEST_OP_ACCESS_PAGES: 10,
+      IOMMU_TEST_OP_DESTROY_ACCESS_PAGES: 4,
+      IOMMU_TEST_OP_ACCESS_RW: 10,
+      IOMMU_TEST_OP_ACCESS_REPLACE_IOAS: 2,
+    },
+    share: 2,
+    goals: [
+      goal.accessPinned,
+      goal.accessGap,
+      goal.accessUnpinned,
+      goal.accessMoved,
+      goal.accessReplaced,
+      goal.pinsCounted,
+      goal.unmapped,
+      goal.destroyBusy,
+    ],
   }),
   property({
     id: "kvm-vfio",

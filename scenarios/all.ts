@@ -1,5 +1,6 @@
 /** The scenarios of the suite. */
 import { COMPAT } from "./compat.ts";
+import { ACCESSES } from "./accesses.ts";
 import { CORNERS } from "./corners.ts";
 import { EVIDENCE } from "./evidence.ts";
 import { SAMPLE_EVIDENCE } from "./evidence-samples.ts";
@@ -40,6 +41,7 @@ export const SCENARIOS: readonly Scenario[] = [
   ...IOAS_FILES,
   ...MOCKS,
   ...COMPAT,
+  ...ACCESSES,
   ...NOIOMMU,
   ...CORNERS,
   ...TYPE1,

@@ -171,6 +171,7 @@ export const MOCKS: readonly Scenario[] = [
       refused("EINVAL", checkMap("@hwpt", START, 3 * PAGE)),
       refused("EINVAL", checkMap("@hwpt", START + 1, PAGE)),
       refused("EFAULT", checkMap("@hwpt", START, PAGE, MEMORY.hole)),
+      refused("EOVERFLOW", checkMap("@hwpt", START, IO_PAGE, U64_MAX - BigInt(PAGE - 1))),
       refused("ENOENT", checkMap("@ioas", START, PAGE)),
       mapAt(START + 4 * PAGE + IO_PAGE, PAGE, MEMORY.user + BigInt(8 * PAGE + IO_PAGE)),
       gives(4 * KIB, pinned),

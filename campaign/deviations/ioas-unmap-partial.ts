@@ -28,6 +28,10 @@ export const ioasUnmapPartial: Deviation = {
           for (const area of pagetable.areasIn(start, last)) {
             if (!area.ready || area.start < start || area.last > last) break;
             fired();
+            for (const { driver } of pagetable.accesses) {
+              const pins = driver?.take(area.start, area.last) ?? [];
+              runStraight(k.iommufdDevice.releasePins(k, pins));
+            }
             runStraight(k.ioas.unpin(k, area));
             pagetable.remove(area);
             k.ioas.putPages(k, area.pages);

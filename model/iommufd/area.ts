@@ -21,6 +21,8 @@ export interface Memory {
   readonly length: bigint;
   /** Whether DMA may write to it. */
   readonly writable: boolean;
+  /** Whether it may read it; yes unless told. */
+  readonly readable?: boolean;
   /** Whose limit on locked memory its pages count against; nobody's where it was mapped with CAP_IPC_LOCK. */
   readonly counted?: Accounting | null;
   /** The file that it is in; the caller's own memory unless told. */
@@ -92,27 +94,32 @@ export class Area implements PageRange {
   readonly length: bigint;
   /** Whether DMA through this mapping may write; a copy may be read-only where the memory is not. */
   readonly writable: boolean;
+  /** Whether DMA through this mapping may read. */
+  readonly readable: boolean;
   readonly firstPage: number;
   readonly lastPage: number;
   /** False while it is being made or removed: its range is taken, but nothing is there. */
   ready = false;
   /** Whether page tables hold it, so that it is a user of its pages: storage_domain. */
   filled = false;
+  /** How often accesses have pinned some of it: num_accesses. */
+  accesses = 0;
   /** A number that tells what lies where from others; made once, because it is asked for after every call. */
   trace = 0;
 
-  constructor(pages: Pages, startByte: bigint, length: bigint, writable: boolean) {
+  constructor(pages: Pages, startByte: bigint, length: bigint, writable: boolean, readable = true) {
     this.pages = pages;
     this.startByte = startByte;
     this.length = length;
     this.writable = writable;
+    this.readable = readable;
     this.firstPage = Number(startByte / PAGE);
     this.lastPage = Number((startByte + length - 1n) / PAGE);
   }
 
   /** The mapping of all of some memory. */
   static of(memory: Memory): Area {
-    return new Area(new Pages(memory), memory.address & (PAGE - 1n), memory.length, memory.writable);
+    return new Area(new Pages(memory), memory.address & (PAGE - 1n), memory.length, memory.writable, memory.readable);
   }
 
   place(start: bigint): void {

@@ -111,7 +111,7 @@ export const ioasCopy = ioctl<IommufdFile>({
     let areas: readonly Area[];
     {
       using src = k.ioas.get(context, block.u32(12), rule["IOMMUFD-COPY-4"]);
-      areas = yield* k.ioas.sliceAreas(k, src, from, length, (flags & WRITEABLE) !== 0);
+      areas = yield* k.ioas.sliceAreas(k, src, from, length, flags);
     }
     using dst = k.ioas.getForCopy(k, context, block.u32(8), areas);
     const fixed = (flags & FIXED_IOVA) !== 0 ? to : null;
@@ -129,7 +129,7 @@ export const ioasCopy = ioctl<IommufdFile>({
 
 export const steps = {
   /** iopt_get_pages: new mappings of the memory that a range maps, still to be placed; they hold it. */
-  *sliceAreas(k: Kernel, ioas: Ioas, start: bigint, length: bigint, writable: boolean): Operation<readonly Area[]> {
+  *sliceAreas(k: Kernel, ioas: Ioas, start: bigint, length: bigint, flags: number): Operation<readonly Area[]> {
     must(length !== 0n, rule["IOMMUFD-COPY-5"]);
     const last = start + length - 1n;
     must(last <= U64_MAX, rule["IOMMUFD-COPY-6"]);
@@ -139,7 +139,8 @@ export const steps = {
     for (const area of ioas.pagetable.areasIn(start, last)) {
       must(area.start <= from && area.ready, rule["IOMMUFD-COPY-7"]);
       const end = area.last < last ? area.last : last;
-      slices.push(new Area(area.pages, area.startByte + from - area.start, end - from + 1n, writable));
+      const [writable, readable] = [(flags & WRITEABLE) !== 0, (flags & READABLE) !== 0];
+      slices.push(new Area(area.pages, area.startByte + from - area.start, end - from + 1n, writable, readable));
       from = end + 1n;
     }
     must(from > last, rule["IOMMUFD-COPY-7"]);

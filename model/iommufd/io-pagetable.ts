@@ -4,6 +4,7 @@
  */
 import { Lock, LockClass } from "../kernel/lock.ts";
 import type { Area } from "./area.ts";
+import type { Access } from "./objects.ts";
 
 export const PAGE_SIZE = 4096n;
 export const U64_MAX = (1n << 64n) - 1n;
@@ -35,6 +36,8 @@ export class IoPagetable {
   #allowed: readonly Range[] = [];
   /** What addresses, lengths and offsets of mappings must be a multiple of. */
   alignment = 1n;
+  /** access_list: emulated devices that reach it. */
+  readonly accesses: Access[] = [];
   readonly domainsRwsem = new Lock(domainsRwsem);
   readonly iovaRwsem = new Lock(iovaRwsem);
 

@@ -150,7 +150,8 @@ export const ioasMap = ioctl<IommufdFile>({
     k.ioas.checkUserRange(k, userAddress, length);
     k.alloc();
     const writable = (flags & WRITEABLE) !== 0;
-    const area = Area.of({ address: userAddress, length, writable, counted: k.ioas.countedFor(k, context) });
+    const readable = (flags & READABLE) !== 0;
+    const area = Area.of({ address: userAddress, length, writable, readable, counted: k.ioas.countedFor(k, context) });
     const fixed = (flags & FIXED_IOVA) !== 0 ? iova : null;
     yield* k.ioas.mapAreas(k, ioas, [area], { fixed, site: CHOSEN_IOVA }, () => {
       must(k.ioas.canAnswer(block, IoasMap.size), rule["IOMMUFD-MAP-13"]);

@@ -2,8 +2,10 @@
 import type { IommuDevice, IommuDriver } from "../iommu/device.ts";
 import type { IommuGroup } from "../iommu/group.ts";
 import type { File } from "../kernel/file.ts";
+import type { Kernel } from "../kernel/kernel.ts";
 import { Lock, LockClass } from "../kernel/lock.ts";
-import type { Accounting } from "./area.ts";
+import type { Operation } from "../kernel/operation.ts";
+import type { Accounting, Area, PageRange } from "./area.ts";
 import { IoPagetable, PAGE_SIZE, type Range } from "./io-pagetable.ts";
 
 const ioasMutex = new LockClass("ioas->mutex");
@@ -47,11 +49,14 @@ export class Ioas extends Counted {
   readonly pagetable = new IoPagetable();
   /** Its hwpts in the order that they were made. Each is a user of the IOAS. */
   readonly hwpts: Hwpt[] = [];
-  /** Emulated devices that it is attached to. Each is a user of the IOAS. */
-  readonly accesses: Access[] = [];
   /** Set for VFIO_TYPE1_IOMMU, which may unmap a part of a mapping, and by IOMMU_OPTION_HUGE_PAGES. */
   disableLargePages = false;
   readonly mutex = new Lock(ioasMutex);
+
+  /** Emulated devices that are attached to it. Each is a user of the IOAS. */
+  get accesses(): Access[] {
+    return this.pagetable.accesses;
+  }
 
   override trace(): number {
     return this.pagetable.trace() + this.hwpts.length * 5 + this.accesses.length * 3 + (this.disableLargePages ? 1 : 0);
@@ -120,12 +125,28 @@ export class IommufdDevice extends Counted {
   }
 }
 
+/** Pages of a mapping that an access has pinned. */
+export interface AccessPin {
+  readonly area: Area;
+  readonly user: PageRange;
+}
+
+/** struct iommufd_access_ops: the driver that an access belongs to. */
+export interface AccessDriver {
+  /** Called where a range is unmapped: the driver must let go of all that it has pinned there. */
+  unmap(k: Kernel, start: bigint, last: bigint): Operation<void>;
+  /** Takes what it has pinned in a range off its own list. */
+  take(start: bigint, last: bigint): readonly AccessPin[];
+}
+
 /** An emulated device that is bound to the context. Its driver is a user. */
 export class Access extends Counted {
   readonly kind = "access";
   ioas: Ioas | null = null;
   /** What addresses of its IOAS must be a multiple of. */
   readonly alignment: bigint;
+  /** null where the driver pins nothing. */
+  driver: AccessDriver | null = null;
   readonly ioasLock = new Lock(ioasLock);
 
   constructor(context: IommufdContext, alignment: bigint = PAGE_SIZE) {

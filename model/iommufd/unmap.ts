@@ -102,13 +102,18 @@ export const ioasUnmap = ioctl<IommufdFile>({
       must(length !== 0n, rule["IOMMUFD-UNMAP-3"]);
       must(last <= U64_MAX, rule["IOMMUFD-UNMAP-4"]);
     }
+    const look = (): readonly Area[] => {
+      const found = k.ioas.wholeAreas(ioas.pagetable, iova, last);
+      must(everything || found.length > 0, rule["IOMMUFD-UNMAP-6"]);
+      must(k.ioas.canAnswer(block, IoasUnmap.size), rule["IOMMUFD-UNMAP-8"]);
+      return found;
+    };
+    yield* k.iommufdDevice.dropAccesses(k, ioas, look);
     using _ = yield* k.lock(ioas.pagetable.domainsRwsem);
-    let areas: Area[];
+    let areas: readonly Area[];
     {
       using _iova = yield* k.lock(ioas.pagetable.iovaRwsem);
-      areas = k.ioas.wholeAreas(ioas.pagetable, iova, last);
-      must(everything || areas.length > 0, rule["IOMMUFD-UNMAP-6"]);
-      must(k.ioas.canAnswer(block, IoasUnmap.size), rule["IOMMUFD-UNMAP-8"]);
+      areas = look();
       for (const area of areas) area.ready = false;
     }
     const unmapped = yield* k.ioas.removeAreas(k, ioas, areas);

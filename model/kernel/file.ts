@@ -20,6 +20,7 @@ export type FileKind =
   | "kvm-vfio"
   | "eventfd"
   | "memfd"
+  | "access"
   | "migration"
   | "null";
 

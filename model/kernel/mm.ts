@@ -1,5 +1,6 @@
 /** The caller's address space, as far as pinning its memory goes (mm/gup.c, mm/util.c). */
 import { Lock, LockClass } from "./lock.ts";
+import { MemoryContent } from "./memory-content.ts";
 import { MEMORY } from "./memory-map.ts";
 import { Unmodelled } from "./operation.ts";
 
@@ -63,6 +64,7 @@ export class Mm {
   readonly pinners = new Set<Pinner>();
   /** Pages pinned through iommufd, however they count: pinned_vm, which /proc shows as VmPin. */
   pinnedPages = 0;
+  readonly content = new MemoryContent();
   readonly mmapLock = new Lock(mmapLock);
   /** Numbers of private pages that were written. */
   readonly #own = new Set<number>();

@@ -43,7 +43,41 @@ const mocked: Motif = (on, make) => {
     if (oneIn(dice, 3)) pt = hwpt;
   }
   map();
+  if (oneIn(dice, 2)) return;
+  const flags = dice.roll(2);
+  const access = { out_access_fd: handles.fresh("access") };
+  make(struct(iommufd, "IOMMU_TEST_OP_CREATE_ACCESS", { size: 72, op: 5, id: ioas, flags }, access));
 };
 
-/** For programs about mocks; some begin as those of any user. */
+/** An access without any page table, and something mapped. */
+const accessed: Motif = (on, make) => {
+  const { dice, handles } = on;
+  if (!on.machine.k.has("IOMMUFD_TEST")) return pick(dice, MOTIFS)(on, make);
+  const iommufd = handles.fresh("iommufd");
+  make({ op: "open", node: { kind: "iommufd" }, as: iommufd });
+  const ioas = handles.fresh("ioas");
+  make(struct(iommufd, "IOMMU_IOAS_ALLOC", { size: 12 }, { out_ioas_id: ioas }));
+  for (let left = 1 + dice.roll(3); left > 0; left--) {
+    const access = { out_access_fd: handles.fresh("access") };
+    const flags = oneIn(dice, 3) ? 0 : 1;
+    make(struct(iommufd, "IOMMU_TEST_OP_CREATE_ACCESS", { size: 72, op: 5, id: ioas, flags }, access));
+  }
+  let at = dice.roll(4) * PAGE;
+  for (let left = 1 + dice.roll(3); left > 0; left--) {
+    const length = (1 + dice.roll(4)) * PAGE;
+    const user_va = MEMORY.user + BigInt(dice.roll(32) * PAGE);
+    const iova = { iova: handles.fresh("iova") };
+    const flags = READ_WRITE | FIXED;
+    make(struct(iommufd, "IOMMU_IOAS_MAP", { size: 40, flags, ioas_id: ioas, user_va, length, iova: at }, iova));
+    // Mostly the next begins where this one ends.
+    at += length + (oneIn(dice, 4) ? PAGE : 0);
+  }
+};
+
+/** For programs about mocks, and about accesses; some begin as those of any user. */
 export const MOCK_MOTIFS: readonly Motif[] = [...Array.from({ length: 20 }, () => mocked), ...MOTIFS];
+export const ACCESS_MOTIFS: readonly Motif[] = [
+  ...Array.from({ length: 20 }, () => accessed),
+  ...Array.from({ length: 10 }, () => mocked),
+  ...MOTIFS,
+];

@@ -8,6 +8,7 @@
 import { EventFile } from "../../model/eventfd.ts";
 import { IommufdFile } from "../../model/iommufd/main.ts";
 import type { IommufdContext } from "../../model/iommufd/objects.ts";
+import { AccessFile } from "../../model/iommufd/selftest/access-file.ts";
 import { type Vm, VmFile } from "../../model/kvm/kvm.ts";
 import { KvmVfioFile } from "../../model/kvm/vfio.ts";
 import type { Machine } from "../../model/machine.ts";
@@ -42,6 +43,7 @@ export function fingerprint({ k }: Machine): number {
     else if (file instanceof VmFile) vm(file.vm);
     else if (file instanceof KvmVfioFile) mix(file.kv.files.length);
     else if (file instanceof EventFile) mix(Number(file.counter.count & 0xffff_ffffn));
+    else if (file instanceof AccessFile) mix(file.trace());
     else if (file instanceof MttyDataFile) mix(file.trace());
   }
   const { iommuGroups, functions, mdevs } = k;
@@ -71,6 +73,7 @@ export function fingerprint({ k }: Machine): number {
   mix(k.mm.pinnedPages);
   mix(k.mm.lockedPages);
   mix(k.mm.userLockedPages);
+  mix(k.mm.content.writes);
   const { withoutMask, memlockPages, hardMemlock } = k.task.credentials;
   mix(withoutMask);
   mix(memlockPages);

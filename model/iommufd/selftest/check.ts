@@ -38,6 +38,12 @@ export const rule = clauses({
     errno: "EFAULT",
     source: selftestSource("iommufd_test_md_check_pa"),
   },
+  "IOMMUFD-CHECKMAP-7": {
+    ...SELFTEST,
+    rule: "the memory that is to be compared must not be in the last page of the address space",
+    errno: "EOVERFLOW",
+    source: "mm/gup.c:gup_fast_fallback",
+  },
   "IOMMUFD-CHECKMAP-5": {
     ...SELFTEST,
     rule: "every page of the range must lead to the caller's",
@@ -106,7 +112,9 @@ export const mdCheckMap = testOp("MD_CHECK_MAP", {
     must(k.selftest.isAligned(hwpt.pageSize, iova, length, address), rule["IOMMUFD-CHECKMAP-1"]);
     for (let done = 0n; done < length; done += hwpt.pageSize) {
       const uptr = address + done;
-      must(k.mm.reach(uptr & ~(PAGE - 1n), 1).pages === 1, rule["IOMMUFD-CHECKMAP-4"]);
+      const page = uptr & ~(PAGE - 1n);
+      must(page + PAGE <= U64_MAX, rule["IOMMUFD-CHECKMAP-7"]);
+      must(k.mm.reach(page, 1).pages === 1, rule["IOMMUFD-CHECKMAP-4"]);
       must(k.selftest.translate(k, hwpt, iova + done) === k.mm.physical(uptr), rule["IOMMUFD-CHECKMAP-5"]);
     }
     k.keeps(rule["IOMMUFD-CHECKMAP-6"]);

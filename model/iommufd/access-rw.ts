@@ -1,0 +1,95 @@
+/** Reading and writing through an access, by the CPU. Beside drivers/iommu/iommufd/device.c and pages.c. */
+import { clauses, must } from "../kernel/clause.ts";
+import type { Kernel } from "../kernel/kernel.ts";
+import { type Operation, Unmodelled } from "../kernel/operation.ts";
+import type { Piece } from "./access-pin.ts";
+import { IOMMUFD, iommufdSource } from "./availability.ts";
+import { PAGE_SIZE, U64_MAX } from "./io-pagetable.ts";
+import type { Access } from "./objects.ts";
+
+const source = iommufdSource("device", "iommufd_access_rw");
+const BY_TEST = { ...IOMMUFD, kconfig: ["IOMMUFD", "IOMMUFD_TEST"], source } as const;
+
+export const rule = clauses({
+  "IOMMUFD-RW-1": { ...BY_TEST, rule: "what is to be read or written must have a length", errno: "EINVAL" },
+  "IOMMUFD-RW-2": {
+    ...BY_TEST,
+    rule: "what is to be read or written must not run over the end of the address space",
+    errno: "EOVERFLOW",
+  },
+  "IOMMUFD-RW-3": {
+    ...BY_TEST,
+    rule: "every mapping must allow what is wanted, reading or writing; those below are written",
+    errno: "EPERM",
+    partial: true,
+  },
+  "IOMMUFD-RW-4": {
+    ...BY_TEST,
+    rule: "the memory behind the mappings must be there, and writable where it is written to; what lies below is written",
+    errno: "EFAULT",
+    source: iommufdSource("pages", "iopt_pages_rw_access"),
+    partial: true,
+  },
+  "IOMMUFD-RW-5": {
+    ...BY_TEST,
+    rule: "the range must be mapped from its begin to its end; what lies below a gap is written",
+    errno: "ENOENT",
+    partial: true,
+  },
+  "IOMMUFD-RW-6": {
+    ...BY_TEST,
+    rule: "what is written through an access is in the caller's memory, and what is in the caller's memory is read",
+    source: iommufdSource("pages", "iopt_pages_rw_access"),
+    observable: "output",
+  },
+});
+
+/** What is moved: bytes to be written, or room for what is read. */
+export interface AccessData {
+  readonly bytes: Uint8Array;
+  readonly write: boolean;
+  /** __IOMMUFD_ACCESS_RW_SLOW_PATH: by way of the pages, as for a caller with other memory. */
+  readonly slow: boolean;
+}
+
+export const steps = {
+  /** iommufd_access_rw */
+  *rwAccess(k: Kernel, access: Access, start: bigint, data: AccessData): Operation<void> {
+    const length = BigInt(data.bytes.length);
+    must(length !== 0n, rule["IOMMUFD-RW-1"]);
+    const last = start + length - 1n;
+    must(last <= U64_MAX, rule["IOMMUFD-RW-2"]);
+    using _ = yield* k.lock(access.ioasLock);
+    const { pagetable } = k.iommufdDevice.ioasOf(access);
+    using _iova = yield* k.lock(pagetable.iovaRwsem);
+    let next = start;
+    for (const piece of k.iommufdDevice.pieces(pagetable, start, last)) {
+      const { area, from, to } = piece;
+      must(data.write ? area.writable : area.readable, rule["IOMMUFD-RW-3"]);
+      const bytes = data.bytes.subarray(Number(from - start), Number(to - start) + 1);
+      k.iommufdDevice.rwPiece(k, piece, { ...data, bytes });
+      next = to + 1n;
+    }
+    must(next > last, rule["IOMMUFD-RW-5"]);
+    k.keeps(rule["IOMMUFD-RW-6"]);
+  },
+
+  /** iopt_pages_rw_access: bytes of one mapping, straight to or from the caller's memory. */
+  rwPiece(k: Kernel, { area, from }: Piece, { bytes, write, slow }: AccessData): void {
+    const { pages } = area;
+    if (pages.file) throw new Unmodelled("what a file holds");
+    const address = area.address + from - area.start;
+    const offset = address & (PAGE_SIZE - 1n);
+    const count = Number((offset + BigInt(bytes.length) + PAGE_SIZE - 1n) / PAGE_SIZE);
+    const reach = k.mm.reach(address - offset, count);
+    // Several pages are had as the mapping wants them, a single one as the caller does.
+    const forWriting = write || (slow && count > 1 && pages.writable);
+    const there = !forWriting || reach.writable ? reach.pages : 0;
+    if (there < count) {
+      if (write && there > 0) k.mm.content.forget(address, bytes.length);
+      must(false, rule["IOMMUFD-RW-4"]);
+    }
+    if (write) k.mm.content.write(address, bytes);
+    else bytes.set(k.mm.content.read(address, bytes.length));
+  },
+};
