@@ -104,6 +104,7 @@ describe("every deviation", () => {
     expect(guarded.toSorted()).toEqual([
       "acpi-count-lost",
       "bind-leaks-vm",
+      "copy-misaligned",
       "group-changes-backend",
       "map-file-cycle",
       "mdev-create-leaks",

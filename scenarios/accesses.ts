@@ -1,10 +1,10 @@
 /** Accesses, as emulated devices use them: the selftests' stand in for what such a device does with an IOAS. */
 import { MEMORY, PAGE } from "../model/kernel/memory-map.ts";
 import type { Call, FieldValue, Place, Value } from "../model/program.ts";
-import { allocIoas, close, destroy, ioctl, openIommufd, pinned, unmap } from "./calls.ts";
+import { allocIoas, attach, bind, close, destroy, ioctl, openCdev, openIommufd, pinned, unmap } from "./calls.ts";
 import { gives, refused, type Scenario, type Step, scenario } from "./scenario.ts";
 
-const ACCESS = { since: "6.6", kconfig: ["IOMMUFD", "IOMMUFD_TEST"], mock: true } as const;
+const ACCESS = { since: "6.6", kconfig: ["IOMMUFD", "IOMMUFD_TEST"] } as const;
 const U64_MAX = 2n ** 64n - 1n;
 const KIB = PAGE / 1024;
 const START = 1 << 24;
@@ -77,7 +77,7 @@ export const ACCESSES: readonly Scenario[] = [
     id: "access-pins",
     title:
       "what an access pins is pinned once, with page tables and other pins of the same pages, and as long as one is left",
-    needs: ACCESS,
+    needs: { ...ACCESS, mock: true },
     steps: [
       ...withAccess,
       mapping(START, 4 * PAGE),
@@ -204,6 +204,32 @@ export const ACCESSES: readonly Scenario[] = [
       unmap("@iommufd", "@ioas", 0, U64_MAX),
       create("@ioas"),
       refused("EINVAL", mapping(0, 100)),
+    ],
+  }),
+  scenario({
+    id: "copy-misaligned",
+    breaks: "copy-misaligned",
+    title: "mappings that are not aligned can't be copied to where an emulated device works on pages, together neither",
+    needs: { since: "6.6", kconfig: ["IOMMUFD", "VFIO_DEVICE_CDEV"] },
+    steps: [
+      openIommufd(),
+      allocIoas("@iommufd"),
+      mapping(0, 1024),
+      mapping(1024, 3072, MEMORY.user + BigInt(4 * PAGE)),
+      allocIoas("@iommufd", "@ioas2"),
+      openCdev("mtty0"),
+      bind("@device", "@iommufd"),
+      attach("@device", "@ioas2"),
+      refused(
+        "EINVAL",
+        ioctl("@iommufd", "IOMMU_IOAS_COPY", {
+          size: 40,
+          flags: READ_WRITE,
+          dst_ioas_id: "@ioas2",
+          src_ioas_id: "@ioas",
+          length: PAGE,
+        }),
+      ),
     ],
   }),
   scenario({

@@ -7,6 +7,7 @@ import { attachFaultDetaches } from "./attach-fault-detaches.ts";
 import { bindDropsVm, bindLeaksVm } from "./bind-drops-vm.ts";
 import { compatMapNoAccess } from "./compat-map-no-access.ts";
 import { compatUnmapCuts } from "./compat-unmap-cuts.ts";
+import { copyMisaligned } from "./copy-misaligned.ts";
 import type { Deviation } from "./deviation.ts";
 import { deviceCtrlUnsaid } from "./device-ctrl-unsaid.ts";
 import { groupChangesBackend } from "./group-changes-backend.ts";
@@ -48,6 +49,7 @@ export const DEVIATIONS: readonly Deviation[] = [
   bindLeaksVm,
   compatMapNoAccess,
   compatUnmapCuts,
+  copyMisaligned,
   deviceCtrlUnsaid,
   groupChangesBackend,
   groupLeaks,

@@ -130,9 +130,9 @@ export class Area implements PageRange {
 
   /** Two areas for the one, of which the first has so many bytes. They share its pages, and need of them what it needed. */
   halves(bytes: bigint): [left: Area, right: Area] {
-    const { pages, startByte, length, writable } = this;
-    const left = new Area(pages, startByte, bytes, writable);
-    const right = new Area(pages, startByte + bytes, length - bytes, writable);
+    const { pages, startByte, length, writable, readable } = this;
+    const left = new Area(pages, startByte, bytes, writable, readable);
+    const right = new Area(pages, startByte + bytes, length - bytes, writable, readable);
     for (const half of [left, right]) {
       half.ready = this.ready;
       half.filled = this.filled;

@@ -101,6 +101,12 @@ export const rule = clauses({
     errno: "EPERM",
     source: iommufdSource("io_pagetable", "iopt_insert_area"),
   },
+  "IOMMUFD-MAP-16": {
+    ...IOMMUFD,
+    rule: "where several mappings are copied at once, each of them must be a multiple of the IOAS's alignment",
+    errno: "EINVAL",
+    source: iommufdSource("io_pagetable", "iopt_alloc_area_pages"),
+  },
 });
 
 export const FIXED_IOVA = 1;
@@ -222,6 +228,12 @@ export const steps = {
       pagetable.insert(area, iova);
       iova += area.length;
     }
+    k.ioas.checkPieces(pagetable, areas);
+  },
+
+  /** What lies side by side must be aligned piece by piece, or no page table could hold it. */
+  checkPieces({ alignment }: IoPagetable, areas: readonly Area[]): void {
+    for (const { length } of areas) must((length & (alignment - 1n)) === 0n, rule["IOMMUFD-MAP-16"]);
   },
 
   /** iopt_check_iova */

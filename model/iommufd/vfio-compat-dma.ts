@@ -91,6 +91,13 @@ export const rule = clauses({
     source: iommufdSource("io_pagetable", "iopt_cut_iova"),
     observable: "output",
   },
+  "IOMMUFD-COMPAT-UNMAP-11": {
+    since: "6.2",
+    kconfig: ["IOMMUFD", "IOMMUFD_TEST"],
+    rule: "once VFIO_TYPE1_IOMMU was chosen, what an access has pinned can't be cut",
+    errno: "EINVAL",
+    source: iommufdSource("io_pagetable", "iopt_area_split"),
+  },
   "IOMMUFD-COMPAT-UNMAP-10": {
     ...IOMMUFD,
     rule: "where the range itself is refused, size brings 0",
@@ -122,7 +129,8 @@ export const steps = {
     const length = block.u64(24);
     k.ioas.checkUserRange(k, address, length);
     const writable = (flags & MAP.WRITE) !== 0;
-    const area = Area.of({ address, length, writable, counted: k.ioas.countedFor(k, context) });
+    const readable = (flags & MAP.READ) !== 0;
+    const area = Area.of({ address, length, writable, readable, counted: k.ioas.countedFor(k, context) });
     yield* k.ioas.mapAreas(k, ioas, [area], { fixed: block.u64(16), site: null }, () => {});
     k.keeps(rule["IOMMUFD-COMPAT-MAP-5"]);
     return 0;
@@ -144,23 +152,31 @@ export const steps = {
     const size = block.u64(UNMAP_SIZE);
     if (all) must(iova === 0n && size === 0n, rule["IOMMUFD-COMPAT-UNMAP-4"]);
     const cuts = ioas.disableLargePages && !all ? yield* k.iommufd.cutAround(k, ioas, iova, size) : [];
-    using _ = yield* k.lock(ioas.pagetable.domainsRwsem);
-    let areas: Area[];
+    let unmapped: bigint;
     try {
       const last = all ? U64_MAX : iova + size - 1n;
       must(all || size !== 0n, unmapRule["IOMMUFD-UNMAP-3"]);
       must(last <= U64_MAX, unmapRule["IOMMUFD-UNMAP-4"]);
-      using _iova = yield* k.lock(ioas.pagetable.iovaRwsem);
-      areas = k.iommufd.areasToUnmap(k, ioas.pagetable, iova, last);
-      must(k.ioas.canAnswer(block, UNMAP_MINSZ), rule["IOMMUFD-COMPAT-UNMAP-7"]);
-      for (const area of areas) area.ready = false;
+      const look = (): readonly Area[] => {
+        const found = k.iommufd.areasToUnmap(k, ioas.pagetable, iova, last);
+        must(k.ioas.canAnswer(block, UNMAP_MINSZ), rule["IOMMUFD-COMPAT-UNMAP-7"]);
+        return found;
+      };
+      yield* k.iommufdDevice.dropAccesses(k, ioas, look);
+      using _ = yield* k.lock(ioas.pagetable.domainsRwsem);
+      let areas: readonly Area[];
+      {
+        using _iova = yield* k.lock(ioas.pagetable.iovaRwsem);
+        areas = look();
+        for (const area of areas) area.ready = false;
+      }
+      unmapped = yield* k.ioas.removeAreas(k, ioas, areas);
     } catch (refusal) {
       k.iommufd.mend(ioas.pagetable, cuts);
       block.put(UNMAP_SIZE, 8, k.iommufd.unmappedDespite(refusal), rule["IOMMUFD-COMPAT-UNMAP-7"]);
       k.keeps(rule["IOMMUFD-COMPAT-UNMAP-10"]);
       throw refusal;
     }
-    const unmapped = yield* k.ioas.removeAreas(k, ioas, areas);
     block.put(UNMAP_SIZE, 8, unmapped, rule["IOMMUFD-COMPAT-UNMAP-7"]);
     k.keeps(rule[cuts.length > 0 ? "IOMMUFD-COMPAT-UNMAP-9" : "IOMMUFD-COMPAT-UNMAP-8"]);
     return 0;
@@ -186,6 +202,7 @@ export const steps = {
         if (!whole || last === whole.start || last === whole.last) continue;
         must(whole.ready, rule["IOMMUFD-COMPAT-UNMAP-6"]);
         must(((last + 1n) & (pagetable.alignment - 1n)) === 0n, rule["IOMMUFD-COMPAT-UNMAP-5"]);
+        must(whole.accesses === 0, rule["IOMMUFD-COMPAT-UNMAP-11"]);
         cuts.push({ whole, ...pagetable.split(whole, last) });
       }
     } catch (refusal) {
