@@ -1,7 +1,20 @@
 /** Accesses, as emulated devices use them: the selftests' stand in for what such a device does with an IOAS. */
 import { MEMORY, PAGE } from "../model/kernel/memory-map.ts";
 import type { Call, FieldValue, Place, Value } from "../model/program.ts";
-import { allocIoas, attach, bind, close, destroy, ioctl, openCdev, openIommufd, pinned, unmap } from "./calls.ts";
+import {
+  allocIoas,
+  attach,
+  bind,
+  close,
+  destroy,
+  ioctl,
+  openCdev,
+  openIommufd,
+  pinned,
+  setCompatIoas,
+  setIommu,
+  unmap,
+} from "./calls.ts";
 import { gives, refused, type Scenario, type Step, scenario } from "./scenario.ts";
 
 const ACCESS = { since: "6.6", kconfig: ["IOMMUFD", "IOMMUFD_TEST"] } as const;
@@ -33,6 +46,11 @@ const mapping = (iova: number, length: number, user_va: bigint = MEMORY.user, fl
   ioctl("@iommufd", "IOMMU_IOAS_MAP", { size: 40, flags, ioas_id: "@ioas", user_va, length, iova });
 const READ_ONLY = 5;
 const WRITE_ONLY = 3;
+
+const TYPE1 = 1;
+/** VFIO's own command on the IOAS that is set for it. */
+const unmapDma = (iova: number, size: number): Call =>
+  ioctl("@iommufd", "VFIO_IOMMU_UNMAP_DMA", { argsz: 24, iova, size });
 
 const withAccess = [openIommufd(), allocIoas("@iommufd"), create("@ioas")];
 /** What is written, and room for what is read. */
@@ -156,6 +174,26 @@ export const ACCESSES: readonly Scenario[] = [
       pages({ iova: 2 * PAGE, length: PAGE }),
       unmap("@iommufd", "@ioas", 0, U64_MAX),
       gives(0, pinned),
+    ],
+  }),
+  scenario({
+    id: "access-cut",
+    title: "what an access has pinned can't be cut in two",
+    needs: ACCESS,
+    steps: [
+      ...withAccess,
+      setCompatIoas("@iommufd", "@ioas"),
+      setIommu("@iommufd", TYPE1),
+      mapping(0, 4 * PAGE),
+      pages({ iova: 2 * PAGE, length: PAGE }),
+      refused("EINVAL", unmapDma(0, PAGE)),
+      gives(KIB, pinned),
+      unpin(),
+      unmapDma(0, PAGE),
+      pages({ iova: 2 * PAGE, length: PAGE }),
+      unmapDma(PAGE, 3 * PAGE),
+      gives(0, pinned),
+      refused("ENOENT", unpin()),
     ],
   }),
   scenario({

@@ -1,6 +1,7 @@
 /** The scenarios of the suite. */
-import { COMPAT } from "./compat.ts";
+
 import { ACCESSES } from "./accesses.ts";
+import { COMPAT } from "./compat.ts";
 import { CORNERS } from "./corners.ts";
 import { EVIDENCE } from "./evidence.ts";
 import { SAMPLE_EVIDENCE } from "./evidence-samples.ts";

@@ -8,7 +8,7 @@ import { Area } from "./area.ts";
 import { IOMMUFD, iommufdSource } from "./availability.ts";
 import { U64_MAX } from "./io-pagetable.ts";
 import type { IommufdFile } from "./main.ts";
-import { ANY_MAP_FLAG, FIXED_IOVA, MAP_FLAGS, USUAL_MAP_FLAGS, WRITEABLE } from "./map.ts";
+import { ANY_MAP_FLAG, FIXED_IOVA, MAP_FLAGS, READABLE, USUAL_MAP_FLAGS, WRITEABLE } from "./map.ts";
 import type { Ioas, IommufdContext } from "./objects.ts";
 
 const source = (name: string) => iommufdSource("ioas", name);
