@@ -1,5 +1,8 @@
 /** The faults of the suite. */
 import { accessEntryOverwritten } from "./access-entry-overwritten.ts";
+import { accessLosesPins } from "./access-loses-pins.ts";
+import { accessNotTold } from "./access-not-told.ts";
+import { accessPinsMisaligned } from "./access-pins-misaligned.ts";
 import { attachWrongErrno } from "./attach-wrong-errno.ts";
 import { bindIgnoresGroup } from "./bind-ignores-group.ts";
 import { bindLeavesBlock } from "./bind-leaves-block.ts";
@@ -41,6 +44,7 @@ import { migrationFileOutlivesSession } from "./migration-file-outlives-session.
 import { migrationLooksForEver } from "./migration-looks-for-ever.ts";
 import { migrationPointerStands } from "./migration-pointer-stands.ts";
 import { migrationResetKeepsSession } from "./migration-reset-keeps-session.ts";
+import { mockStaysBound } from "./mock-stays-bound.ts";
 import { mttyDisablesAgain } from "./mtty-disables-again.ts";
 import { noGate } from "./no-gate.ts";
 import { noiommuHasType1 } from "./noiommu-has-type1.ts";
@@ -126,6 +130,10 @@ export const FAULTS: readonly Fault[] = [
   getDeviceFdStaysOpen,
   kvmDeviceWithoutFile,
   mdevProbeKeepsInstance,
+  accessLosesPins,
+  accessNotTold,
+  accessPinsMisaligned,
+  mockStaysBound,
 ];
 
 /** The fault of that id, or undefined. */
