@@ -216,6 +216,7 @@ export const PROPERTIES: readonly Property[] = [
     kvm: false,
     weights: { mdev: 0, open: 3, probe: 3, credentials: 1 },
     motifs: MOCK_MOTIFS,
+    otherIoctls: 0.3,
     ioctls: {
       ...NO_RESETS,
       IOMMU_IOAS_ALLOC: 2,
@@ -283,6 +284,7 @@ export const PROPERTIES: readonly Property[] = [
     kvm: false,
     weights: { mdev: 0, open: 3, probe: 4, credentials: 1, close: 4 },
     motifs: ACCESS_MOTIFS,
+    otherIoctls: 0.3,
     ioctls: {
       ...NO_RESETS,
       IOMMU_IOAS_ALLOC: 1,

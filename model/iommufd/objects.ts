@@ -239,6 +239,12 @@ export class IommufdContext {
     return false;
   }
 
+  /** Whether an access is there whose driver pins pages, as those of the selftests do. */
+  someAccess(): boolean {
+    for (const object of this.objects.values()) if (object.kind === "access" && object.driver !== null) return true;
+    return false;
+  }
+
   /** Whether an IOAS is there that satisfies the condition. */
   someIoas(condition: (ioas: Ioas) => boolean = () => true): boolean {
     for (const object of this.objects.values()) {

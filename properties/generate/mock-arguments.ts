@@ -6,6 +6,7 @@ import type { Area } from "../../model/iommufd/area.ts";
 import { IommufdFile } from "../../model/iommufd/main.ts";
 import type { IommufdContext } from "../../model/iommufd/objects.ts";
 import { AccessFile } from "../../model/iommufd/selftest/access-file.ts";
+import { DATA_SIZE } from "../../model/iommufd/selftest/access-memory.ts";
 import type { File } from "../../model/kernel/file.ts";
 import { MEMORY, PAGE } from "../../model/kernel/memory-map.ts";
 import type { FieldValue } from "../../model/program.ts";
@@ -17,6 +18,8 @@ type Fields = Readonly<Record<string, FieldValue>>;
 
 /** MOCK_FLAGS_ACCESS_SYZ: the address is the number of a mapping, and an offset in it. */
 const NTH_MAPPING = 1 << 16;
+/** MOCK_ACCESS_RW_SLOW_PATH */
+const SLOW_PATH = 4;
 /** The smallest page of a mock: half a page of the CPU's. */
 const IO_PAGE = PAGE / 2;
 
@@ -80,11 +83,15 @@ function pinned(dice: Dice, area: Area): Fields {
 
 /** Bytes of a mapping to be read or written, sometimes over its end; many of them come from the program's memory, or go there. */
 function moved(dice: Dice, area: Area): Fields {
-  const from = pick(dice, [0, 0, 8, 1, PAGE - 4, Math.max(Number(area.length) - 16, 0)]);
+  const from = pick(dice, [0, 0, 0, 8, 1, PAGE - 4, Math.max(Number(area.length) - 16, 0)]);
   const iova = area.start + BigInt(from);
-  if (!oneIn(dice, 3)) return { iova };
+  const flags = dice.roll(2) | (oneIn(dice, 4) ? SLOW_PATH : 0);
+  if (!oneIn(dice, 4)) {
+    return { iova, flags, length: oneIn(dice, 6) ? 8 * dice.roll(8) : Math.min(DATA_SIZE, Number(area.length)) };
+  }
   return {
     iova,
+    flags,
     length: pick(dice, [PAGE, 100, 2 * PAGE, 3 * PAGE + 1]),
     uptr: MEMORY.user + BigInt(dice.roll(64) * PAGE),
   };

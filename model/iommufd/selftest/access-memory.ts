@@ -40,7 +40,7 @@ const NTH_MAPPING = 1 << 16;
 const MOST = 16n << 20n;
 
 /** What programs move mostly; more of it comes from their own memory and goes there. */
-const Data = arrayOf(layout("iommu_test_access_data", { word: field.value64(0, 0x1122_3344, 2n ** 63n, 7) }), 4);
+const Data = arrayOf(layout("iommu_test_access_data", { word: field.value64(0x1122_3344, 0, 2n ** 63n, 7) }), 4);
 export const DATA_SIZE = Data.size;
 
 export const accessRw = testOp("ACCESS_RW", {
@@ -62,7 +62,7 @@ export const accessRw = testOp("ACCESS_RW", {
       NTH_MAPPING,
     ),
   },
-  useful: (_k, { context }) => context.some("access"),
+  useful: (_k, { context }) => context.someAccess(),
   *run(k, _file, { block, at }): Operation<number> {
     const length = block.u64(24);
     const flags = block.u32(40);

@@ -133,7 +133,7 @@ export const accessReplaceIoas = testOp("ACCESS_REPLACE_IOAS", {
   since: "6.6",
   id: field.fd("access"),
   fields: { ioas_id: field.id("ioas") },
-  useful: (_k, { context }) => context.some("access"),
+  useful: (_k, { context }) => context.someAccess(),
   *run(k, _file, { block }): Operation<number> {
     const { access } = k.selftest.accessFile(k, block.u32(8));
     yield* k.iommufdDevice.replaceAccess(k, access, block.u32(16));
@@ -161,7 +161,7 @@ export const accessPages = testOp("ACCESS_PAGES", {
     length: field.length(),
     uptr: field.userAddress(),
   },
-  useful: (_k, { context }) => context.some("access"),
+  useful: (_k, { context }) => context.someAccess(),
   *run(k, _file, { block }): Operation<number> {
     const length = block.u64(32);
     const flags = block.u32(16);
@@ -194,7 +194,7 @@ export const destroyAccessPages = testOp("DESTROY_ACCESS_PAGES", {
   since: "6.2",
   id: field.fd("access"),
   fields: { access_pages_id: field.id("pin") },
-  useful: (_k, { context }) => context.some("access"),
+  useful: (_k, { context }) => context.someAccess(),
   *run(k, _file, { block }): Operation<number> {
     const file = k.selftest.accessFile(k, block.u32(8));
     using _ = yield* k.lock(file.lock);
