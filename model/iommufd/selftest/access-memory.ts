@@ -69,6 +69,7 @@ export const accessRw = testOp("ACCESS_RW", {
     must(length <= MOST, rule["IOMMUFD-STRW-1"]);
     must((flags & ~(WRITE | SLOW_PATH | NTH_MAPPING)) === 0, rule["IOMMUFD-STRW-2"]);
     const file = k.selftest.accessFile(k, block.u32(8));
+    k.alloc();
     const uptr = block.u64(32);
     const write = (flags & WRITE) !== 0;
     const bytes = write ? k.selftest.dataFrom(k, at, uptr, Number(length)) : new Uint8Array(Number(length));

@@ -112,6 +112,7 @@ export const createAccess = testOp("CREATE_ACCESS", {
     const flags = block.u32(20);
     must((flags & ~NEEDS_PIN_PAGES) === 0, rule["IOMMUFD-STACCESS-1"]);
     const pins = (flags & NEEDS_PIN_PAGES) !== 0;
+    k.alloc();
     const fd = k.chooseFd(CHOSEN_FD);
     const access = yield* k.iommufdDevice.createAccess(k, context, null, pins ? PAGE_SIZE : 1n);
     try {
@@ -170,11 +171,13 @@ export const accessPages = testOp("ACCESS_PAGES", {
     const file = k.selftest.accessFile(k, block.u32(8));
     must(file.pins, rule["IOMMUFD-STPAGES-3"]);
     const iova = k.selftest.place(file, flags, block.u64(24));
+    k.alloc();
     using _ = yield* k.lock(file.lock);
     const pins = yield* k.iommufdDevice.pinAccess(k, file.access, iova, length, (flags & WRITE) !== 0);
     try {
       const uptr = block.u64(40);
       if (uptr !== 0n) k.selftest.comparePages(k, pins, uptr - (iova & (PAGE_SIZE - 1n)));
+      k.alloc();
       must(block.canWrite(respondSize(block)), rule["IOMMUFD-STPAGES-6"]);
     } catch (refusal) {
       yield* k.iommufdDevice.unpinAccess(k, file.access, pins);
