@@ -28,8 +28,10 @@ async function campaign(records: ReturnType<typeof parseDeviations>) {
     findFault("attach-wrong-errno"),
   ];
   if (!profile || !property || !fault) throw new Error("the suite lacks what this test is made of");
+  // The selftests attach accesses by the same step, and would show the fault as well.
+  const kconfig = new Set([...profile.kconfig].filter((option) => option !== "IOMMUFD_TEST"));
   const { properties } = await runCampaign({
-    target: new ModelTarget(REFERENCE_TOPOLOGY, profile, [fault]),
+    target: new ModelTarget(REFERENCE_TOPOLOGY, { ...profile, kconfig }, [fault]),
     properties: [property],
     seed: 3,
     budget: { runs: 60 },

@@ -49,7 +49,7 @@ const mocked: Motif = (on, make) => {
   make(struct(iommufd, "IOMMU_TEST_OP_CREATE_ACCESS", { size: 72, op: 5, id: ioas, flags }, access));
 };
 
-/** An access without any page table, and something mapped. */
+/** One access or several, something mapped, and sometimes a page table besides. */
 const accessed: Motif = (on, make) => {
   const { dice, handles } = on;
   if (!on.machine.k.has("IOMMUFD_TEST")) return pick(dice, MOTIFS)(on, make);
@@ -62,7 +62,8 @@ const accessed: Motif = (on, make) => {
     const flags = oneIn(dice, 3) ? 0 : 1;
     make(struct(iommufd, "IOMMU_TEST_OP_CREATE_ACCESS", { size: 72, op: 5, id: ioas, flags }, access));
   }
-  let at = dice.roll(4) * PAGE;
+  const mock = oneIn(dice, 3);
+  let at = (mock ? MOCK_START : 0) + dice.roll(4) * PAGE;
   for (let left = 1 + dice.roll(3); left > 0; left--) {
     const length = (1 + dice.roll(4)) * PAGE;
     const user_va = MEMORY.user + BigInt(dice.roll(32) * PAGE);
@@ -72,6 +73,9 @@ const accessed: Motif = (on, make) => {
     // Mostly the next begins where this one ends.
     at += length + (oneIn(dice, 4) ? PAGE : 0);
   }
+  if (!mock) return;
+  const stdev = { out_stdev_id: handles.fresh("stdev"), out_hwpt_id: handles.fresh("hwpt") };
+  make(struct(iommufd, "IOMMU_TEST_OP_MOCK_DOMAIN", { size: 72, op: 2, id: ioas }, stdev));
 };
 
 /** For programs about mocks, and about accesses; some begin as those of any user. */
