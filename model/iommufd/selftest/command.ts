@@ -54,6 +54,10 @@ const UNMODELLED: ReadonlyMap<number, Version> = new Map<number, Version>([
   [15, "6.11"], // TRIGGER_IOPF
   [16, "6.13"], // DEV_CHECK_CACHE
   [17, "6.15"], // TRIGGER_VEVENT
+  [18, "6.15"], // PASID_ATTACH
+  [19, "6.15"], // PASID_REPLACE
+  [20, "6.15"], // PASID_DETACH
+  [21, "6.15"], // PASID_CHECK_HWPT
   [22, "6.19"], // DMABUF_GET
   [23, "6.19"], // DMABUF_REVOKE
 ]);
