@@ -70,6 +70,9 @@ export class Handles {
   /** Descriptors that were closed; their handles still name a number. */
   readonly closed: string[] = [];
   readonly named: Named[] = [];
+  /** The same by owner and kind, because long programs have many. */
+  readonly #owned = new Map<object | null, ByKind>();
+  readonly #ofAnyone: ByKind = new Map();
   /** Whether there has been a mock, whose addresses are others than those of functions. */
   hasMocks = false;
   readonly mappings: Mapping[] = [];
@@ -111,6 +114,16 @@ export class Handles {
   /** Notes what the last call gave a name to. */
   name(handle: string, kind: string, owner: object | null): void {
     this.named.push({ handle, kind, owner });
+    let own = this.#owned.get(owner);
+    if (!own) {
+      own = new Map();
+      this.#owned.set(owner, own);
+    }
+    for (const byKind of [own, this.#ofAnyone]) {
+      const same = byKind.get(kind);
+      if (same) same.push(handle);
+      else byKind.set(kind, [handle]);
+    }
     if (kind === "stdev") this.hasMocks = true;
   }
 
@@ -128,19 +141,8 @@ export class Handles {
 
   /** An id of one of these kinds, of this owner where there is one. */
   id(dice: Dice, kinds: readonly string[], owner: object | null): string | undefined {
-    let own = 0;
-    let any = 0;
-    for (const entry of this.named) {
-      if (!kinds.includes(entry.kind)) continue;
-      any++;
-      if (entry.owner === owner) own++;
-    }
-    if (any === 0) return undefined;
-    let nth = dice.roll(own > 0 ? own : any);
-    for (const entry of this.named) {
-      if (kinds.includes(entry.kind) && (own === 0 || entry.owner === owner) && nth-- === 0) return entry.handle;
-    }
-    return undefined;
+    const own = this.#owned.get(owner);
+    return (own && pickOfKinds(dice, own, kinds)) ?? pickOfKinds(dice, this.#ofAnyone, kinds);
   }
 
   /** Something that a call on this context mapped, mostly still there; undefined where there is nothing. */
@@ -156,4 +158,22 @@ export class Handles {
     }
     return undefined;
   }
+}
+
+/** Handles by their kind. */
+type ByKind = Map<string, string[]>;
+
+/** A handle of one of these kinds, each as likely as another. */
+function pickOfKinds(dice: Dice, handles: ByKind, kinds: readonly string[]): string | undefined {
+  let count = 0;
+  for (const kind of kinds) count += handles.get(kind)?.length ?? 0;
+  if (count === 0) return undefined;
+  let nth = dice.roll(count);
+  for (const kind of kinds) {
+    const of = handles.get(kind);
+    if (!of) continue;
+    if (nth < of.length) return of[nth];
+    nth -= of.length;
+  }
+  return undefined;
 }
