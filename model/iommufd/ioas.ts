@@ -13,7 +13,7 @@ import { steps as copy } from "./copy.ts";
 import { type IoPagetable, PAGE_SIZE, type Range, U64_MAX } from "./io-pagetable.ts";
 import { steps as iovaRanges } from "./iova-ranges.ts";
 import type { IommufdFile } from "./main.ts";
-import { steps as map } from "./map.ts";
+import { steps as map } from "./map-areas.ts";
 import { steps as mapFile } from "./map-file.ts";
 import { type Access, type Hwpt, Ioas, type IommufdContext } from "./objects.ts";
 import { steps as pages } from "./pages.ts";
