@@ -30,6 +30,7 @@ import {
 } from "./mtty-migration.ts";
 import { ownerReleaseFails } from "./owner-release-fails.ts";
 import { pasidZero } from "./pasid-zero.ts";
+import { probeRemovesGroups } from "./probe-removes-groups.ts";
 import { replaceForeignTable } from "./replace-foreign-table.ts";
 import { reservedRegionsLost } from "./reserved-regions-lost.ts";
 import { mdpyIrqFlags, mttyIrqLost, mttyIrqRefused, mttyIrqsBefore67, sampleIrqsNeedInfo } from "./sample-irqs.ts";
@@ -80,6 +81,7 @@ export const DEVIATIONS: readonly Deviation[] = [
   sampleOverruns,
   ownerReleaseFails,
   pasidZero,
+  probeRemovesGroups,
   reservedRegionsLost,
   replaceForeignTable,
   type1DirtyLeftovers,

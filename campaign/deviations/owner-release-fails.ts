@@ -12,7 +12,7 @@ export const ownerReleaseFails: Deviation = {
   source: "drivers/iommu/iommu.c:__iommu_release_dma_ownership",
   upstream: "none known",
   evidence: "owner-release-fails",
-  log: /WARNING: .*__iommu_(?:release_dma_ownership|group_set_domain_nofail)/,
+  log: /WARNING: .*(?:iommu_release_dma_ownership|iommu_group_set_domain_nofail|iommu_group_release_dma_owner|iommu_detach_group)/,
   onlyLogged: true,
   apply() {},
 };
