@@ -38,14 +38,14 @@ export async function setUp(agent: AgentConnection, topology: Topology): Promise
     shapes.push({ name, required: false, shape: lowering.sysfsWrite(`${path}/driver/unbind`, address) });
     shapes.push({ name, required, shape: lowering.sysfsWrite("/sys/bus/pci/drivers/vfio-pci/bind", address) });
   }
-  const introduced: { readonly name: string; readonly made: Made }[] = [];
-  for (const mdev of standingMdevs(topology)) {
-    introduced.push({ name: mdev.name, made: makeStanding(lowering, topology, mdev) });
-  }
   if (topology.noFailNth === null) {
     for (const [at, [path, text]] of FAILURE_SETTINGS.entries()) {
       shapes.push({ name: path, required: at === 0, shape: lowering.sysfsWrite(path, text) });
     }
+  }
+  const introduced: { readonly name: string; readonly made: Made }[] = [];
+  for (const mdev of standingMdevs(topology)) {
+    introduced.push({ name: mdev.name, made: makeStanding(lowering, topology, mdev) });
   }
   const result = await agent.runOne({ id: 0, code: code.finish(), timeoutMs: TIMEOUT_MS, inJanitor: true });
   if (result.status.kind !== "done") throw new TargetError(`Making devices ready ended in ${result.status.kind}.`);
