@@ -177,6 +177,8 @@ export const MOCKS: readonly Scenario[] = [
       gives(4 * KIB, pinned),
       checkMap("@hwpt", START + 4 * PAGE + IO_PAGE, PAGE, MEMORY.user + BigInt(8 * PAGE + IO_PAGE)),
       refused("EINVAL", mapAt(START + 8 * PAGE, PAGE, MEMORY.user + 1024n)),
+      refused("EOVERFLOW", mapAt(START + 8 * PAGE, IO_PAGE, U64_MAX - BigInt(PAGE - 1))),
+      refused("EFAULT", mapAt(START + 8 * PAGE, IO_PAGE, U64_MAX - BigInt(2 * PAGE - 1))),
       unmap("@iommufd", "@ioas", START, 2 * PAGE),
       refused("EINVAL", checkMap("@hwpt", START, IO_PAGE)),
       gives(2 * KIB, pinned),

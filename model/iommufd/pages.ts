@@ -26,6 +26,15 @@ export const rule = clauses({
     errno: "EFAULT",
     source: iommufdSource("pages", "pfn_reader_user_pin"),
   },
+  "IOMMUFD-PAGES-10": {
+    since: "6.2",
+    kconfig: ["IOMMUFD", "IOMMUFD_TEST"],
+    // Who maps whole pages is told earlier.
+    machine: "mock",
+    rule: "the last page of the address space is nobody's memory: what ends in it can't be pinned",
+    errno: "EOVERFLOW",
+    source: "mm/gup.c:gup_fast_fallback",
+  },
   "IOMMUFD-PAGES-4": {
     ...IOMMUFD,
     rule: "memory that a device is to write to must be writable for the caller",
@@ -58,6 +67,9 @@ export const rule = clauses({
     observable: "sysfs",
   },
 });
+
+/** Pages that are asked for at once: those whose addresses fit TEMP_MEMORY_LIMIT. */
+const BATCH = 8192;
 
 /** IOMMU_IOAS_MAP_FILE moved the check of the length behind that of the end. */
 const END_FIRST_SINCE = versionNumber("6.13");
@@ -127,6 +139,8 @@ export const steps = {
     const { address, writable } = pages;
     const { firstPage, lastPage } = range;
     const count = lastPage - firstPage + 1;
+    const end = address + BigInt(lastPage + 1) * PAGE_SIZE;
+    must(end <= U64_MAX || count > BATCH, rule["IOMMUFD-PAGES-10"]);
     const reach = k.mm.reach(address + BigInt(firstPage) * PAGE_SIZE, count);
     must(reach.pages === count, rule["IOMMUFD-PAGES-3"]);
     must(reach.writable || !writable, rule["IOMMUFD-PAGES-4"]);
