@@ -111,6 +111,7 @@ describe("every deviation", () => {
       "mtty-data-fd-outlives",
       "mtty-resume-reopened",
       "mtty-stream-unchecked",
+      "node-missing",
       "replace-foreign-table",
       "reserved-regions-lost",
       "sample-overruns",

@@ -154,6 +154,17 @@ export const MEMORY: readonly Scenario[] = [
     }),
   }),
   scenario({
+    id: "node-missing",
+    breaks: "node-missing",
+    title: "a mediated device that is made has its group's node, however little memory there was",
+    needs: { kconfig: ["VFIO_GROUP"] },
+    steps: Array.from({ length: 40 }, (_, i) => ({ ...createMdev(), failNth: 50 + i })).flatMap((create) => [
+      create,
+      { op: "probe", probe: { kind: "group-node", device: "mdev0" } },
+      removeMdev(),
+    ]),
+  }),
+  scenario({
     id: "probe-removes-groups",
     breaks: "probe-removes-groups",
     title: "a mediated device whose attributes can't be made for want of memory brings no warning",

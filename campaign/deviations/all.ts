@@ -28,6 +28,7 @@ import {
   mttyStateSurvivesClose,
   mttyStreamUnchecked,
 } from "./mtty-migration.ts";
+import { nodeMissing } from "./node-missing.ts";
 import { ownerReleaseFails } from "./owner-release-fails.ts";
 import { pasidZero } from "./pasid-zero.ts";
 import { probeRemovesGroups } from "./probe-removes-groups.ts";
@@ -79,6 +80,7 @@ export const DEVIATIONS: readonly Deviation[] = [
   mttyStreamUnchecked,
   sampleIrqsNeedInfo,
   sampleOverruns,
+  nodeMissing,
   ownerReleaseFails,
   pasidZero,
   probeRemovesGroups,

@@ -1,0 +1,32 @@
+/**
+ * A device is made although there is no memory for its node in /dev: the driver core asks for the node and does not look
+ * whether it came about.
+ */
+import { type Deviation, Ruined } from "./deviation.ts";
+
+const ID = "node-missing";
+
+export const nodeMissing: Deviation = {
+  id: ID,
+  title: "a device that is made while memory is short may have no node, and its maker is not told",
+  clause: "ALLOC-1",
+  since: "6.1",
+  source: "drivers/base/core.c:device_add",
+  upstream: "none known",
+  evidence: ID,
+  destructive: true,
+  perhaps: true,
+  apply(k) {
+    const right = k.shortage.strikes;
+    k.shortage = {
+      ...k.shortage,
+      strikes(kernel, strike) {
+        const { call, seen } = strike;
+        const makes =
+          call.op === "sysfs-write" && (call.attribute.kind === "mdev-create" || call.attribute.kind === "bind");
+        if (makes && seen !== undefined && !seen.refusedBy) throw new Ruined("which nodes this kernel has made", ID);
+        right(kernel, strike);
+      },
+    };
+  },
+};
