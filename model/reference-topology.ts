@@ -106,6 +106,7 @@ export const REFERENCE_TOPOLOGY: Topology = {
   mdevParents: ["mtty", "mdpy"],
   mdevs: mdevsFor(["mtty", "mdpy"]),
   iommu: true,
+  vtd: { cap: 0xd2008c222f0686n, ecap: 0xf00f5an },
   noiommu: false,
   nesting: false,
   kvm: true,
@@ -125,6 +126,7 @@ export const NOIOMMU_TOPOLOGY: Topology = {
   })),
   bridges: REFERENCE_TOPOLOGY.bridges.map((bridge) => ({ ...bridge, group: -1 })),
   iommu: false,
+  vtd: null,
   noiommu: true,
 };
 

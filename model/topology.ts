@@ -93,6 +93,8 @@ export interface Topology {
   /** Mediated devices that are there, or that programs may create. */
   readonly mdevs: readonly MdevSpec[];
   readonly iommu: boolean;
+  /** Capability and extended capability register of the IOMMU, where that is Intel's. */
+  readonly vtd: { readonly cap: bigint; readonly ecap: bigint } | null;
   /** Whether VFIO was told to take devices that no IOMMU isolates: vfio.enable_unsafe_noiommu_mode. */
   readonly noiommu: boolean;
   /** Whether the IOMMU can nest page tables, as the nesting type of type1 wanted it. */

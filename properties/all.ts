@@ -10,9 +10,11 @@ import { ACCESS_MOTIFS, MOCK_MOTIFS } from "./generate/mock-motifs.ts";
 import { MOTIFS } from "./generate/motifs.ts";
 import type { Focus, MoveKind } from "./generate/moves.ts";
 import { BINDING_MOTIFS, FUNCTION_MOTIFS } from "./generate/pair-motifs.ts";
+import { MOCK_TABLE_MOTIFS, TABLE_MOTIFS } from "./generate/table-motifs.ts";
 import { COMPAT_MOTIFS, TYPE1_MOTIFS } from "./generate/type1-motifs.ts";
 import * as goal from "./goals.ts";
 import { areasApart, areasInReach } from "./invariants/areas.ts";
+import { faultsOfAttached } from "./invariants/faults.ts";
 import { accessStays, gateBeforeAccess, hotResetNeedsOwnership } from "./invariants/history.ts";
 import { recordedVmsLive } from "./invariants/kvm.ts";
 import { mdevsCounted, mdevsUnique } from "./invariants/mdevs.ts";
@@ -37,6 +39,7 @@ export const STATE_INVARIANTS = [
   accessMonotone,
   openDevicesAreBacked,
   inUseStays,
+  faultsOfAttached,
   lockOrder,
   locksDropped,
   mdevsUnique,
@@ -205,6 +208,65 @@ export const PROPERTIES: readonly Property[] = [
       goal.optionSet,
       goal.optionBusy,
       goal.destroyBusy,
+    ],
+  }),
+  property({
+    id: "page-tables",
+    functionsBehind: "iommu",
+    needs: ["VFIO_DEVICE_CDEV"],
+    title: "page tables that user space asks for: what they are made from, and what is attached to them",
+    devices: functions,
+    kvm: false,
+    weights: { mdev: 0, open: 3, io: 3 },
+    motifs: TABLE_MOTIFS,
+    ioctls: {
+      ...NO_RESETS,
+      IOMMU_HWPT_ALLOC: 8,
+      IOMMU_GET_HW_INFO: 2,
+      IOMMU_FAULT_QUEUE_ALLOC: 1,
+      IOMMU_DESTROY: 3,
+      IOMMU_IOAS_MAP: 3,
+      VFIO_DEVICE_ATTACH_IOMMUFD_PT: 6,
+      VFIO_DEVICE_DETACH_IOMMUFD_PT: 2,
+    },
+    share: 1,
+    goals: [goal.tableMade, goal.tableRefused, goal.informed, goal.queueMade, goal.attached, goal.destroyBusy],
+  }),
+  property({
+    id: "mock-tables",
+    mocks: true,
+    needs: ["IOMMUFD_TEST"],
+    title: "page tables of mocks: nested ones and their caches, what is written through them, and page faults",
+    devices: standing,
+    kvm: false,
+    weights: { mdev: 0, open: 1, io: 12, probe: 1 },
+    motifs: MOCK_TABLE_MOTIFS,
+    ioctls: {
+      ...NO_RESETS,
+      IOMMU_HWPT_ALLOC: 6,
+      IOMMU_GET_HW_INFO: 1,
+      IOMMU_FAULT_QUEUE_ALLOC: 1,
+      IOMMU_HWPT_SET_DIRTY_TRACKING: 2,
+      IOMMU_HWPT_GET_DIRTY_BITMAP: 5,
+      IOMMU_HWPT_INVALIDATE: 4,
+      IOMMU_DESTROY: 2,
+      IOMMU_IOAS_MAP: 3,
+      IOMMU_IOAS_UNMAP: 1,
+      IOMMU_TEST_OP_MOCK_DOMAIN: 1,
+      IOMMU_TEST_OP_MOCK_DOMAIN_REPLACE: 4,
+      IOMMU_TEST_OP_DIRTY: 6,
+      IOMMU_TEST_OP_MD_CHECK_IOTLB: 4,
+      IOMMU_TEST_OP_TRIGGER_IOPF: 6,
+    },
+    share: 2,
+    goals: [
+      goal.mockTableMade,
+      goal.cacheInvalidated,
+      goal.cacheChecked,
+      goal.mockWrote,
+      goal.dirtyTold,
+      goal.faultRead,
+      goal.faultAnswered,
     ],
   }),
   property({

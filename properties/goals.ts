@@ -243,6 +243,52 @@ export const planeQueried = ioctlEnded("gfx-plane", "a display told what it show
   kconfig: ["VFIO_MDEV"],
 });
 
+const HWPT = { since: "6.7", kconfig: ["VFIO_DEVICE_CDEV"] } as const;
+export const tableMade = ioctlEnded("hwpt-alloc", "a page table was asked for, and made", "IOMMU_HWPT_ALLOC", 0, HWPT);
+export const tableRefused = ioctlEnded(
+  "hwpt-alloc-refused",
+  "a page table was asked for that the IOMMU has not",
+  "IOMMU_HWPT_ALLOC",
+  "EOPNOTSUPP",
+  HWPT,
+);
+export const informed = ioctlEnded("hw-info", "a device told what its IOMMU is", "IOMMU_GET_HW_INFO", 0, HWPT);
+export const queueMade = ioctlEnded("fault-queue", "a fault queue was made", "IOMMU_FAULT_QUEUE_ALLOC", 0, {
+  ...HWPT,
+  since: "6.11",
+});
+const TABLES = { since: "6.8", kconfig: ["IOMMUFD", "IOMMUFD_TEST"] } as const;
+const FAULTING = { ...TABLES, since: "6.11" } as const;
+export const mockTableMade = ioctlEnded(
+  "mock-hwpt-alloc",
+  "a mock's page table was made",
+  "IOMMU_HWPT_ALLOC",
+  0,
+  TABLES,
+);
+export const cacheInvalidated = ioctlEnded(
+  "invalidate",
+  "the cache of a nested page table was invalidated",
+  "IOMMU_HWPT_INVALIDATE",
+  0,
+  TABLES,
+);
+export const cacheChecked = ioctlEnded(
+  "mock-check-iotlb",
+  "a cache held what it must",
+  "IOMMU_TEST_OP_MD_CHECK_IOTLB",
+  0,
+  TABLES,
+);
+export const dirtyTold = ioctlEnded(
+  "dirty-bitmap",
+  "it was told what was written",
+  "IOMMU_HWPT_GET_DIRTY_BITMAP",
+  0,
+  TABLES,
+);
+export const mockWrote = ioctlEnded("mock-dirty", "a mock wrote to memory", "IOMMU_TEST_OP_DIRTY", 0, TABLES);
+
 /** A read or write of a kind of file that ended like this. */
 function moved(
   id: string,
@@ -292,6 +338,16 @@ export const streamRefused = moved(
   "migration",
   (ret) => ret < 0,
   MIGRATION_NEEDS,
+);
+
+export const faultRead = moved("fault-read", "a page fault was read", ["read"], "fault-queue", some, FAULTING);
+export const faultAnswered = moved(
+  "fault-answer",
+  "a page fault was answered",
+  ["write"],
+  "fault-queue",
+  some,
+  FAULTING,
 );
 
 export const groupBusyByCdev: Goal = {

@@ -114,6 +114,7 @@ const topology: z.ZodType<Topology> = z.strictObject({
     }),
   ),
   iommu: z.boolean(),
+  vtd: z.strictObject({ cap: wideNumber, ecap: wideNumber }).nullable().default(null),
   noiommu: z.boolean(),
   nesting: z.boolean(),
   kvm: z.boolean(),

@@ -6,6 +6,7 @@ import { CORNERS } from "./corners.ts";
 import { EVIDENCE } from "./evidence.ts";
 import { SAMPLE_EVIDENCE } from "./evidence-samples.ts";
 import { EXCLUSION } from "./exclusion.ts";
+import { FAULT_QUEUES } from "./fault-queues.ts";
 import { FEATURES } from "./features.ts";
 import { HOT_RESET } from "./hot-reset.ts";
 import { IOAS } from "./ioas.ts";
@@ -15,9 +16,11 @@ import { IOCTL_FORMAT } from "./ioctl-format.ts";
 import { KVM } from "./kvm.ts";
 import { MDEV } from "./mdev.ts";
 import { MEMORY } from "./memory.ts";
+import { MOCK_TABLES } from "./mock-tables.ts";
 import { MOCKS } from "./mocks.ts";
 import { NOIOMMU } from "./noiommu.ts";
 import { OWNERSHIP } from "./ownership.ts";
+import { PAGE_TABLES } from "./page-tables.ts";
 import { SAMPLES } from "./samples.ts";
 import type { Scenario } from "./scenario.ts";
 import { SELFTESTS } from "./selftests.ts";
@@ -42,6 +45,9 @@ export const SCENARIOS: readonly Scenario[] = [
   ...IOAS_FILES,
   ...MOCKS,
   ...COMPAT,
+  ...MOCK_TABLES,
+  ...PAGE_TABLES,
+  ...FAULT_QUEUES,
   ...ACCESSES,
   ...NOIOMMU,
   ...CORNERS,

@@ -28,7 +28,7 @@ const IO_PAGE = 2048;
 const FIXED_READ_WRITE = 7;
 
 /** An op of IOMMU_TEST_CMD, on an iommufd. */
-const test = (
+export const test = (
   name: string,
   id: Value,
   fields: Readonly<Record<string, FieldValue>> = {},
@@ -43,17 +43,20 @@ const OPS: Readonly<Record<string, number>> = {
   SET_TEMP_MEMORY_LIMIT: 9,
   MOCK_DOMAIN_REPLACE: 10,
   MOCK_DOMAIN_FLAGS: 12,
+  DIRTY: 13,
+  MD_CHECK_IOTLB: 14,
+  TRIGGER_IOPF: 15,
 };
 
 /** A mock that is attached; it goes by the number that its handles get. */
-const mock = (pt: Value, n: number | "" = ""): Call =>
+export const mock = (pt: Value, n: number | "" = ""): Call =>
   test(
     "MOCK_DOMAIN",
     pt,
     {},
     { binds: { out_stdev_id: `@stdev${n}`, out_hwpt_id: `@hwpt${n}`, out_idev_id: `@devid${n}` } },
   );
-const replace = (stdev: Value, pt: Value, place?: Place): Call =>
+export const replace = (stdev: Value, pt: Value, place?: Place): Call =>
   test(
     "MOCK_DOMAIN_REPLACE",
     stdev,

@@ -46,6 +46,7 @@ export function topologyOf(name: string, survey: Survey, hints: Hints): Topology
     mdevs: mdevsFor(survey.mdevParents),
     // What /sys/class/iommu lists may be the mock of the kernel's selftests.
     iommu: survey.devices.some(({ iommuGroup }) => iommuGroup !== undefined),
+    vtd: survey.vtd ?? null,
     noiommu: survey.noiommu,
     nesting: false,
     kvm: survey.nodes.includes("/dev/kvm"),

@@ -10,9 +10,12 @@ import { compatUnmapCuts } from "./compat-unmap-cuts.ts";
 import { copyMisaligned } from "./copy-misaligned.ts";
 import type { Deviation } from "./deviation.ts";
 import { deviceCtrlUnsaid } from "./device-ctrl-unsaid.ts";
+import { dirtyBitmapErrorLost } from "./dirty-bitmap.ts";
+import { faultReadLoops, faultReplaceKeeps } from "./fault-queue.ts";
 import { groupChangesBackend } from "./group-changes-backend.ts";
 import { groupLeaks } from "./group-leaks.ts";
 import { hotResetInfoHeader } from "./hot-reset-info-header.ts";
+import { hwptAllocPtEinval, hwptReservedUnchecked } from "./hwpt-alloc.ts";
 import { ioasFaultStays } from "./ioas-fault-stays.ts";
 import { ioasUnmapPartial } from "./ioas-unmap-partial.ts";
 import { kvmDeviceFaultLeaks } from "./kvm-device-fault-leaks.ts";
@@ -32,6 +35,7 @@ import { nodeMissing } from "./node-missing.ts";
 import { ownerReleaseFails } from "./owner-release-fails.ts";
 import { pasidZero } from "./pasid-zero.ts";
 import { probeRemovesGroups } from "./probe-removes-groups.ts";
+import { replaceDropsReserved } from "./replace-drops-reserved.ts";
 import { replaceForeignTable } from "./replace-foreign-table.ts";
 import { reservedRegionsLost } from "./reserved-regions-lost.ts";
 import { mdpyIrqFlags, mttyIrqLost, mttyIrqRefused, mttyIrqsBefore67, sampleIrqsNeedInfo } from "./sample-irqs.ts";
@@ -53,9 +57,14 @@ export const DEVIATIONS: readonly Deviation[] = [
   compatUnmapCuts,
   copyMisaligned,
   deviceCtrlUnsaid,
+  dirtyBitmapErrorLost,
+  faultReadLoops,
+  faultReplaceKeeps,
   groupChangesBackend,
   groupLeaks,
   hotResetInfoHeader,
+  hwptAllocPtEinval,
+  hwptReservedUnchecked,
   ioasFaultStays,
   ioasUnmapPartial,
   kvmDeviceFaultLeaks,
@@ -84,6 +93,7 @@ export const DEVIATIONS: readonly Deviation[] = [
   ownerReleaseFails,
   pasidZero,
   probeRemovesGroups,
+  replaceDropsReserved,
   reservedRegionsLost,
   replaceForeignTable,
   type1DirtyLeftovers,

@@ -1,13 +1,18 @@
 /** Physical devices: binding them to a context, attaching them to page tables. Beside drivers/iommu/iommufd/device.c. */
 import type { IommuDevice } from "../iommu/device.ts";
-import { clauses, must, Refusal, refuse } from "../kernel/clause.ts";
+import { type Clause, clauses, must, Refusal, refuse } from "../kernel/clause.ts";
 import type { ChoiceSite, Kernel } from "../kernel/kernel.ts";
 import type { Operation } from "../kernel/operation.ts";
 import { ERRNO } from "../uapi/errno.ts";
 import { steps as access } from "./access.ts";
+import { steps as attach } from "./attach.ts";
 import { IOMMUFD, iommufdSource } from "./availability.ts";
+import { steps as dirty } from "./dirty.ts";
+import { steps as faultQueue } from "./fault-queue.ts";
 import { steps as hwPagetable } from "./hw-pagetable.ts";
-import { type Hwpt, type Ioas, type IommufdContext, IommufdDevice, IommufdGroup } from "./objects.ts";
+import { steps as hwptAlloc } from "./hwpt-alloc.ts";
+import { steps as invalidate } from "./invalidate.ts";
+import { type AnyHwpt, type Hwpt, type Ioas, type IommufdContext, IommufdDevice, IommufdGroup } from "./objects.ts";
 import { steps as pasid } from "./pasid.ts";
 
 const source = (name: string) => iommufdSource("device", name);
@@ -44,26 +49,6 @@ export const rule = clauses({
     errno: "EINVAL",
     source: source("iommufd_device_change_pt"),
   },
-  "IOMMUFD-ATTACH-3": {
-    ...IOMMUFD,
-    rule: "all devices of a group are attached to one hwpt",
-    errno: "EINVAL",
-    source: source("iommufd_hw_pagetable_attach"),
-  },
-  "IOMMUFD-ATTACH-4": {
-    ...IOMMUFD,
-    rule: "the hwpt must suit the IOMMU that the device is behind",
-    errno: "EINVAL",
-    source: "drivers/iommu/iommu.c:__iommu_attach_group",
-    unseen: "every IOMMU of the suite's machines translates the same bits",
-  },
-  "IOMMUFD-ATTACH-8": {
-    since: "6.18",
-    kconfig: ["IOMMUFD", "IOMMUFD_TEST"],
-    rule: "an hwpt is of one IOMMU's driver: functions and mocks can't share one",
-    errno: "EINVAL",
-    source: "drivers/iommu/iommu.c:__iommu_attach_group",
-  },
   "IOMMUFD-ATTACH-5": {
     ...IOMMUFD,
     rule: "attaching to an IOAS brings the id of an hwpt, the same for all devices that can share it",
@@ -76,30 +61,6 @@ export const rule = clauses({
     source: source("iommufd_device_change_pt"),
     observable: "output",
   },
-  "IOMMUFD-ATTACH-7": {
-    ...IOMMUFD,
-    rule: "a device that is attached can't be attached once more",
-    errno: "EBUSY",
-    source: source("iommufd_hw_pagetable_attach"),
-    since: "6.15",
-    observable: "internal",
-    unseen: "VFIO remembers what it has attached, and replaces that",
-  },
-  "IOMMUFD-REPLACE-1": {
-    ...IOMMUFD,
-    rule: "only an attached device can change what it is attached to",
-    errno: "EINVAL",
-    source: source("iommufd_device_do_replace"),
-    since: "6.6",
-    unseen: "VFIO changes what a device is attached to only while it is attached",
-  },
-  "IOMMUFD-REPLACE-2": {
-    ...IOMMUFD,
-    rule: "all devices of the group move to the new hwpt",
-    source: source("iommufd_device_do_replace"),
-    since: "6.6",
-    observable: "later-call",
-  },
   "IOMMUFD-DETACH-1": {
     ...IOMMUFD,
     rule: "an hwpt that an attach made goes with its last device, and what it and the device reserved is free again",
@@ -110,8 +71,20 @@ export const rule = clauses({
 
 export const steps = {
   ...access,
+  ...attach,
   ...hwPagetable,
+  ...hwptAlloc,
+  ...dirty,
+  ...invalidate,
+  ...faultQueue,
   ...pasid,
+
+  /** iommufd_get_device: the bound device of that id; drop it with `using`. */
+  get(context: IommufdContext, id: number, refusedBy: Clause): IommufdDevice {
+    const object = context.get(id);
+    must(object?.kind === "device", refusedBy);
+    return object.hold();
+  },
 
   /** iommufd_device_bind; `site` is where the caller gets the id, null when it does not. */
   *bindDevice(
@@ -184,11 +157,11 @@ export const steps = {
     attach: AttachHwpt,
   ): Operation<number> {
     let id = ptId;
-    let left: Hwpt | null;
+    let left: AnyHwpt | null;
     {
       using pt = device.context.get(ptId)?.hold();
       must(pt !== undefined, rule["IOMMUFD-ATTACH-1"]);
-      if (pt.kind === "hwpt") {
+      if (pt.kind === "hwpt" || pt.kind === "nested") {
         left = yield* attach(k, device, pt);
         k.keeps(rule["IOMMUFD-ATTACH-6"]);
       } else if (pt.kind === "ioas") {
@@ -211,7 +184,7 @@ export const steps = {
     ioas: Ioas,
     site: ChoiceSite | null,
     attach: AttachHwpt,
-  ): Operation<{ readonly id: number; readonly left: Hwpt | null }> {
+  ): Operation<{ readonly id: number; readonly left: AnyHwpt | null }> {
     using _ = yield* k.lock(ioas.mutex);
     for (const hwpt of ioas.hwpts) {
       if (!hwpt.auto) continue;
@@ -223,8 +196,8 @@ export const steps = {
       }
     }
     k.alloc();
-    const hwpt = k.iommufdDevice.allocAutoHwpt(ioas, device);
-    let left: Hwpt | null = null;
+    const hwpt = k.iommufdDevice.allocAutoHwpt(k, ioas, device);
+    let left: AnyHwpt | null = null;
     try {
       if (attach === k.iommufdDevice.attachHwpt) yield* k.iommufdDevice.attachThenFill(k, device, hwpt);
       else {
@@ -249,75 +222,7 @@ export const steps = {
       throw refusal;
     }
   },
-
-  /** iommufd_hw_pagetable_attach. The first device of a group takes the group along. */
-  *attachHwpt(k: Kernel, device: IommufdDevice, hwpt: Hwpt): Operation<null> {
-    const { igroup } = device;
-    using _ = yield* k.lock(igroup.lock);
-    must(!igroup.attached.includes(device), rule["IOMMUFD-ATTACH-7"]);
-    must(igroup.hwpt === null || igroup.hwpt === hwpt, rule["IOMMUFD-ATTACH-3"]);
-    yield* k.ioas.reserve(k, hwpt.ioas, device.device);
-    if (igroup.attached.length === 0) {
-      try {
-        yield* k.iommufdDevice.attachGroup(k, device, hwpt);
-      } catch (refusal) {
-        yield* k.ioas.unreserve(k, hwpt.ioas, device.device);
-        throw refusal;
-      }
-      igroup.hwpt = hwpt;
-    }
-    hwpt.users++;
-    igroup.attached.push(device);
-    return null;
-  },
-
-  /** iommu_attach_group_handle and iommu_replace_group_handle: the IOMMU's driver looks whether the table suits it. */
-  *attachGroup(k: Kernel, device: IommufdDevice, hwpt: Hwpt): Operation<void> {
-    k.alloc();
-    using _ = yield* k.lock(device.igroup.group.mutex);
-    const { iommuDriver, aperture } = device.device;
-    must(hwpt.driver === iommuDriver, rule["IOMMUFD-ATTACH-8"]);
-    must(hwpt.aperture.last === aperture.last, rule["IOMMUFD-ATTACH-4"]);
-  },
-
-  /** iommufd_device_do_replace: moves the whole group. The hwpt that it left, with one use for the caller to drop. */
-  *replaceHwpt(k: Kernel, device: IommufdDevice, hwpt: Hwpt): Operation<Hwpt | null> {
-    const { igroup } = device;
-    using _ = yield* k.lock(igroup.lock);
-    const old = igroup.hwpt;
-    must(old !== null && igroup.attached.includes(device), rule["IOMMUFD-REPLACE-1"]);
-    if (old === hwpt) return null;
-    const moves = hwpt.ioas !== old.ioas;
-    try {
-      if (moves) for (const member of igroup.attached) yield* k.ioas.reserve(k, hwpt.ioas, member.device);
-      yield* k.iommufdDevice.attachGroup(k, device, hwpt);
-    } catch (refusal) {
-      if (moves) for (const member of igroup.attached) yield* k.ioas.unreserve(k, hwpt.ioas, member.device);
-      throw refusal;
-    }
-    if (moves) for (const member of igroup.attached) yield* k.ioas.unreserve(k, old.ioas, member.device);
-    igroup.hwpt = hwpt;
-    hwpt.users += igroup.attached.length;
-    old.users -= igroup.attached.length - 1;
-    k.keeps(rule["IOMMUFD-REPLACE-2"]);
-    return old;
-  },
-
-  /** iommufd_hw_pagetable_detach: the hwpt that the device was attached to, for the caller to put. */
-  *detachHwpt(k: Kernel, device: IommufdDevice): Operation<Hwpt> {
-    const { igroup } = device;
-    using _ = yield* k.lock(igroup.lock);
-    const { hwpt } = igroup;
-    if (!hwpt) throw new Error("a device that is not attached can't be detached");
-    igroup.attached.splice(igroup.attached.indexOf(device), 1);
-    if (igroup.attached.length === 0) {
-      using _group = yield* k.lock(igroup.group.mutex);
-      igroup.hwpt = null;
-    }
-    yield* k.ioas.unreserve(k, hwpt.ioas, device.device);
-    return hwpt;
-  },
 };
 
 /** How a device gets to an hwpt: attachHwpt or replaceHwpt. Brings the hwpt that was left, if one was. */
-type AttachHwpt = (k: Kernel, device: IommufdDevice, hwpt: Hwpt) => Operation<Hwpt | null>;
+type AttachHwpt = (k: Kernel, device: IommufdDevice, hwpt: AnyHwpt) => Operation<AnyHwpt | null>;

@@ -159,6 +159,11 @@ export class IoPagetable {
     this.#reserved.push({ start, last, owner });
   }
 
+  /** Whether one of these owners keeps a range free. */
+  reservedBy(owners: readonly object[]): boolean {
+    return this.#reserved.some(({ owner }) => owners.includes(owner));
+  }
+
   /** Gives up all ranges of an owner. */
   unreserve(owner: object): void {
     this.#reserved = this.#reserved.filter((range) => range.owner !== owner);

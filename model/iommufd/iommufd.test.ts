@@ -29,6 +29,7 @@ const topology: Topology = {
   mdevParents: [],
   mdevs: [],
   iommu: true,
+  vtd: null,
   noiommu: false,
   nesting: false,
   kvm: false,

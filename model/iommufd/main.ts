@@ -18,6 +18,11 @@ import type { Accounting } from "./area.ts";
 import { IOMMUFD, iommufdSource } from "./availability.ts";
 import { ioasChangeProcess } from "./change-process.ts";
 import { ioasCopy } from "./copy.ts";
+import { getDirtyBitmap, setDirtyTracking } from "./dirty.ts";
+import { faultQueueAlloc } from "./fault-queue.ts";
+import { getHwInfo, HW_INFO_MIN_SIZE } from "./hw-info.ts";
+import { HWPT_ALLOC_MIN_SIZE, hwptAlloc } from "./hwpt-alloc.ts";
+import { hwptInvalidate } from "./invalidate.ts";
 import { ioasAlloc } from "./ioas.ts";
 import { ioasIovaRanges } from "./iova-ranges.ts";
 import { ioasMap } from "./map.ts";
@@ -129,7 +134,7 @@ export class IommufdFile extends File {
 
 const Destroy = layout("iommu_destroy", {
   size: field.argsz(),
-  id: field.id("ioas", "hwpt", "devid", "stdev"),
+  id: field.id("ioas", "hwpt", "devid", "stdev", "fault"),
 });
 
 export const destroy = ioctl<IommufdFile>({
@@ -181,12 +186,12 @@ const SLOTS: readonly Slot[] = [
   slot("6.2", ioasUnmap),
   slot("6.2", option),
   slot("6.2", vfioIoas),
-  slot("6.6", null), // HWPT_ALLOC
-  slot("6.6", null), // GET_HW_INFO
-  slot("6.7", null), // HWPT_SET_DIRTY_TRACKING
-  slot("6.7", null), // HWPT_GET_DIRTY_BITMAP
-  slot("6.8", null), // HWPT_INVALIDATE
-  slot("6.11", null), // FAULT_QUEUE_ALLOC
+  slot("6.6", hwptAlloc, HWPT_ALLOC_MIN_SIZE),
+  slot("6.6", getHwInfo, HW_INFO_MIN_SIZE),
+  slot("6.7", setDirtyTracking),
+  slot("6.7", getDirtyBitmap),
+  slot("6.8", hwptInvalidate),
+  slot("6.11", faultQueueAlloc),
   slot("6.13", ioasMapFile),
   slot("6.13", null), // VIOMMU_ALLOC
   slot("6.13", null), // VDEVICE_ALLOC
@@ -275,7 +280,10 @@ export const steps = {
       case "ioas":
         return yield* k.ioas.destroy(k, object);
       case "hwpt":
+      case "nested":
         return yield* k.iommufdDevice.destroyHwpt(k, object);
+      case "fault":
+        return;
       case "selftest":
         return yield* k.selftest.destroyMock(k, object);
       case "device":

@@ -1,12 +1,16 @@
 /** The objects of an iommufd and the context that holds them. Beside drivers/iommu/iommufd/iommufd_private.h. */
 import type { IommuDevice, IommuDriver } from "../iommu/device.ts";
+import type { TableShape } from "../iommu/driver.ts";
 import type { IommuGroup } from "../iommu/group.ts";
 import type { File } from "../kernel/file.ts";
 import type { Kernel } from "../kernel/kernel.ts";
 import { Lock, LockClass } from "../kernel/lock.ts";
 import type { Operation } from "../kernel/operation.ts";
 import type { Accounting, Area, PageRange } from "./area.ts";
+import type { DirtyLog } from "./dirty-log.ts";
+import type { FaultQueue } from "./fault-queue.ts";
 import { IoPagetable, PAGE_SIZE, type Range } from "./io-pagetable.ts";
+import type { NestedHwpt } from "./nested-hwpt.ts";
 
 const ioasMutex = new LockClass("ioas->mutex");
 const igroupLock = new LockClass("igroup->lock");
@@ -17,7 +21,7 @@ const ioasCreationLock = new LockClass("ictx->ioas_creation_lock");
 export const MAX_ID = 2 ** 31 - 1;
 
 /** struct iommufd_object */
-abstract class Counted implements Disposable {
+export abstract class Counted implements Disposable {
   readonly context: IommufdContext;
   /** 0 until the object is published. */
   id = 0;
@@ -77,11 +81,21 @@ export class Hwpt extends Counted {
   readonly pageSize: bigint;
   /** Made by an attach to the IOAS, and gone with the last device. */
   readonly auto: boolean;
+  /** Whether page tables of user space can be nested in it. */
+  nestParent = false;
+  /** Whether PASIDs can be attached to it. */
+  forPasids = false;
+  /** Whether devices can't write past the caches. */
+  enforceCacheCoherency = false;
+  /** What was written, where it can tell. */
+  dirty: DirtyLog | null = null;
+  /** Where page faults of its devices go. */
+  fault: FaultQueue | null = null;
 
-  constructor(ioas: Ioas, { iommuDriver, aperture, pageSizes }: IommuDevice, auto: boolean) {
+  constructor(ioas: Ioas, device: IommuDevice, auto: boolean, { aperture, pageSizes }: TableShape = device) {
     super(ioas.context);
     this.ioas = ioas;
-    this.driver = iommuDriver;
+    this.driver = device.iommuDriver;
     this.aperture = aperture;
     this.pageSizes = pageSizes;
     this.pageSize = pageSizes & -pageSizes;
@@ -89,16 +103,24 @@ export class Hwpt extends Counted {
     ioas.users++;
   }
 
+  /** find_hwpt_paging: the page table that is filled from an IOAS. */
+  get paging(): Hwpt {
+    return this;
+  }
+
   override trace(): number {
-    return this.ioas.id;
+    return this.ioas.id + (this.dirty?.trace() ?? 0) * 31;
   }
 }
+
+/** What devices are attached to. */
+export type AnyHwpt = Hwpt | NestedHwpt;
 
 /** What a context knows of an IOMMU group, while devices of it are bound: they are all attached to one hwpt. */
 export class IommufdGroup {
   readonly group: IommuGroup;
   bound = 0;
-  hwpt: Hwpt | null = null;
+  hwpt: AnyHwpt | null = null;
   readonly attached: IommufdDevice[] = [];
   readonly lock = new Lock(igroupLock);
 
@@ -175,7 +197,7 @@ export class SelftestObject extends Counted {
   }
 }
 
-export type IommufdObject = Ioas | Hwpt | IommufdDevice | Access | SelftestObject;
+export type IommufdObject = Ioas | Hwpt | NestedHwpt | IommufdDevice | Access | FaultQueue | SelftestObject;
 
 /** struct iommufd_ctx: what stands behind one open of /dev/iommu. */
 export class IommufdContext {

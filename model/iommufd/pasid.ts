@@ -1,7 +1,7 @@
 /** Attaching a PASID of a device. Beside drivers/iommu/iommufd/device.c. */
 import { clauses, must, refuse } from "../kernel/clause.ts";
 import type { Kernel } from "../kernel/kernel.ts";
-import type { Operation } from "../kernel/operation.ts";
+import { type Operation, Unmodelled } from "../kernel/operation.ts";
 import { IOMMUFD, iommufdSource } from "./availability.ts";
 import type { IommufdDevice } from "./objects.ts";
 
@@ -30,11 +30,12 @@ export const rule = clauses({
 });
 
 export const steps = {
-  /** iommufd_device_attach for a PASID. No hwpt of this model is made for any. */
+  /** iommufd_device_attach for a PASID. Those that an hwpt takes are not modelled. */
   *attachPasid(k: Kernel, device: IommufdDevice, ptId: number): Operation<never> {
     using pt = device.context.get(ptId)?.hold();
     must(pt !== undefined, rule["IOMMUFD-PASID-2"]);
-    must(pt.kind === "ioas" || pt.kind === "hwpt", rule["IOMMUFD-PASID-3"]);
+    must(pt.kind === "ioas" || pt.kind === "hwpt" || pt.kind === "nested", rule["IOMMUFD-PASID-3"]);
+    if (pt.kind !== "ioas" && pt.forPasids) throw new Unmodelled("PASIDs that are attached");
     using _ioas = pt.kind === "ioas" ? yield* k.lock(pt.mutex) : null;
     using _ = yield* k.lock(device.igroup.lock);
     return refuse(rule["IOMMUFD-PASID-1"]);

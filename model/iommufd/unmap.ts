@@ -144,6 +144,7 @@ export const steps = {
     let bytes = 0n;
     for (const area of areas) {
       yield* k.ioas.unpin(k, area);
+      for (const { dirty } of ioas.hwpts) dirty?.clean(area.start, area.last);
       yield* k.ioas.abort(k, ioas, area);
       k.ioas.putPages(k, area.pages);
       bytes += area.length;

@@ -22,6 +22,7 @@ export type FileKind =
   | "memfd"
   | "access"
   | "migration"
+  | "fault-queue"
   | "null";
 
 /** Access mode of open(2). */

@@ -70,6 +70,7 @@ export const steps = {
   attachedTo(device: VfioDevice): number | null {
     if (!device.iommufdAttached) return null;
     if (device.iommufdAccess) return device.iommufdAccess.ioas?.id ?? null;
-    return device.iommufdDevice?.igroup.hwpt?.ioas.id ?? null;
+    const hwpt = device.iommufdDevice?.igroup.hwpt;
+    return hwpt ? (hwpt.auto ? hwpt.paging.ioas.id : hwpt.id) : null;
   },
 };

@@ -36,6 +36,7 @@ const KINDS: readonly FileKind[] = [
   "memfd",
   "access",
   "migration",
+  "fault-queue",
   "null",
 ];
 

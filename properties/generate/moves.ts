@@ -17,6 +17,7 @@ import { type Handles, kindBits } from "./handles.ts";
 import { mdevCall } from "./mdevs.ts";
 import { mockFields } from "./mock-arguments.ts";
 import type { Motif } from "./motifs.ts";
+import { tableFields } from "./table-arguments.ts";
 import { transfer } from "./transfers.ts";
 
 /** What a generator is asked to dwell on: devices, and how often each kind of call comes. */
@@ -216,7 +217,7 @@ const bringing = new Map<Ioctl, readonly (readonly [field: string, kind: string]
     command.argument.kind !== "struct"
       ? []
       : command.argument.layout.fields.flatMap(({ name, meaning }) => {
-          const kind = boundKind(name, meaning);
+          const kind = boundKind(command, name, meaning);
           return kind ? [[name, kind] as const] : [];
         }),
   ]),
@@ -231,10 +232,11 @@ function bindings(command: Ioctl, handles: Handles): Record<string, string> | un
   return binds;
 }
 
-function boundKind(name: string, meaning: Meaning): string | undefined {
+function boundKind(command: Ioctl, name: string, meaning: Meaning): string | undefined {
   if (meaning.kind === "out") return meaning.handle;
   if (meaning.kind === "iova" && meaning.placed) return "iova";
-  if (name === "pt_id") return "hwpt";
+  // Where a page table is made, pt_id is what it is made from, and stays so.
+  if (name === "pt_id" && command.name !== "IOMMU_HWPT_ALLOC") return "hwpt";
   return undefined;
 }
 
@@ -244,7 +246,7 @@ function argument(on: Situation, command: Ioctl, file: File | null, wrong: boole
   switch (shape.kind) {
     case "struct": {
       const usual = rightStruct(dice, shape.layout, handles, contextOf(file));
-      const suggested = mockFields(on, command.name, file);
+      const suggested = mockFields(on, command.name, file) ?? tableFields(on, command.name, file);
       const right = suggested ? { fields: { ...usual.fields, ...suggested } } : usual;
       return { kind: "struct", struct: wrong ? spoil(dice, shape.layout, right, handles) : right };
     }

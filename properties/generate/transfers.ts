@@ -1,6 +1,7 @@
 /** Reads, writes and mappings, each kind of file with what makes sense there. */
 
 import { EventFile } from "../../model/eventfd.ts";
+import { FaultQueueFile } from "../../model/iommufd/fault-queue.ts";
 import type { File } from "../../model/kernel/file.ts";
 import { PAGE } from "../../model/kernel/memory-map.ts";
 import { MdpyDisplay } from "../../model/mdev/mdpy.ts";
@@ -30,6 +31,7 @@ export function transfer(dice: Dice, handles: Handles): Call | undefined {
   if (oneIn(dice, 8)) return { op: "poll", fd };
   const place = oneIn(dice, 10) ? pick<Place>(dice, ["null", "unmapped", "readonly", 0, 1, 3, 9]) : undefined;
   if (entry.file instanceof MttyDataFile) return ofSession(dice, handles, fd, entry.file, place);
+  if (entry.file instanceof FaultQueueFile) return ofFaults(dice, fd, place);
   if (entry.file instanceof EventFile) return ofEvents(dice, fd, place);
   if (oneIn(dice, 8)) return mapping(dice, fd, entry.file);
   return ofDevice(dice, fd, entry.file, place);
@@ -160,6 +162,18 @@ function madeUp(dice: Dice, ports: number): number[] {
     if (oneIn(dice, 12)) bytes[at + 24 + dice.roll(4)] = dice.roll(256);
   }
   return [...header, ...bytes];
+}
+
+/** Faults that are read, and answered by their cookies, which are the lowest that are free. */
+function ofFaults(dice: Dice, fd: string | -1, place: Place | undefined): Call {
+  const where = place === undefined ? {} : { place };
+  if (oneIn(dice, 16)) return { op: "pread", fd, count: 40, offset: 0 };
+  if (oneIn(dice, 2)) return { op: "read", fd, count: pick(dice, [40, 80, 240, 0, 8]), ...where };
+  const bytes: number[] = [];
+  for (let left = 1 + dice.roll(2); left > 0; left--) {
+    bytes.push(1 + dice.roll(3), 0, 0, 0, oneIn(dice, 12) ? 2 : dice.roll(2), 0, 0, 0);
+  }
+  return { op: "write", fd, count: oneIn(dice, 12) ? 4 : bytes.length, bytes, ...where };
 }
 
 function ofEvents(dice: Dice, fd: string | -1, place: Place | undefined): Call {

@@ -95,7 +95,10 @@ function usedBy(object: IommufdObject): IommufdObject | null {
       return object.ioas;
     case "device":
       return object.igroup.hwpt;
+    case "nested":
+      return object.parent;
     case "ioas":
+    case "fault":
     case "selftest":
       return null;
   }
@@ -111,6 +114,8 @@ export const inUseStays: StateInvariant = {
         const used = usedBy(object);
         if (used && objects.get(used.id) !== used)
           return `the ${object.kind} ${object.id} uses an ${used.kind} that is gone`;
+        const queue = object.kind === "hwpt" || object.kind === "nested" ? object.fault : null;
+        if (queue && objects.get(queue.id) !== queue) return `the faults of ${object.kind} ${object.id} go to no queue`;
       }
     }
     return undefined;

@@ -18,12 +18,15 @@ import { detachRevokesAccess } from "./detach-revokes-access.ts";
 import { failedOpenCounts } from "./failed-open-counts.ts";
 import { fakeGroupsOwned } from "./fake-groups-owned.ts";
 import type { Fault } from "./fault.ts";
+import { faultQueueKeepsLeavers } from "./fault-queue-keeps-leavers.ts";
 import { featureUnknownEinval } from "./feature-unknown-einval.ts";
 import { forgetUnknownFile } from "./forget-unknown-file.ts";
 import { getDeviceFdStaysOpen } from "./get-device-fd-stays-open.ts";
 import { hotResetInfoCountsOn } from "./hot-reset-info-counts-on.ts";
 import { hotResetUnowned } from "./hot-reset-unowned.ts";
+import { hwptForgetsQueue } from "./hwpt-forgets-queue.ts";
 import { hwptListedTwice } from "./hwpt-listed-twice.ts";
+import { hwptRefusedKeepsIoas } from "./hwpt-refused-keeps-ioas.ts";
 import { ioasChargeStays } from "./ioas-charge-stays.ts";
 import { ioasCopiesPinTwice } from "./ioas-copies-pin-twice.ts";
 import { ioasCountsForProcess } from "./ioas-counts-for-process.ts";
@@ -46,6 +49,7 @@ import { migrationPointerStands } from "./migration-pointer-stands.ts";
 import { migrationResetKeepsSession } from "./migration-reset-keeps-session.ts";
 import { mockStaysBound } from "./mock-stays-bound.ts";
 import { mttyDisablesAgain } from "./mtty-disables-again.ts";
+import { nestedForgetsParent } from "./nested-forgets-parent.ts";
 import { noGate } from "./no-gate.ts";
 import { noiommuHasType1 } from "./noiommu-has-type1.ts";
 import { noiommuNeverOpened } from "./noiommu-never-opened.ts";
@@ -134,6 +138,10 @@ export const FAULTS: readonly Fault[] = [
   accessNotTold,
   accessPinsMisaligned,
   mockStaysBound,
+  faultQueueKeepsLeavers,
+  hwptForgetsQueue,
+  hwptRefusedKeepsIoas,
+  nestedForgetsParent,
 ];
 
 /** The fault of that id, or undefined. */

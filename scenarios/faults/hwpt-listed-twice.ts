@@ -12,7 +12,7 @@ export const hwptListedTwice: Fault = {
       ...k.iommufdDevice,
       *attachHwpt(kernel, device, hwpt) {
         const left = yield* right(kernel, device, hwpt);
-        if (hwpt.id !== 0) hwpt.ioas.hwpts.push(hwpt);
+        if (hwpt.id !== 0) hwpt.paging.ioas.hwpts.push(hwpt.paging);
         return left;
       },
     };

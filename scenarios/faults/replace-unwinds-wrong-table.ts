@@ -17,7 +17,7 @@ export const replaceUnwindsWrongTable: Fault = {
           return yield* right(kernel, device, hwpt);
         } catch (refusal) {
           if (refusal instanceof Refusal && stays) {
-            for (const member of attached) yield* kernel.ioas.unreserve(kernel, stays.ioas, member.device);
+            for (const member of attached) yield* kernel.ioas.unreserve(kernel, stays.paging.ioas, member.device);
           }
           throw refusal;
         }

@@ -87,6 +87,8 @@ export interface Survey {
   readonly addressBits: number;
   /** Page sizes that it maps, one bit each. */
   readonly pageSizes: bigint;
+  /** Capability and extended capability register of the first IOMMU, where that is VT-d's. */
+  readonly vtd: { readonly cap: bigint; readonly ecap: bigint } | undefined;
   /** dma_entry_limit of type1; 0 where the module is not there. */
   readonly dmaEntryLimit: number;
   /** Which of `/dev/kvm`, `/dev/iommu`, `/dev/vfio/vfio` exist. */
@@ -142,13 +144,15 @@ export async function survey(
     const group = baseName(await readLink(agent, `/sys/bus/pci/devices/${bdf}/iommu_group`));
     functions.push({ bdf, above: path.slice(0, -1), iommuGroup: group === undefined ? undefined : Number(group) });
   }
-  const capability = await iommuCapability(agent);
+  const capability = await iommuRegister(agent, "cap");
+  const extended = await iommuRegister(agent, "ecap");
   return {
     functions,
     mdevParents: await list(agent, "/sys/class/mdev_bus"),
     drivers: await list(agent, "/sys/bus/pci/drivers"),
     addressBits: addressBits(capability),
     pageSizes: pageSizes(capability),
+    vtd: capability !== undefined && extended !== undefined ? { cap: capability, ecap: extended } : undefined,
     dmaEntryLimit: Number(await readText(agent, "/sys/module/vfio_iommu_type1/parameters/dma_entry_limit")),
     release: await readText(agent, "/proc/sys/kernel/osrelease"),
     cmdline: await readText(agent, "/proc/cmdline"),
@@ -204,10 +208,10 @@ function baseName(path: string): string | undefined {
   return path === "" ? undefined : path.slice(path.lastIndexOf("/") + 1);
 }
 
-/** The capability register of the first IOMMU, where that is VT-d's. */
-async function iommuCapability(agent: AgentConnection): Promise<bigint | undefined> {
+/** A capability register of the first IOMMU, where that is VT-d's. */
+async function iommuRegister(agent: AgentConnection, name: "cap" | "ecap"): Promise<bigint | undefined> {
   const [first] = await list(agent, "/sys/class/iommu");
-  const text = first && (await readText(agent, `/sys/class/iommu/${first}/intel-iommu/cap`));
+  const text = first && (await readText(agent, `/sys/class/iommu/${first}/intel-iommu/${name}`));
   return text ? BigInt(`0x${text}`) : undefined;
 }
 

@@ -49,9 +49,6 @@ const ops = new Map<number, Ioctl<IommufdFile>>();
 
 /** Ops that kernels have and this model does not. */
 const UNMODELLED: ReadonlyMap<number, Version> = new Map<number, Version>([
-  [13, "6.7"], // DIRTY
-  [14, "6.8"], // MD_CHECK_IOTLB
-  [15, "6.11"], // TRIGGER_IOPF
   [16, "6.13"], // DEV_CHECK_CACHE
   [17, "6.15"], // TRIGGER_VEVENT
   [18, "6.15"], // PASID_ATTACH

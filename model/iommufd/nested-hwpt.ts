@@ -1,0 +1,35 @@
+/** Page tables of user space. Beside drivers/iommu/iommufd/iommufd_private.h. */
+import type { IommuDriver } from "../iommu/device.ts";
+import type { NestedTable } from "../iommu/driver.ts";
+import type { FaultQueue } from "./fault-queue.ts";
+import { Counted, type Hwpt } from "./objects.ts";
+
+/** A hardware page table that user space manages: what it leads to is translated once more by its parent. */
+export class NestedHwpt extends Counted {
+  readonly kind = "nested";
+  readonly auto = false;
+  readonly parent: Hwpt;
+  readonly table: NestedTable;
+  readonly forPasids: boolean;
+  fault: FaultQueue | null = null;
+
+  constructor(parent: Hwpt, table: NestedTable, forPasids: boolean) {
+    super(parent.context);
+    this.parent = parent;
+    this.table = table;
+    this.forPasids = forPasids;
+    parent.users++;
+  }
+
+  get paging(): Hwpt {
+    return this.parent;
+  }
+
+  get driver(): IommuDriver {
+    return this.parent.driver;
+  }
+
+  override trace(): number {
+    return this.parent.id * 31 + this.table.trace();
+  }
+}

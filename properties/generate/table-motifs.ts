@@ -1,0 +1,120 @@
+/** Openings with page tables that user space asks for: of functions, and of the mocks of the kernel's selftests. */
+import { MOCK_START } from "../../model/iommufd/selftest/mock-device.ts";
+import { MEMORY, PAGE } from "../../model/kernel/memory-map.ts";
+import type { Call, FieldValue, Value } from "../../model/program.ts";
+import { type Dice, oneIn, pick } from "./dice.ts";
+import { MOTIFS, type Motif } from "./motifs.ts";
+import type { Situation } from "./moves.ts";
+import { FUNCTION_MOTIFS } from "./pair-motifs.ts";
+
+type Make = (call: Call) => boolean;
+type Fields = Readonly<Record<string, FieldValue>>;
+
+const IO_PAGE = PAGE / 2;
+const FIXED_READ_WRITE = 7;
+const [NEST_PARENT, DIRTY_TRACKING, FAULT_ID_VALID] = [1, 2, 4];
+
+function struct(fd: string, request: string, fields: Fields, binds?: Readonly<Record<string, string>>): Call {
+  const call = { op: "ioctl", fd, request, arg: { kind: "struct", struct: { fields } } } as const;
+  return binds ? { ...call, binds } : call;
+}
+
+function openIoas({ handles }: Situation, make: Make): { readonly iommufd: string; readonly ioas: string } {
+  const iommufd = handles.fresh("iommufd");
+  make({ op: "open", node: { kind: "iommufd" }, as: iommufd });
+  const ioas = handles.fresh("ioas");
+  make(struct(iommufd, "IOMMU_IOAS_ALLOC", { size: 12 }, { out_ioas_id: ioas }));
+  return { iommufd, ioas };
+}
+
+function allocHwpt(
+  { handles }: Situation,
+  make: Make,
+  iommufd: string,
+  dev_id: Value,
+  pt_id: Value,
+  fields: Fields,
+): string {
+  const out_hwpt_id = handles.fresh("hwpt");
+  make(struct(iommufd, "IOMMU_HWPT_ALLOC", { size: 48, dev_id, pt_id, ...fields }, { out_hwpt_id }));
+  return out_hwpt_id;
+}
+
+function allocFaultQueue({ handles }: Situation, make: Make, iommufd: string): string {
+  const fault = handles.fresh("fault");
+  const binds = { out_fault_id: fault, out_fault_fd: handles.fresh("fault-queue") };
+  make(struct(iommufd, "IOMMU_FAULT_QUEUE_ALLOC", { size: 16 }, binds));
+  return fault;
+}
+
+/** Maps so many small pages where mocks reach. */
+function map(dice: Dice, make: Make, iommufd: string, ioas: string): void {
+  const iova = MOCK_START + dice.roll(4) * 4 * PAGE;
+  const user_va = MEMORY.user + BigInt(dice.roll(32) * PAGE);
+  const length = (1 + dice.roll(8)) * IO_PAGE;
+  make(struct(iommufd, "IOMMU_IOAS_MAP", { size: 40, flags: FIXED_READ_WRITE, ioas_id: ioas, user_va, length, iova }));
+}
+
+function mock({ handles }: Situation, make: Make, iommufd: string, pt: Value) {
+  const binds = {
+    out_stdev_id: handles.fresh("stdev"),
+    out_hwpt_id: handles.fresh("hwpt"),
+    out_idev_id: handles.fresh("devid"),
+  };
+  make(struct(iommufd, "IOMMU_TEST_OP_MOCK_DOMAIN", { size: 72, op: 2, id: pt }, binds));
+  return { stdev: binds.out_stdev_id, devid: binds.out_idev_id };
+}
+
+const replace = (make: Make, iommufd: string, stdev: string, pt_id: Value): boolean =>
+  make(struct(iommufd, "IOMMU_TEST_OP_MOCK_DOMAIN_REPLACE", { size: 72, op: 10, id: stdev, pt_id }));
+
+/** A mock with a page table that tells what it writes, and something mapped to write to. */
+const telling: Motif = (on, make) => {
+  const { iommufd, ioas } = openIoas(on, make);
+  if (oneIn(on.dice, 2)) map(on.dice, make, iommufd, ioas);
+  const { stdev, devid } = mock(on, make, iommufd, ioas);
+  const table = allocHwpt(on, make, iommufd, devid, ioas, { flags: DIRTY_TRACKING });
+  if (oneIn(on.dice, 2)) replace(make, iommufd, stdev, table);
+  make(struct(iommufd, "IOMMU_HWPT_SET_DIRTY_TRACKING", { size: 16, flags: 1, hwpt_id: table }));
+  map(on.dice, make, iommufd, ioas);
+};
+
+/** One or two mocks with a nested page table, mostly with a fault queue. */
+const nesting: Motif = (on, make) => {
+  const { iommufd, ioas } = openIoas(on, make);
+  const { stdev, devid } = mock(on, make, iommufd, ioas);
+  const parent = allocHwpt(on, make, iommufd, devid, ioas, { flags: NEST_PARENT });
+  const data = { data_type: 0xdead, data_len: 4, data_uptr: { fields: { iotlb: 0x0bad_beef } } };
+  const answering = !oneIn(on.dice, 4);
+  const queue = answering ? { flags: FAULT_ID_VALID, fault_id: allocFaultQueue(on, make, iommufd) } : {};
+  const nested = allocHwpt(on, make, iommufd, devid, parent, { ...data, ...queue });
+  replace(make, iommufd, stdev, nested);
+  if (oneIn(on.dice, 3)) mock(on, make, iommufd, nested);
+  if (!answering) return;
+  for (let left = on.dice.roll(3); left > 0; left--) {
+    make(struct(iommufd, "IOMMU_TEST_OP_TRIGGER_IOPF", { size: 72, op: 15, dev_id: devid, grpid: left, addr: PAGE }));
+  }
+};
+
+/** A function that is bound through its node, with page tables of its IOAS. */
+const asked: Motif = (on, make) => {
+  const { dice, handles } = on;
+  if (!on.machine.k.has("VFIO_DEVICE_CDEV")) return pick(dice, MOTIFS)(on, make);
+  const { iommufd, ioas } = openIoas(on, make);
+  const device = handles.fresh("device");
+  make({ op: "open", node: { kind: "cdev", device: pick(dice, on.focus.devices) }, as: device });
+  const devid = handles.fresh("devid");
+  make(struct(device, "VFIO_DEVICE_BIND_IOMMUFD", { argsz: 24, iommufd }, { out_devid: devid }));
+  const table = allocHwpt(on, make, iommufd, devid, ioas, {});
+  if (oneIn(dice, 2)) {
+    const queue = allocFaultQueue(on, make, iommufd);
+    allocHwpt(on, make, iommufd, devid, ioas, { flags: FAULT_ID_VALID, fault_id: queue });
+  }
+  const pt_id = oneIn(dice, 3) ? ioas : table;
+  make(struct(device, "VFIO_DEVICE_ATTACH_IOMMUFD_PT", { argsz: 16, pt_id }, { pt_id: handles.fresh("hwpt") }));
+};
+
+/** For programs about the page tables of mocks. */
+export const MOCK_TABLE_MOTIFS: readonly Motif[] = [telling, nesting];
+/** For programs about those of functions. */
+export const TABLE_MOTIFS: readonly Motif[] = [...Array.from({ length: 12 }, () => asked), ...FUNCTION_MOTIFS];

@@ -1,0 +1,246 @@
+/** Page tables that user space asks for, of the IOMMU that real functions are behind. */
+import { PAGE } from "../model/kernel/memory-map.ts";
+import type { Call, Value } from "../model/program.ts";
+import { allocIoas, attach, bind, destroy, detach, ioctl, map, openCdev, openIommufd, pinned } from "./calls.ts";
+import {
+  allocFaultQueue,
+  allocHwpt,
+  bitmap,
+  DIRTY_TRACKING,
+  FAULT_ID_VALID,
+  hwInfo,
+  invalidate,
+  NEST_PARENT,
+  refusedHwpt,
+  track,
+} from "./page-table-calls.ts";
+import { gives, refused, type Scenario, scenario } from "./scenario.ts";
+
+const CDEV = { since: "6.6", kconfig: ["VFIO_DEVICE_CDEV", "IOMMUFD"] } as const;
+
+/** Moves an attached function; what it gets to goes by a name of its own. */
+const move = (device: Value, pt: Value): Call => attach(device, pt, "@moved");
+const MSI_WINDOW = 0xfee0_0000;
+const KIB = PAGE / 1024;
+
+/** A function that is bound, and an IOAS. */
+const bound = (device = "edu0"): readonly Call[] => [
+  openIommufd(),
+  openCdev(device),
+  bind("@device", "@iommufd"),
+  allocIoas("@iommufd"),
+];
+
+export const PAGE_TABLES: readonly Scenario[] = [
+  scenario({
+    id: "page-table-of-ioas",
+    title: "a page table that was asked for has its IOAS's mappings, and lasts until it is destroyed",
+    needs: CDEV,
+    steps: [
+      ...bound(),
+      map("@iommufd", "@ioas", 0, 2 * PAGE),
+      gives(0, pinned),
+      allocHwpt("@devid", "@ioas"),
+      gives(2 * KIB, pinned),
+      refused("EBUSY", destroy("@iommufd", "@ioas")),
+      attach("@device", "@table"),
+      refused("EBUSY", destroy("@iommufd", "@table")),
+      attach("@device", "@ioas", "@auto"),
+      attach("@device", "@table"),
+      refused("ENOENT", destroy("@iommufd", "@auto")),
+      detach("@device"),
+      destroy("@iommufd", "@table"),
+      gives(0, pinned),
+      destroy("@iommufd", "@ioas"),
+    ],
+  }),
+  scenario({
+    id: "page-table-refused",
+    title: "what a page table can't be made from, and that nothing is left of one that was refused",
+    needs: { ...CDEV, since: "6.7" },
+    steps: [
+      ...bound(),
+      attach("@device", "@ioas"),
+      refused("EOPNOTSUPP", refusedHwpt("@devid", "@ioas", { __reserved: 1 })),
+      refused("EINVAL", refusedHwpt("@devid", "@ioas", { data_len: 4 })),
+      refused("EINVAL", refusedHwpt("@devid", "@ioas", { data_type: 1 })),
+      refused("ENOENT", refusedHwpt("@ioas", "@ioas")),
+      refused("EINVAL", refusedHwpt("@devid", "@devid")),
+      refused("EINVAL", attach("@device", "@devid", "@nothing")),
+      refused("EOPNOTSUPP", refusedHwpt("@devid", "@ioas", { flags: 1 << 31 })),
+      refused("EOPNOTSUPP", refusedHwpt("@devid", "@ioas", { flags: NEST_PARENT })),
+      refused("EOPNOTSUPP", refusedHwpt("@devid", "@ioas", { flags: DIRTY_TRACKING })),
+      refused("EOPNOTSUPP", refusedHwpt("@devid", "@ioas", { data_type: 1, data_len: 8, data_uptr: { fields: {} } })),
+      refused("EOPNOTSUPP", refusedHwpt("@devid", "@hwpt")),
+      refused("EINVAL", refusedHwpt("@devid", "@hwpt", { data_type: 1, data_len: 8, data_uptr: { fields: {} } })),
+      refused("EFAULT", allocHwpt("@devid", "@ioas", {}, "@nothing", "readonly")),
+      detach("@device"),
+      destroy("@iommufd", "@ioas"),
+    ],
+  }),
+  scenario({
+    id: "page-table-sizes",
+    title: "a caller that knows less of IOMMU_HWPT_ALLOC leaves out what came later, whatever lies behind its struct",
+    needs: CDEV,
+    steps: [
+      ...bound(),
+      refused("EINVAL", refusedHwpt("@devid", "@ioas", { size: 23 })),
+      ioctl(
+        "@iommufd",
+        "IOMMU_HWPT_ALLOC",
+        { size: 24, dev_id: "@devid", pt_id: "@ioas", data_type: 7, data_len: 9, fault_id: 77 },
+        { binds: { out_hwpt_id: "@table" } },
+      ),
+      destroy("@iommufd", "@table"),
+    ],
+  }),
+  scenario({
+    id: "page-tables-of-group",
+    title: "functions of one group move together between the page tables of their IOAS and of another",
+    needs: CDEV,
+    steps: [
+      ...bound("nic0.0"),
+      openCdev("nic0.1", "@device1"),
+      bind("@device1", "@iommufd", "@devid1"),
+      allocHwpt("@devid", "@ioas"),
+      allocHwpt("@devid1", "@ioas", {}, "@table1"),
+      allocIoas("@iommufd", "@ioas1"),
+      attach("@device", "@table"),
+      refused("EINVAL", attach("@device1", "@table1", "@nothing")),
+      attach("@device1", "@table", "@hwpt1"),
+      move("@device", "@table1"),
+      destroy("@iommufd", "@table"),
+      refused("EBUSY", destroy("@iommufd", "@table1")),
+      map("@iommufd", "@ioas1", MSI_WINDOW, PAGE),
+      refused("EADDRINUSE", move("@device1", "@ioas1")),
+      refused("EINVAL", map("@iommufd", "@ioas", MSI_WINDOW, PAGE)),
+      detach("@device"),
+      refused("EINVAL", map("@iommufd", "@ioas", MSI_WINDOW, PAGE)),
+      refused("EBUSY", destroy("@iommufd", "@table1")),
+      detach("@device1"),
+      map("@iommufd", "@ioas", MSI_WINDOW, PAGE),
+      destroy("@iommufd", "@table1"),
+    ],
+  }),
+  scenario({
+    id: "page-tables-not-dirty",
+    title:
+      "page tables of an IOMMU that can't tell what was written are not asked; a bitmap's range is looked at first",
+    needs: { ...CDEV, since: "6.7" },
+    steps: [
+      ...bound(),
+      allocHwpt("@devid", "@ioas"),
+      refused("EOPNOTSUPP", track("@table", 2)),
+      refused("ENOENT", track("@ioas", 1)),
+      refused("EOPNOTSUPP", track("@table", 1)),
+      refused("EOPNOTSUPP", bitmap("@table", { flags: 2 })),
+      refused("ENOENT", bitmap("@ioas", {})),
+      refused("EOVERFLOW", bitmap("@table", { iova: PAGE, length: 0 })),
+      refused("EINVAL", bitmap("@table", { iova: 1, length: PAGE })),
+      refused("EINVAL", bitmap("@table", { page_size: 0 })),
+      refused("EINVAL", bitmap("@table", { page_size: 2 * PAGE })),
+      refused("EOPNOTSUPP", bitmap("@table", {})),
+      refused("EOPNOTSUPP", bitmap("@table", { length: 0 })),
+    ],
+  }),
+  scenario({
+    id: "invalidate-not-nested",
+    title: "only a nested page table has caches to invalidate, and a refusal says that nothing was done",
+    needs: { ...CDEV, since: "6.13" },
+    steps: [
+      ...bound(),
+      allocHwpt("@devid", "@ioas"),
+      refused("EOPNOTSUPP", invalidate("@table", { __reserved: 1 })),
+      refused("EINVAL", invalidate("@table", { entry_len: 0 })),
+      refused("EFAULT", invalidate("@table", {}, "readonly")),
+      refused("ENOENT", invalidate(77)),
+      refused("EINVAL", invalidate("@table")),
+      refused("EINVAL", invalidate("@ioas")),
+    ],
+  }),
+  scenario({
+    id: "invalidate-not-nested-6.12",
+    title: "only a nested page table has caches to invalidate; until 6.12 others count as missing",
+    needs: { ...CDEV, since: "6.8", until: "6.12" },
+    steps: [
+      ...bound(),
+      allocHwpt("@devid", "@ioas"),
+      refused("EOPNOTSUPP", invalidate("@table", { __reserved: 1 })),
+      refused("EINVAL", invalidate("@table", { entry_len: 0 })),
+      refused("EFAULT", invalidate("@table", {}, "readonly")),
+      refused("ENOENT", invalidate("@table")),
+    ],
+  }),
+  scenario({
+    id: "invalidate-bounds",
+    title: "since 7.2 no call asks for more than the kernel carries out in one go",
+    needs: { ...CDEV, since: "7.2" },
+    steps: [
+      ...bound(),
+      refused("EINVAL", invalidate("@devid", { entry_len: PAGE + 1 })),
+      refused("EINVAL", invalidate("@devid", { entry_num: 2 ** 19 + 1 })),
+    ],
+  }),
+  scenario({
+    id: "hardware-information",
+    title: "a device tells what its IOMMU is, as much as there is room for, with zeros behind it",
+    needs: CDEV,
+    steps: [
+      ...bound(),
+      hwInfo("@devid", 0),
+      hwInfo("@devid", 4),
+      hwInfo("@devid", 24),
+      hwInfo("@devid", 40),
+      hwInfo("@devid", 0, "null"),
+      refused("EFAULT", hwInfo("@devid", 24, "null")),
+      refused("EFAULT", hwInfo("@devid", 40, 24)),
+      refused("ENOENT", hwInfo("@ioas", 0)),
+      refused("EOPNOTSUPP", ioctl("@iommufd", "IOMMU_GET_HW_INFO", { size: 40, flags: 2, dev_id: "@devid" })),
+      refused("EOPNOTSUPP", ioctl("@iommufd", "IOMMU_GET_HW_INFO", { size: 40, dev_id: "@devid", __reserved_2: 1 })),
+      refused("EFAULT", ioctl("@iommufd", "IOMMU_GET_HW_INFO", { size: 40, dev_id: "@devid" }, { place: "readonly" })),
+    ],
+  }),
+  scenario({
+    id: "hardware-information-by-type",
+    title: "since 6.17 a caller can say of what type the information is to be",
+    needs: { ...CDEV, since: "6.17" },
+    steps: [
+      ...bound(),
+      ioctl("@iommufd", "IOMMU_GET_HW_INFO", { size: 40, flags: 1, dev_id: "@devid", in_data_type: 1 }),
+      ioctl("@iommufd", "IOMMU_GET_HW_INFO", { size: 40, flags: 1, dev_id: "@devid" }),
+      ioctl("@iommufd", "IOMMU_GET_HW_INFO", { size: 40, dev_id: "@devid", in_data_type: 2 }),
+      refused(
+        "EOPNOTSUPP",
+        ioctl("@iommufd", "IOMMU_GET_HW_INFO", { size: 40, flags: 1, dev_id: "@devid", in_data_type: 2 }),
+      ),
+    ],
+  }),
+  scenario({
+    id: "hwpt-alloc-pt-einval",
+    breaks: "hwpt-alloc-pt-einval",
+    title: "a page table can't be made from what does not exist",
+    needs: CDEV,
+    steps: [...bound(), refused("ENOENT", refusedHwpt("@devid", 77))],
+  }),
+  scenario({
+    id: "hwpt-reserved-unchecked",
+    breaks: "hwpt-reserved-unchecked",
+    title: "fields that must be zero are",
+    needs: CDEV,
+    steps: [...bound(), refused("EOPNOTSUPP", refusedHwpt("@devid", "@ioas", { __reserved2: 1 }))],
+  }),
+  scenario({
+    id: "replace-drops-reserved",
+    breaks: "replace-drops-reserved",
+    title: "a function that can't move to another page table of its IOAS keeps its MSI window from being mapped",
+    needs: { ...CDEV, since: "6.13" },
+    steps: [
+      ...bound(),
+      attach("@device", "@ioas"),
+      allocFaultQueue(),
+      allocHwpt("@devid", "@ioas", { flags: FAULT_ID_VALID, fault_id: "@fault" }),
+      refused("ENODEV", move("@device", "@table")),
+      refused("EINVAL", map("@iommufd", "@ioas", MSI_WINDOW, PAGE)),
+    ],
+  }),
+];
