@@ -109,6 +109,7 @@ describe("every deviation", () => {
       "acpi-count-lost",
       "bind-leaks-vm",
       "copy-misaligned",
+      "dirty-part-hangs",
       "group-changes-backend",
       "map-file-cycle",
       "mdev-create-leaks",

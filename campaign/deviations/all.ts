@@ -11,6 +11,8 @@ import { copyMisaligned } from "./copy-misaligned.ts";
 import type { Deviation } from "./deviation.ts";
 import { deviceCtrlUnsaid } from "./device-ctrl-unsaid.ts";
 import { dirtyBitmapErrorLost } from "./dirty-bitmap.ts";
+import { dirtyLastItemLost } from "./dirty-last-item-lost.ts";
+import { dirtyPartHangs } from "./dirty-part-hangs.ts";
 import { faultReadLoops, faultReplaceKeeps } from "./fault-queue.ts";
 import { groupChangesBackend } from "./group-changes-backend.ts";
 import { groupLeaks } from "./group-leaks.ts";
@@ -58,6 +60,8 @@ export const DEVIATIONS: readonly Deviation[] = [
   copyMisaligned,
   deviceCtrlUnsaid,
   dirtyBitmapErrorLost,
+  dirtyLastItemLost,
+  dirtyPartHangs,
   faultReadLoops,
   faultReplaceKeeps,
   groupChangesBackend,
