@@ -348,7 +348,10 @@ export class Machine {
       k.fds.remove(fd);
       k.putFile(file);
     }
-    for (const file of this.#mapped.splice(0)) k.putFile(file);
+    for (const file of this.#mapped.splice(0)) {
+      file.munmap();
+      k.putFile(file);
+    }
     this.#runDeferred();
   }
 }

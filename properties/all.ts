@@ -10,7 +10,7 @@ import { ACCESS_MOTIFS, MOCK_MOTIFS } from "./generate/mock-motifs.ts";
 import { MOTIFS } from "./generate/motifs.ts";
 import type { Focus, MoveKind } from "./generate/moves.ts";
 import { BINDING_MOTIFS, FUNCTION_MOTIFS } from "./generate/pair-motifs.ts";
-import { MOCK_TABLE_MOTIFS, TABLE_MOTIFS } from "./generate/table-motifs.ts";
+import { MOCK_TABLE_MOTIFS, TABLE_MOTIFS, VIOMMU_MOTIFS } from "./generate/table-motifs.ts";
 import { COMPAT_MOTIFS, TYPE1_MOTIFS } from "./generate/type1-motifs.ts";
 import * as goal from "./goals.ts";
 import { areasApart, areasInReach } from "./invariants/areas.ts";
@@ -267,6 +267,41 @@ export const PROPERTIES: readonly Property[] = [
       goal.dirtyTold,
       goal.faultRead,
       goal.faultAnswered,
+    ],
+  }),
+  property({
+    id: "mock-viommus",
+    mocks: true,
+    needs: ["IOMMUFD_TEST"],
+    title: "virtual IOMMUs of mocks: who joins and leaves, whose caches are invalidated, and what they tell their VM",
+    devices: standing,
+    kvm: false,
+    weights: { mdev: 0, open: 1, io: 10, close: 3, probe: 1 },
+    motifs: VIOMMU_MOTIFS,
+    ioctls: {
+      ...NO_RESETS,
+      IOMMU_HWPT_ALLOC: 3,
+      IOMMU_HWPT_INVALIDATE: 4,
+      IOMMU_VIOMMU_ALLOC: 3,
+      IOMMU_VDEVICE_ALLOC: 4,
+      IOMMU_VEVENTQ_ALLOC: 3,
+      IOMMU_HW_QUEUE_ALLOC: 3,
+      IOMMU_IOAS_MAP: 2,
+      IOMMU_IOAS_UNMAP: 2,
+      IOMMU_DESTROY: 5,
+      IOMMU_TEST_OP_MOCK_DOMAIN: 1,
+      IOMMU_TEST_OP_MOCK_DOMAIN_REPLACE: 4,
+      IOMMU_TEST_OP_TRIGGER_VEVENT: 8,
+      IOMMU_TEST_OP_DEV_CHECK_CACHE: 3,
+    },
+    share: 1,
+    goals: [
+      goal.viommuMade,
+      goal.viommuJoined,
+      goal.veventRead,
+      goal.deviceCacheChecked,
+      goal.hwQueueMade,
+      goal.destroyBusy,
     ],
   }),
   property({

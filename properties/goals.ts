@@ -350,6 +350,29 @@ export const faultAnswered = moved(
   FAULTING,
 );
 
+const VIRTUAL = { ...TABLES, since: "6.15" } as const;
+export const viommuMade = ioctlEnded("viommu", "a virtual IOMMU was made", "IOMMU_VIOMMU_ALLOC", 0, VIRTUAL);
+export const viommuJoined = ioctlEnded("vdevice", "a device joined a virtual IOMMU", "IOMMU_VDEVICE_ALLOC", 0, VIRTUAL);
+export const hwQueueMade = ioctlEnded("hw-queue", "a hardware queue was made", "IOMMU_HW_QUEUE_ALLOC", 0, {
+  ...VIRTUAL,
+  since: "6.17",
+});
+export const deviceCacheChecked = ioctlEnded(
+  "device-cache",
+  "a device's cache held what it should",
+  "IOMMU_TEST_OP_DEV_CHECK_CACHE",
+  0,
+  VIRTUAL,
+);
+export const veventRead = moved(
+  "vevent-read",
+  "an event of a virtual IOMMU was read",
+  ["read"],
+  "vevent-queue",
+  some,
+  VIRTUAL,
+);
+
 export const groupBusyByCdev: Goal = {
   id: "group-busy",
   title: "a group could not be opened because it is open, or a device of it bound",

@@ -25,6 +25,8 @@ import { SAMPLES } from "./samples.ts";
 import type { Scenario } from "./scenario.ts";
 import { SELFTESTS } from "./selftests.ts";
 import { TYPE1 } from "./type1.ts";
+import { VIOMMU_QUEUES } from "./viommu-queues.ts";
+import { VIOMMUS } from "./viommus.ts";
 import { VMM } from "./vmm.ts";
 import { WAYS_APART } from "./ways-apart.ts";
 import { WAYS_IN } from "./ways-in.ts";
@@ -45,6 +47,8 @@ export const SCENARIOS: readonly Scenario[] = [
   ...IOAS_FILES,
   ...MOCKS,
   ...COMPAT,
+  ...VIOMMUS,
+  ...VIOMMU_QUEUES,
   ...MOCK_TABLES,
   ...PAGE_TABLES,
   ...FAULT_QUEUES,

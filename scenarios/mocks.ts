@@ -46,6 +46,8 @@ const OPS: Readonly<Record<string, number>> = {
   DIRTY: 13,
   MD_CHECK_IOTLB: 14,
   TRIGGER_IOPF: 15,
+  DEV_CHECK_CACHE: 16,
+  TRIGGER_VEVENT: 17,
 };
 
 /** A mock that is attached; it goes by the number that its handles get. */

@@ -49,6 +49,7 @@ import { type1LateAperture } from "./type1-late-aperture.ts";
 import { type1ReplayCrawl } from "./type1-replay-crawl.ts";
 import { type1UnmapFault } from "./type1-unmap-fault.ts";
 import { vgaRegionRefused } from "./vga-region-refused.ts";
+import { viommuReservedUnchecked } from "./viommu-reserved-unchecked.ts";
 
 export const DEVIATIONS: readonly Deviation[] = [
   acpiCountLost,
@@ -108,6 +109,7 @@ export const DEVIATIONS: readonly Deviation[] = [
   type1ReplayCrawl,
   type1UnmapFault,
   vgaRegionRefused,
+  viommuReservedUnchecked,
 ];
 
 /** Deviations that a kernel of this profile is known to have. */

@@ -6,6 +6,9 @@ import { rule } from "../../model/iommufd/unmap.ts";
 import { runStraight } from "../../model/kernel/operation.ts";
 import type { Deviation } from "./deviation.ts";
 
+/** What ends the way through the mappings of a range. */
+const ON_THE_WAY: readonly unknown[] = [rule["IOMMUFD-UNMAP-5"].refusal, rule["IOMMUFD-UNMAP-11"].refusal];
+
 export const ioasUnmapPartial: Deviation = {
   id: "ioas-unmap-partial",
   title: "IOMMU_IOAS_UNMAP that is refused at a mapping which reaches out of the range has removed those before it",
@@ -26,7 +29,7 @@ export const ioasUnmapPartial: Deviation = {
         } catch (refusal) {
           bytes = 0n;
           for (const area of pagetable.areasIn(start, last)) {
-            if (!area.ready || area.start < start || area.last > last) break;
+            if (!area.ready || area.locks > 0 || area.start < start || area.last > last) break;
             fired();
             for (const { driver } of pagetable.accesses) {
               const pins = driver?.take(area.start, area.last) ?? [];
@@ -43,7 +46,7 @@ export const ioasUnmapPartial: Deviation = {
     };
     k.iommufd = {
       ...k.iommufd,
-      unmappedDespite: (refusal) => (refusal === rule["IOMMUFD-UNMAP-5"].refusal ? bytes : unmappedDespite(refusal)),
+      unmappedDespite: (refusal) => (ON_THE_WAY.includes(refusal) ? bytes : unmappedDespite(refusal)),
     };
   },
 };

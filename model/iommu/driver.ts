@@ -2,6 +2,9 @@
  * What iommufd asks the driver of an IOMMU: struct iommu_ops, as far as an answer differs between drivers. The common rules
  * stand with iommufd's commands.
  */
+
+import type { HwQueue } from "../iommufd/hw-queue.ts";
+import type { Viommu } from "../iommufd/viommu.ts";
 import type { Kernel } from "../kernel/kernel.ts";
 import type { UserBlock } from "../kernel/user-memory.ts";
 import type { ReservedRegion } from "../topology.ts";
@@ -43,6 +46,26 @@ export interface NestedTable {
   invalidate(requests: UserRequests, handled: () => void): void;
 }
 
+/** What a virtual IOMMU is to its driver. */
+export interface DriverViommu {
+  /** A number that tells this state from others. */
+  trace(): number;
+  /** cache_invalidate: calls back after every request that it has carried out, and refuses at the first that it can't. */
+  invalidate(requests: UserRequests, handled: () => void): void;
+  /** Queues that its hardware works on by itself; null where it has none. */
+  readonly hwQueues: DriverHwQueues | null;
+  /** Nobody uses the virtual IOMMU any more. */
+  destroy(): void;
+}
+
+/** hw_queue_init_phys and what undoes it, for the type of queue that a virtual IOMMU has. */
+export interface DriverHwQueues {
+  readonly type: number;
+  /** Refuses what it can't take into use. */
+  init(queue: HwQueue): void;
+  destroy(queue: HwQueue): void;
+}
+
 /** What of a page table decides whether a device can be attached to it. */
 export interface AttachableTable {
   readonly kind: "hwpt" | "nested";
@@ -64,6 +87,11 @@ export interface IommuOps {
   readonly answersFaults: boolean;
   /** domain_alloc_paging_flags, by IOMMU_HWPT_ALLOC_*: refuses what it can't do; the shape of the table that it makes. */
   allocPaging(k: Kernel, device: IommuDevice, flags: number, data: UserData | null): TableShape;
+  /** viommu_init, and the type of virtual IOMMU that it is for; null where the driver makes none. */
+  readonly viommu: {
+    readonly type: number;
+    init(k: Kernel, viommu: Viommu, data: UserData | null): DriverViommu;
+  } | null;
   /** domain_alloc_nested */
   allocNested(k: Kernel, device: IommuDevice, data: UserData): NestedTable;
 }

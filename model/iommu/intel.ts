@@ -58,6 +58,8 @@ export const intelOps: IommuOps = {
     return device;
   },
 
+  viommu: null,
+
   allocNested() {
     throw new Error("no page table of an IOMMU without scalable mode can be a parent");
   },

@@ -104,6 +104,8 @@ export class Area implements PageRange {
   filled = false;
   /** How often accesses have pinned some of it: num_accesses. */
   accesses = 0;
+  /** How many of them no command can make let go: num_locks. */
+  locks = 0;
   /** A number that tells what lies where from others; made once, because it is asked for after every call. */
   trace = 0;
 

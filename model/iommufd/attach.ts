@@ -100,7 +100,9 @@ export const steps = {
     const ops = opsOf(device.device);
     must(hwpt.driver === iommuDriver, rule["IOMMUFD-ATTACH-8"]);
     must(ops.suits(device.device, hwpt), rule["IOMMUFD-ATTACH-4"]);
+    const virtualId = k.iommufdDevice.virtualIdFor(device, hwpt);
     must(hwpt.fault === null || ops.answersFaults, rule["IOMMUFD-ATTACH-9"]);
+    k.selftest.noteViommu(device, hwpt, virtualId);
   },
 
   /** iommufd_device_do_replace: moves the whole group. The hwpt that it left, with one use for the caller to drop. */
@@ -144,6 +146,7 @@ export const steps = {
       using _group = yield* k.lock(igroup.group.mutex);
       igroup.hwpt = null;
       k.iommufdDevice.answerLeft(k, hwpt, igroup);
+      k.selftest.noteViommu(device, null, null);
     }
     yield* k.ioas.unreserve(k, hwpt.paging.ioas, device.device);
     return hwpt;

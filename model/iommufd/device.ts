@@ -10,10 +10,14 @@ import { IOMMUFD, iommufdSource } from "./availability.ts";
 import { steps as dirty } from "./dirty.ts";
 import { steps as faultQueue } from "./fault-queue.ts";
 import { steps as hwPagetable } from "./hw-pagetable.ts";
+import { steps as hwQueue } from "./hw-queue.ts";
 import { steps as hwptAlloc } from "./hwpt-alloc.ts";
 import { steps as invalidate } from "./invalidate.ts";
 import { type AnyHwpt, type Hwpt, type Ioas, type IommufdContext, IommufdDevice, IommufdGroup } from "./objects.ts";
 import { steps as pasid } from "./pasid.ts";
+import { steps as vdevice } from "./vdevice.ts";
+import { steps as veventQueue } from "./vevent-queue.ts";
+import { steps as viommu } from "./viommu.ts";
 
 const source = (name: string) => iommufdSource("device", name);
 
@@ -77,6 +81,10 @@ export const steps = {
   ...dirty,
   ...invalidate,
   ...faultQueue,
+  ...viommu,
+  ...vdevice,
+  ...hwQueue,
+  ...veventQueue,
   ...pasid,
 
   /** iommufd_get_device: the bound device of that id; drop it with `using`. */
@@ -120,6 +128,7 @@ export const steps = {
   /** iommufd_device_unbind; the driver has detached the device before. */
   *unbindDevice(k: Kernel, device: IommufdDevice): Operation<void> {
     const { context, igroup } = device;
+    yield* k.iommufdDevice.removeVdevice(k, device);
     context.remove(device);
     yield* k.iommu.release(k, igroup.group);
     igroup.bound--;

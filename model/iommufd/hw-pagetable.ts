@@ -40,7 +40,7 @@ export const steps = {
   /** Gives up what the hwpt uses: its IOAS or its parent, and its fault queue. */
   letGo(hwpt: AnyHwpt): void {
     if (hwpt.kind === "hwpt") hwpt.ioas.users--;
-    else hwpt.parent.users--;
+    else hwpt.base.users--;
     if (hwpt.fault) hwpt.fault.users--;
   },
 };

@@ -153,7 +153,7 @@ const HwptAlloc = layout("iommu_hwpt_alloc", {
     PASID,
   ),
   dev_id: field.id("devid"),
-  pt_id: field.id("ioas", "hwpt"),
+  pt_id: field.id("ioas", "hwpt", "viommu"),
   out_hwpt_id: field.out32("hwpt"),
   __reserved: field.reserved32(),
   data_type: field.later(field.value32(0, 0xdead, 1)),
@@ -184,14 +184,16 @@ export const hwptAlloc = ioctl<IommufdFile>({
     must((type === 0) === (length === 0), rule["IOMMUFD-HWPT-2"]);
     using device = k.iommufdDevice.get(context, command.getUint32(8, true), rule["IOMMUFD-HWPT-3"]);
     using pt = k.iommufdDevice.hwptBase(context, command.getUint32(12, true));
-    must(pt.kind === "ioas" || pt.kind === "hwpt", rule["IOMMUFD-HWPT-5"]);
+    must(pt.kind === "ioas" || pt.kind === "hwpt" || pt.kind === "viommu", rule["IOMMUFD-HWPT-5"]);
     // No device is attached to the IOAS by itself before the page table has its id.
     using _ = pt.kind === "ioas" ? yield* k.lock(pt.mutex) : null;
     const data: UserData = { type, length, block: at(command.getBigUint64(32, true)) };
     const hwpt =
       pt.kind === "ioas"
         ? yield* k.iommufdDevice.allocPaging(k, device, pt, flags, length > 0 ? data : null)
-        : k.iommufdDevice.allocNested(k, device, pt, flags, data);
+        : pt.kind === "viommu"
+          ? k.iommufdDevice.allocNestedInViommu(k, device, pt, flags, data)
+          : k.iommufdDevice.allocNested(k, device, pt, flags, data);
     try {
       if (flags & FAULT_ID_VALID) k.iommufdDevice.setFault(k, hwpt, command.getUint32(40, true));
       must(block.canWrite(respondSize(block, HwptAlloc.size)), rule["IOMMUFD-HWPT-12"]);

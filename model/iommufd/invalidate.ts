@@ -85,7 +85,7 @@ const Request = layout("iommu_hwpt_invalidate_selftest", {
 
 const HwptInvalidate = layout("iommu_hwpt_invalidate", {
   size: field.argsz(),
-  hwpt_id: field.id("hwpt"),
+  hwpt_id: field.id("hwpt", "viommu"),
   data_uptr: field.pointer(arrayOf(Request, ROOM)),
   data_type: field.value32(0xdead_beef, 0xdead_beef, 0, 0x0dad_beef),
   entry_len: field.value32(8, 8, 8, 12, 4, 0, MAX_LENGTH + 1),
@@ -144,11 +144,12 @@ export const steps = {
   invalidate(k: Kernel, context: IommufdContext, id: number, requests: UserRequests, handled: () => void): void {
     const object = context.get(id);
     if (k.since("6.13")) must(object !== undefined, rule["IOMMUFD-INVALIDATE-5"]);
-    if (object?.kind !== "nested") {
+    const cached = object?.kind === "nested" ? object.table : object?.kind === "viommu" ? object.own : null;
+    if (!cached) {
       refuse(rule[k.since("6.13") ? "IOMMUFD-INVALIDATE-6" : "IOMMUFD-INVALIDATE-4"]);
     }
     if (requests.count * requests.entryLength > BLOCK_SIZE)
       throw new Unmodelled("more requests than a block has room for");
-    object.table.invalidate(requests, handled);
+    cached.invalidate(requests, handled);
   },
 };

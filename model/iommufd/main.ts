@@ -3,7 +3,8 @@ import { clauses, must, refuse } from "../kernel/clause.ts";
 import { File, O_RDWR } from "../kernel/file.ts";
 import { type Argument, type Ioctl, ioctl, vfioRequest } from "../kernel/ioctl.ts";
 import type { ChoiceSite, Kernel } from "../kernel/kernel.ts";
-import { type Operation, Unmodelled } from "../kernel/operation.ts";
+import { PAGE } from "../kernel/memory-map.ts";
+import type { Operation } from "../kernel/operation.ts";
 import { checkZeroTail } from "../kernel/user-memory.ts";
 import { rule as vfsRule } from "../kernel/vfs.ts";
 import { field, layout } from "../uapi/layout.ts";
@@ -21,6 +22,7 @@ import { ioasCopy } from "./copy.ts";
 import { getDirtyBitmap, setDirtyTracking } from "./dirty.ts";
 import { faultQueueAlloc } from "./fault-queue.ts";
 import { getHwInfo, HW_INFO_MIN_SIZE } from "./hw-info.ts";
+import { hwQueueAlloc } from "./hw-queue.ts";
 import { HWPT_ALLOC_MIN_SIZE, hwptAlloc } from "./hwpt-alloc.ts";
 import { hwptInvalidate } from "./invalidate.ts";
 import { ioasAlloc } from "./ioas.ts";
@@ -32,7 +34,10 @@ import { option, steps as optionSteps } from "./option.ts";
 import { TEST_MIN_SIZE, testCommand } from "./selftest/command.ts";
 import "./unassigned.ts";
 import { ioasUnmap } from "./unmap.ts";
+import { vdeviceAlloc } from "./vdevice.ts";
+import { VEVENTQ_ALLOC_MIN_SIZE, veventqAlloc } from "./vevent-queue.ts";
 import { steps as vfioCompat, rule as vfioCompatRule, vfioIoas } from "./vfio-compat.ts";
+import { VIOMMU_ALLOC_MIN_SIZE, viommuAlloc } from "./viommu.ts";
 
 const source = (name: string) => iommufdSource("main", name);
 
@@ -100,10 +105,18 @@ export const rule = clauses({
   },
   "IOMMUFD-MMAP-1": {
     ...IOMMUFD,
-    rule: "only what a command offered can be mapped",
+    rule: "only what a command offered can be mapped, and all of it",
     errno: "ENXIO",
     source: source("iommufd_fops_mmap"),
     since: "6.17",
+  },
+  "IOMMUFD-MMAP-3": {
+    rule: "what is mapped stays so, and keeps in use who offered it, until the mapping ends",
+    source: source("iommufd_fops_mmap"),
+    since: "6.17",
+    kconfig: ["IOMMUFD", "IOMMUFD_TEST"],
+    machine: "mock",
+    observable: "later-call",
   },
 });
 
@@ -124,11 +137,25 @@ export class IommufdFile extends File {
     return k.iommufd.release(k, this.context);
   }
 
-  override *mmap(k: Kernel): Operation<number> {
+  /** Who offered what is mapped: each is in use as long as that is. */
+  readonly #mapped: { users: number }[] = [];
+
+  override *mmap(k: Kernel, length: number, offset: number): Operation<number> {
     if (!k.since("6.17")) return k.vfs.noMmap();
     // A file that can't be written has no shared mappings.
     must(this.mode === O_RDWR, rule["IOMMUFD-MMAP-2"]);
-    return refuse(rule["IOMMUFD-MMAP-1"]);
+    const owner = this.context.mmaps.ownerOf(offset, Math.ceil(length / PAGE) * PAGE);
+    must(owner !== undefined, rule["IOMMUFD-MMAP-1"]);
+    const address = k.chooseAddress();
+    owner.users++;
+    this.#mapped.push(owner);
+    k.keeps(rule["IOMMUFD-MMAP-3"]);
+    return address;
+  }
+
+  override munmap(): void {
+    const owner = this.#mapped.pop();
+    if (owner) owner.users--;
   }
 }
 
@@ -155,17 +182,17 @@ export const destroy = ioctl<IommufdFile>({
   },
 });
 
-/** A command by its number: since when kernels have it, and its definition, where the model has one. */
+/** A command by its number: since when kernels have it, and its definition. */
 interface Slot {
   readonly since: number;
-  readonly definition: Ioctl<IommufdFile> | null;
+  readonly definition: Ioctl<IommufdFile>;
   readonly size: number;
   /** Bytes of the struct that a caller must know. */
   readonly minSize: number;
 }
 
-function slot(since: Version, definition: Ioctl<IommufdFile> | null, minSize?: number): Slot {
-  const size = definition?.argument.kind === "struct" ? definition.argument.layout.size : 0;
+function slot(since: Version, definition: Ioctl<IommufdFile>, minSize?: number): Slot {
+  const size = definition.argument.kind === "struct" ? definition.argument.layout.size : 0;
   return { since: versionNumber(since), definition, size, minSize: minSize ?? size };
 }
 
@@ -193,11 +220,11 @@ const SLOTS: readonly Slot[] = [
   slot("6.8", hwptInvalidate),
   slot("6.11", faultQueueAlloc),
   slot("6.13", ioasMapFile),
-  slot("6.13", null), // VIOMMU_ALLOC
-  slot("6.13", null), // VDEVICE_ALLOC
+  slot("6.13", viommuAlloc, VIOMMU_ALLOC_MIN_SIZE),
+  slot("6.13", vdeviceAlloc),
   slot("6.14", ioasChangeProcess),
-  slot("6.15", null), // VEVENTQ_ALLOC
-  slot("6.17", null), // HW_QUEUE_ALLOC
+  slot("6.15", veventqAlloc, VEVENTQ_ALLOC_MIN_SIZE),
+  slot("6.17", hwQueueAlloc),
 ];
 
 /** Whether the number lies in the kernel's table, which ends with the last command that it has. */
@@ -227,7 +254,6 @@ export const steps = {
     const found = nr === TEST_NUMBER ? TEST_SLOT : SLOTS[nr - FIRST_NUMBER];
     const known = found !== undefined && k.version >= found.since;
     must(known && command.request === vfioRequest(nr), rule["IOMMUFD-IOCTL-2"]);
-    if (!found.definition) throw new Unmodelled(command.name);
     const userSize = block.u32(0);
     must(userSize >= found.minSize, rule["IOMMUFD-IOCTL-3"]);
     if (userSize > found.size) {
@@ -284,6 +310,14 @@ export const steps = {
         return yield* k.iommufdDevice.destroyHwpt(k, object);
       case "fault":
         return;
+      case "viommu":
+        return k.iommufdDevice.destroyViommu(object);
+      case "vdevice":
+        return yield* k.iommufdDevice.destroyVdevice(k, object);
+      case "hw-queue":
+        return yield* k.iommufdDevice.destroyHwQueue(k, object);
+      case "veventq":
+        return yield* k.iommufdDevice.destroyVeventq(k, object);
       case "selftest":
         return yield* k.selftest.destroyMock(k, object);
       case "device":

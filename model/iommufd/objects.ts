@@ -9,8 +9,13 @@ import type { Operation } from "../kernel/operation.ts";
 import type { Accounting, Area, PageRange } from "./area.ts";
 import type { DirtyLog } from "./dirty-log.ts";
 import type { FaultQueue } from "./fault-queue.ts";
+import type { HwQueue } from "./hw-queue.ts";
 import { IoPagetable, PAGE_SIZE, type Range } from "./io-pagetable.ts";
+import { MmapOffsets } from "./mmap.ts";
 import type { NestedHwpt } from "./nested-hwpt.ts";
+import type { Vdevice } from "./vdevice.ts";
+import type { VeventQueue } from "./vevent-queue.ts";
+import type { Viommu } from "./viommu.ts";
 
 const ioasMutex = new LockClass("ioas->mutex");
 const igroupLock = new LockClass("igroup->lock");
@@ -134,6 +139,8 @@ export class IommufdDevice extends Counted {
   readonly kind = "device";
   readonly device: IommuDevice;
   readonly igroup: IommufdGroup;
+  /** What it is to a VM. */
+  vdevice: Vdevice | null = null;
 
   constructor(context: IommufdContext, device: IommuDevice, igroup: IommufdGroup) {
     super(context);
@@ -197,7 +204,18 @@ export class SelftestObject extends Counted {
   }
 }
 
-export type IommufdObject = Ioas | Hwpt | NestedHwpt | IommufdDevice | Access | FaultQueue | SelftestObject;
+export type IommufdObject =
+  | Ioas
+  | Hwpt
+  | NestedHwpt
+  | IommufdDevice
+  | Access
+  | FaultQueue
+  | SelftestObject
+  | Viommu
+  | Vdevice
+  | VeventQueue
+  | HwQueue;
 
 /** struct iommufd_ctx: what stands behind one open of /dev/iommu. */
 export class IommufdContext {
@@ -215,6 +233,8 @@ export class IommufdContext {
   /** Ids of objects that are being made while others get theirs. */
   readonly reservedIds = new Set<number>();
   readonly ioasCreationLock = new Lock(ioasCreationLock);
+  /** What commands offered to be mapped: mt_mmap. */
+  readonly mmaps = new MmapOffsets();
 
   constructor(file: File, accounting: Accounting = "user") {
     this.file = file;

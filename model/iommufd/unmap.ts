@@ -12,6 +12,15 @@ import type { IommufdFile } from "./main.ts";
 import type { Ioas } from "./objects.ts";
 
 export const rule = clauses({
+  "IOMMUFD-UNMAP-11": {
+    ...IOMMUFD,
+    since: "6.17",
+    kconfig: ["IOMMUFD", "IOMMUFD_TEST"],
+    machine: "mock",
+    rule: "memory that a hardware queue lies in can't be unmapped",
+    errno: "EBUSY",
+    source: iommufdSource("io_pagetable", "iopt_unmap_iova_range"),
+  },
   "IOMMUFD-UNMAP-1": {
     ...IOMMUFD,
     rule: "ioas_id must be the id of an IOAS",
@@ -134,6 +143,7 @@ export const steps = {
     const areas = pagetable.areasIn(start, last);
     for (const area of areas) {
       must(area.ready, rule["IOMMUFD-UNMAP-7"]);
+      must(area.locks === 0, rule["IOMMUFD-UNMAP-11"]);
       must(start <= area.start && area.last <= last, rule["IOMMUFD-UNMAP-5"]);
     }
     return areas;

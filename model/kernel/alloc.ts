@@ -97,6 +97,9 @@ export function refusedForMemory(
     if (call.op === "ioctl" && STEP_BY_STEP.has(call.request)) {
       throw new Unmodelled("how far a change of state came that ran out of memory");
     }
+    if (call.op === "ioctl" && call.request === "IOMMU_TEST_OP_TRIGGER_VEVENT") {
+      throw new Unmodelled("an event that is lost for want of memory, which its queue tells of");
+    }
     return rule["ALLOC-1"];
   }
   if (call.op !== "ioctl" || !kconfig.has("IOMMUFD_TEST")) return null;

@@ -23,6 +23,7 @@ export type FileKind =
   | "access"
   | "migration"
   | "fault-queue"
+  | "vevent-queue"
   | "null";
 
 /** Access mode of open(2). */
@@ -78,6 +79,9 @@ export abstract class File {
   *mmap(k: Kernel, _length: number, _offset: number): Operation<number> {
     return k.vfs.noMmap();
   }
+
+  /** A mapping of the file ends, as all do with the process. */
+  munmap(): void {}
 }
 
 /** The descriptors of the one task group. Numbers are given lowest first, as POSIX wants. */

@@ -37,6 +37,7 @@ const KINDS: readonly FileKind[] = [
   "access",
   "migration",
   "fault-queue",
+  "vevent-queue",
   "null",
 ];
 

@@ -11,6 +11,7 @@ type Make = (call: Call) => boolean;
 type Fields = Readonly<Record<string, FieldValue>>;
 
 const IO_PAGE = PAGE / 2;
+const U64_MAX = (1n << 64n) - 1n;
 const FIXED_READ_WRITE = 7;
 const [NEST_PARENT, DIRTY_TRACKING, FAULT_ID_VALID] = [1, 2, 4];
 
@@ -96,6 +97,66 @@ const nesting: Motif = (on, make) => {
   }
 };
 
+/** A virtual IOMMU that one or two mocks have joined, with a queue that is soon full. */
+const virtual: Motif = (on, make) => {
+  const { dice, handles } = on;
+  const { iommufd, ioas } = openIoas(on, make);
+  const { stdev, devid } = mock(on, make, iommufd, ioas);
+  const parent = allocHwpt(on, make, iommufd, devid, ioas, { flags: NEST_PARENT });
+  const viommu_id = handles.fresh("viommu");
+  const offered = oneIn(dice, 2) ? { data_len: 24, data_uptr: { fields: { in_data: 1 } } } : {};
+  const made = { size: 40, type: 0xdead_beef, dev_id: devid, hwpt_id: parent, ...offered };
+  make(struct(iommufd, "IOMMU_VIOMMU_ALLOC", made, { out_viommu_id: viommu_id }));
+  const virt_id = 1 + dice.roll(3);
+  const join = (dev_id: Value, id: number): string => {
+    const out_vdevice_id = handles.fresh("vdevice");
+    make(struct(iommufd, "IOMMU_VDEVICE_ALLOC", { size: 24, viommu_id, dev_id, virt_id: id }, { out_vdevice_id }));
+    return out_vdevice_id;
+  };
+  if (!oneIn(dice, 6)) join(devid, virt_id);
+  const data = { data_type: 0xdead, data_len: 4, data_uptr: { fields: { iotlb: 0x0bad_beef } } };
+  const nested = allocHwpt(on, make, iommufd, devid, viommu_id, data);
+  replace(make, iommufd, stdev, nested);
+  if (oneIn(dice, 2)) {
+    const second = mock(on, make, iommufd, parent);
+    const vdevice = join(second.devid, virt_id + dice.roll(2));
+    if (oneIn(dice, 2)) {
+      make(struct(iommufd, "IOMMU_DESTROY", { size: 8, id: second.stdev }));
+      make(struct(iommufd, "IOMMU_DESTROY", { size: 8, id: vdevice }));
+    }
+  }
+  if (oneIn(dice, 4)) make({ op: "mmap", fd: iommufd, length: 2 * PAGE, prot: 1 + dice.roll(3), offset: PAGE });
+  if (oneIn(dice, 4)) return;
+  const queue = (index: number, nesting_parent_iova: number): boolean =>
+    make(
+      struct(
+        iommufd,
+        "IOMMU_HW_QUEUE_ALLOC",
+        { size: 40, viommu_id, type: 0xdead_beef, index, nesting_parent_iova, length: PAGE },
+        { out_hw_queue_id: handles.fresh("hw-queue") },
+      ),
+    );
+  if (oneIn(dice, 2)) {
+    const user_va = MEMORY.user;
+    const page = { size: 40, flags: FIXED_READ_WRITE, ioas_id: ioas, user_va, length: 2 * PAGE, iova: MOCK_START };
+    make(struct(iommufd, "IOMMU_IOAS_MAP", page));
+    queue(0, MOCK_START);
+    if (oneIn(dice, 2)) queue(1, MOCK_START + PAGE);
+    if (oneIn(dice, 2))
+      make(struct(iommufd, "IOMMU_IOAS_UNMAP", { size: 24, ioas_id: ioas, iova: 0, length: U64_MAX }));
+  }
+  const file = handles.fresh("vevent-queue");
+  const binds = { out_veventq_id: handles.fresh("veventq"), out_veventq_fd: file };
+  const depth = 1 + dice.roll(3);
+  make(struct(iommufd, "IOMMU_VEVENTQ_ALLOC", { size: 32, viommu_id, type: 0xbeef_beef, veventq_depth: depth }, binds));
+  for (let rounds = 1 + dice.roll(3); rounds > 0; rounds--) {
+    for (let left = dice.roll(6); left > 0; left--) {
+      make(struct(iommufd, "IOMMU_TEST_OP_TRIGGER_VEVENT", { size: 72, op: 17, dev_id: devid }));
+    }
+    make({ op: "read", fd: file, count: pick(dice, [64, 64, 12, 24, 8]) });
+  }
+};
+
 /** A function that is bound through its node, with page tables of its IOAS. */
 const asked: Motif = (on, make) => {
   const { dice, handles } = on;
@@ -116,5 +177,7 @@ const asked: Motif = (on, make) => {
 
 /** For programs about the page tables of mocks. */
 export const MOCK_TABLE_MOTIFS: readonly Motif[] = [telling, nesting];
+/** For programs about virtual IOMMUs of mocks. */
+export const VIOMMU_MOTIFS: readonly Motif[] = [virtual];
 /** For programs about those of functions. */
 export const TABLE_MOTIFS: readonly Motif[] = [...Array.from({ length: 12 }, () => asked), ...FUNCTION_MOTIFS];

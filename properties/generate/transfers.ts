@@ -2,6 +2,7 @@
 
 import { EventFile } from "../../model/eventfd.ts";
 import { FaultQueueFile } from "../../model/iommufd/fault-queue.ts";
+import { VeventQueueFile } from "../../model/iommufd/vevent-queue.ts";
 import type { File } from "../../model/kernel/file.ts";
 import { PAGE } from "../../model/kernel/memory-map.ts";
 import { MdpyDisplay } from "../../model/mdev/mdpy.ts";
@@ -31,6 +32,7 @@ export function transfer(dice: Dice, handles: Handles): Call | undefined {
   if (oneIn(dice, 8)) return { op: "poll", fd };
   const place = oneIn(dice, 10) ? pick<Place>(dice, ["null", "unmapped", "readonly", 0, 1, 3, 9]) : undefined;
   if (entry.file instanceof MttyDataFile) return ofSession(dice, handles, fd, entry.file, place);
+  if (entry.file instanceof VeventQueueFile) return ofVevents(dice, fd, place);
   if (entry.file instanceof FaultQueueFile) return ofFaults(dice, fd, place);
   if (entry.file instanceof EventFile) return ofEvents(dice, fd, place);
   if (oneIn(dice, 8)) return mapping(dice, fd, entry.file);
@@ -162,6 +164,13 @@ function madeUp(dice: Dice, ports: number): number[] {
     if (oneIn(dice, 12)) bytes[at + 24 + dice.roll(4)] = dice.roll(256);
   }
   return [...header, ...bytes];
+}
+
+/** Events that are read: with room for some, for a header only, or for less; and a write, which there is none of. */
+function ofVevents(dice: Dice, fd: string | -1, place: Place | undefined): Call {
+  if (oneIn(dice, 12)) return { op: "write", fd, count: 12, bytes: [] };
+  const count = pick(dice, [12, 24, 36, 64, 20, 8, 7, 0]);
+  return place === undefined ? { op: "read", fd, count } : { op: "read", fd, count, place };
 }
 
 /** Faults that are read, and answered by their cookies, which are the lowest that are free. */

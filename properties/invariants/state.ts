@@ -96,7 +96,13 @@ function usedBy(object: IommufdObject): IommufdObject | null {
     case "device":
       return object.igroup.hwpt;
     case "nested":
-      return object.parent;
+      return object.base;
+    case "viommu":
+      return object.hwpt;
+    case "vdevice":
+    case "veventq":
+    case "hw-queue":
+      return object.viommu;
     case "ioas":
     case "fault":
     case "selftest":

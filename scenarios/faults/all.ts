@@ -68,6 +68,9 @@ import { type1NoEntryLimit } from "./type1-no-entry-limit.ts";
 import { type1ReplayUnwind } from "./type1-replay-unwind.ts";
 import { type1VaddrOfEmulated } from "./type1-vaddr-of-emulated.ts";
 import { unbindWaitsForGroup } from "./unbind-waits-for-group.ts";
+import { vdeviceOutlives } from "./vdevice-outlives.ts";
+import { veventLooksLost } from "./vevent-looks-lost.ts";
+import { veventqCountDrifts } from "./veventq-count-drifts.ts";
 import { vmForgetsWhenGone } from "./vm-forgets-when-gone.ts";
 import { vmNotPut } from "./vm-not-put.ts";
 
@@ -142,6 +145,9 @@ export const FAULTS: readonly Fault[] = [
   hwptForgetsQueue,
   hwptRefusedKeepsIoas,
   nestedForgetsParent,
+  veventLooksLost,
+  veventqCountDrifts,
+  vdeviceOutlives,
 ];
 
 /** The fault of that id, or undefined. */

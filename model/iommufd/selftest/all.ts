@@ -3,5 +3,6 @@ import { steps as access } from "./access.ts";
 import { steps as checks } from "./check.ts";
 import { steps as events } from "./events.ts";
 import { steps as mockDomain } from "./mock-domain.ts";
+import { steps as viommu } from "./mock-viommu.ts";
 
-export const steps = { ...mockDomain, ...checks, ...access, ...events };
+export const steps = { ...mockDomain, ...checks, ...access, ...events, ...viommu };

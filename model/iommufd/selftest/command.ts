@@ -49,8 +49,6 @@ const ops = new Map<number, Ioctl<IommufdFile>>();
 
 /** Ops that kernels have and this model does not. */
 const UNMODELLED: ReadonlyMap<number, Version> = new Map<number, Version>([
-  [16, "6.13"], // DEV_CHECK_CACHE
-  [17, "6.15"], // TRIGGER_VEVENT
   [18, "6.15"], // PASID_ATTACH
   [19, "6.15"], // PASID_REPLACE
   [20, "6.15"], // PASID_DETACH

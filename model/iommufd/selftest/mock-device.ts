@@ -3,6 +3,7 @@ import type { IommuDevice } from "../../iommu/device.ts";
 import type { IommuGroup } from "../../iommu/group.ts";
 import type { Kernel } from "../../kernel/kernel.ts";
 import { versionNumber } from "../../uapi/version.ts";
+import type { Viommu } from "../viommu.ts";
 
 /** MOCK_FLAGS_DEVICE_*: what a mock is asked to be like. */
 export const MOCK_FLAGS = { NO_DIRTY: 1, HUGE_IOVA: 2, PASID: 4 } as const;
@@ -15,6 +16,9 @@ const IO_PAGE_SIZE = 2048n;
 const HUGE_PAGE_SIZE = 512n * IO_PAGE_SIZE;
 /** Generic page tables of AMD's format map runs of pages as one: every power of two up to 64 GiB. */
 const GENERIC_PAGE_SIZES = (1n << 37n) - IO_PAGE_SIZE;
+/** MOCK_DEV_CACHE_NUM and IOMMU_TEST_DEV_CACHE_DEFAULT */
+const DEVICE_CACHE_ENTRIES = 4;
+export const DEVICE_CACHE_DEFAULT = 0xba_ddad;
 /** MOCK_PASID_WIDTH */
 const PASID_WIDTH = 20;
 
@@ -34,6 +38,10 @@ export class MockDevice implements IommuDevice {
   readonly group: IommuGroup;
   readonly flags: number;
   readonly pageSizes: bigint;
+  /** What its own cache holds, until a virtual IOMMU has it invalidated. */
+  readonly cache = new Uint32Array(DEVICE_CACHE_ENTRIES).fill(DEVICE_CACHE_DEFAULT);
+  /** The virtual IOMMU of the page table that it is attached to, and what it is to that. */
+  viommu: { readonly viommu: Viommu; readonly virtualId: bigint } | null = null;
 
   constructor(k: Kernel, group: IommuGroup, flags: number) {
     this.group = group;

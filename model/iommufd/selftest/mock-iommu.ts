@@ -5,6 +5,7 @@ import type { Kernel } from "../../kernel/kernel.ts";
 import { writeValue } from "../../uapi/layout.ts";
 import { SELFTEST, selftestSource } from "./command.ts";
 import { GENERIC_TABLES_SINCE } from "./mock-device.ts";
+import { mockViommu } from "./mock-viommu.ts";
 
 export const rule = clauses({
   "IOMMUFD-MOCKTABLE-1": {
@@ -166,6 +167,8 @@ export const mockOps: IommuOps = {
     must(kind <= HUGE, rule["IOMMUFD-MOCKTABLE-5"]);
     return kind === HUGE ? HUGE_SHAPE : device;
   },
+
+  viommu: mockViommu,
 
   allocNested(k, _device, data) {
     must(data.type === TABLE_DATA, rule["IOMMUFD-MOCKTABLE-6"]);

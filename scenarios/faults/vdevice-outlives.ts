@@ -1,0 +1,13 @@
+/** A virtual device stays when its physical one goes, and keeps what was freed. */
+import type { Fault } from "./fault.ts";
+
+export const vdeviceOutlives: Fault = {
+  id: "vdevice-outlives",
+  title:
+    "a virtual device can be destroyed after its physical one is gone, and keeps its virtual IOMMU in use until then",
+  cites: "iommufd: Destroy vdevice on idevice destroy (6.17)",
+  breaks: "difference",
+  apply(k) {
+    k.iommufdDevice = { ...k.iommufdDevice, *removeVdevice() {} };
+  },
+};
