@@ -24,6 +24,7 @@ import { PAGE_TABLES } from "./page-tables.ts";
 import { SAMPLES } from "./samples.ts";
 import type { Scenario } from "./scenario.ts";
 import { SELFTESTS } from "./selftests.ts";
+import { IOMMUFD_SELFTESTS } from "./selftests-iommufd.ts";
 import { TYPE1 } from "./type1.ts";
 import { VIOMMU_QUEUES } from "./viommu-queues.ts";
 import { VIOMMUS } from "./viommus.ts";
@@ -40,6 +41,7 @@ export const SCENARIOS: readonly Scenario[] = [
   ...VMM,
   ...MDEV,
   ...SELFTESTS,
+  ...IOMMUFD_SELFTESTS,
   ...HOT_RESET,
   ...IOAS,
   ...IOCTL_FORMAT,

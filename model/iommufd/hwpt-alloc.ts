@@ -181,7 +181,7 @@ export const hwptAlloc = ioctl<IommufdFile>({
     must(command.getUint32(20, true) === 0 && k.iommufdDevice.isPadded(command), rule["IOMMUFD-HWPT-1"]);
     const type = command.getUint32(24, true);
     const length = command.getUint32(28, true);
-    must((type === 0) === (length === 0), rule["IOMMUFD-HWPT-2"]);
+    must(k.iommufdDevice.isDataWhole(type, length), rule["IOMMUFD-HWPT-2"]);
     using device = k.iommufdDevice.get(context, command.getUint32(8, true), rule["IOMMUFD-HWPT-3"]);
     using pt = k.iommufdDevice.hwptBase(context, command.getUint32(12, true));
     must(pt.kind === "ioas" || pt.kind === "hwpt" || pt.kind === "viommu", rule["IOMMUFD-HWPT-5"]);
@@ -209,6 +209,11 @@ export const hwptAlloc = ioctl<IommufdFile>({
 });
 
 export const steps = {
+  /** Whether data has both a type and a length, or is none. */
+  isDataWhole(type: number, length: number): boolean {
+    return (type === 0) === (length === 0);
+  },
+
   /** Whether the padding at the end is zero, as the header asks. */
   isPadded(command: DataView): boolean {
     return command.getUint32(44, true) === 0;

@@ -208,7 +208,7 @@ export const veventqAlloc = ioctl<IommufdFile>({
     must(command.getUint32(4, true) === 0 && command.getUint32(28, true) === 0, rule["IOMMUFD-VEVENTQ-1"]);
     must(type !== 0, rule["IOMMUFD-VEVENTQ-1"]);
     const depth = command.getUint32(16, true);
-    must(depth > 0 && depth <= MAX_DEPTH, rule["IOMMUFD-VEVENTQ-2"]);
+    must(k.iommufdDevice.isQueueDepth(depth), rule["IOMMUFD-VEVENTQ-2"]);
     using viommu = k.iommufdDevice.viommu(context, command.getUint32(8, true), rule["IOMMUFD-VEVENTQ-3"]);
     using _ = yield* k.lock(viommu.veventqsRwsem);
     must(!viommu.queues.some((queue) => queue.type === type), rule["IOMMUFD-VEVENTQ-4"]);
@@ -225,6 +225,11 @@ export const veventqAlloc = ioctl<IommufdFile>({
 });
 
 export const steps = {
+  /** Whether a queue can be made for so many events. */
+  isQueueDepth(depth: number): boolean {
+    return depth > 0 && depth <= MAX_DEPTH;
+  },
+
   /** iommufd_veventq_destroy */
   *destroyVeventq(k: Kernel, queue: VeventQueue): Operation<void> {
     const { viommu } = queue;

@@ -30,7 +30,11 @@ export function transfer(dice: Dice, handles: Handles): Call | undefined {
   const entry = pick(dice, handles.files);
   const fd = oneIn(dice, 12) ? -1 : entry.handle;
   if (oneIn(dice, 8)) return { op: "poll", fd };
-  const place = oneIn(dice, 10) ? pick<Place>(dice, ["null", "unmapped", "readonly", 0, 1, 3, 9]) : undefined;
+  // What a queue has is there for a moment only: what happens where it can't be told must be met then.
+  const isQueue = entry.file instanceof VeventQueueFile || entry.file instanceof FaultQueueFile;
+  const place = oneIn(dice, isQueue ? 5 : 10)
+    ? pick<Place>(dice, ["null", "unmapped", "readonly", 0, 1, 3, 9])
+    : undefined;
   if (entry.file instanceof MttyDataFile) return ofSession(dice, handles, fd, entry.file, place);
   if (entry.file instanceof VeventQueueFile) return ofVevents(dice, fd, place);
   if (entry.file instanceof FaultQueueFile) return ofFaults(dice, fd, place);

@@ -18,14 +18,20 @@ import { detachRevokesAccess } from "./detach-revokes-access.ts";
 import { failedOpenCounts } from "./failed-open-counts.ts";
 import { fakeGroupsOwned } from "./fake-groups-owned.ts";
 import type { Fault } from "./fault.ts";
+import { faultMessageGarbage } from "./fault-message-garbage.ts";
 import { faultQueueKeepsLeavers } from "./fault-queue-keeps-leavers.ts";
+import { faultReadTriesForEver } from "./fault-read-tries-for-ever.ts";
+import { faultReadWithoutRoom } from "./fault-read-without-room.ts";
+import { faultWriteTellsLeft } from "./fault-write-tells-left.ts";
 import { featureUnknownEinval } from "./feature-unknown-einval.ts";
 import { forgetUnknownFile } from "./forget-unknown-file.ts";
 import { getDeviceFdStaysOpen } from "./get-device-fd-stays-open.ts";
 import { hotResetInfoCountsOn } from "./hot-reset-info-counts-on.ts";
 import { hotResetUnowned } from "./hot-reset-unowned.ts";
+import { hwptDataWithoutLength } from "./hwpt-data-without-length.ts";
 import { hwptForgetsQueue } from "./hwpt-forgets-queue.ts";
 import { hwptListedTwice } from "./hwpt-listed-twice.ts";
+import { hwptParentWithQueue } from "./hwpt-parent-with-queue.ts";
 import { hwptRefusedKeepsIoas } from "./hwpt-refused-keeps-ioas.ts";
 import { ioasChargeStays } from "./ioas-charge-stays.ts";
 import { ioasCopiesPinTwice } from "./ioas-copies-pin-twice.ts";
@@ -47,6 +53,7 @@ import { migrationFileOutlivesSession } from "./migration-file-outlives-session.
 import { migrationLooksForEver } from "./migration-looks-for-ever.ts";
 import { migrationPointerStands } from "./migration-pointer-stands.ts";
 import { migrationResetKeepsSession } from "./migration-reset-keeps-session.ts";
+import { mockNumberAgain } from "./mock-number-again.ts";
 import { mockStaysBound } from "./mock-stays-bound.ts";
 import { mttyDisablesAgain } from "./mtty-disables-again.ts";
 import { nestedForgetsParent } from "./nested-forgets-parent.ts";
@@ -70,6 +77,9 @@ import { type1VaddrOfEmulated } from "./type1-vaddr-of-emulated.ts";
 import { unbindWaitsForGroup } from "./unbind-waits-for-group.ts";
 import { vdeviceOutlives } from "./vdevice-outlives.ts";
 import { veventLooksLost } from "./vevent-looks-lost.ts";
+import { veventQueueUnbounded } from "./vevent-queue-unbounded.ts";
+import { veventReadKeepsHeader } from "./vevent-read-keeps-header.ts";
+import { veventReadWithoutRoom } from "./vevent-read-without-room.ts";
 import { veventqCountDrifts } from "./veventq-count-drifts.ts";
 import { vmForgetsWhenGone } from "./vm-forgets-when-gone.ts";
 import { vmNotPut } from "./vm-not-put.ts";
@@ -148,6 +158,16 @@ export const FAULTS: readonly Fault[] = [
   veventLooksLost,
   veventqCountDrifts,
   vdeviceOutlives,
+  mockNumberAgain,
+  hwptDataWithoutLength,
+  hwptParentWithQueue,
+  faultWriteTellsLeft,
+  faultReadWithoutRoom,
+  faultReadTriesForEver,
+  faultMessageGarbage,
+  veventQueueUnbounded,
+  veventReadKeepsHeader,
+  veventReadWithoutRoom,
 ];
 
 /** The fault of that id, or undefined. */

@@ -4,7 +4,7 @@ import type { Fault } from "./fault.ts";
 export const faultQueueKeepsLeavers: Fault = {
   id: "fault-queue-keeps-leavers",
   title: "faults of a device that has moved away stay in the queue",
-  cites: "iommufd_hwpt_replace_device() of 6.12.95, which 7.2 has mended",
+  cites: "ba5c0f28a26e iommufd: Fix wrong hwpt passed to iommufd_auto_response_faults on replace (7.2)",
   breaks: "faults-of-attached",
   apply(k) {
     k.iommufdDevice = { ...k.iommufdDevice, answerLeft: () => {} };

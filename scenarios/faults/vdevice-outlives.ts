@@ -5,7 +5,7 @@ export const vdeviceOutlives: Fault = {
   id: "vdevice-outlives",
   title:
     "a virtual device can be destroyed after its physical one is gone, and keeps its virtual IOMMU in use until then",
-  cites: "iommufd: Destroy vdevice on idevice destroy (6.17)",
+  cites: "850f14f5b919 iommufd: Destroy vdevice on idevice destroy (6.17)",
   breaks: "difference",
   apply(k) {
     k.iommufdDevice = { ...k.iommufdDevice, *removeVdevice() {} };

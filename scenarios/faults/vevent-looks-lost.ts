@@ -4,7 +4,7 @@ import type { Fault } from "./fault.ts";
 export const veventLooksLost: Fault = {
   id: "vevent-looks-lost",
   title: "the second event that waits in a queue is read as the header that tells of lost ones",
-  cites: "iommufd: Initialize the flags of vevent in iommufd_viommu_report_event()",
+  cites: "c898ebe17636 iommufd: Initialize the flags of vevent in iommufd_viommu_report_event() (6.15)",
   breaks: "difference",
   apply(k) {
     const right = k.iommufdDevice.deliverVevent;

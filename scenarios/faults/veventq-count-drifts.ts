@@ -5,7 +5,7 @@ import type { Fault } from "./fault.ts";
 export const veventqCountDrifts: Fault = {
   id: "veventq-count-drifts",
   title: "a queue of a virtual IOMMU takes an event more than its depth each time that lost ones were told of",
-  cites: "iommufd: Balance veventq->num_events inc/dec",
+  cites: "076f96d298a0 iommufd: Balance veventq->num_events inc/dec (6.15)",
   breaks: "difference",
   apply(k) {
     const right = k.iommufdDevice;

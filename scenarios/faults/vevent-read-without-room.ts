@@ -1,0 +1,26 @@
+/** Linux 6.15 to 7.1: a read without room for the first event brings nothing, as if there were none. */
+
+import { rule } from "../../model/iommufd/vevent-queue.ts";
+import { Refusal } from "../../model/kernel/clause.ts";
+import type { Fault } from "./fault.ts";
+
+export const veventReadWithoutRoom: Fault = {
+  id: "vevent-read-without-room",
+  title: "a read that has no room for an event looks as if there were none",
+  cites: "00203ca8323f iommufd: Reject invalid read count in iommufd_veventq_fops_read() (7.2)",
+  breaks: "difference",
+  apply(k) {
+    const right = k.iommufdDevice.readVevents;
+    k.iommufdDevice = {
+      ...k.iommufdDevice,
+      readVevents(kernel, queue, io) {
+        try {
+          return right(kernel, queue, io);
+        } catch (refusal) {
+          if (refusal instanceof Refusal && refusal.clause === rule["IOMMUFD-VEVENTQ-7"]) return 0;
+          throw refusal;
+        }
+      },
+    };
+  },
+};
