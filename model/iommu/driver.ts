@@ -62,7 +62,7 @@ export interface DriverViommu {
 export interface DriverHwQueues {
   readonly type: number;
   /** Refuses what it can't take into use. */
-  init(queue: HwQueue): void;
+  init(k: Kernel, queue: HwQueue): void;
   destroy(queue: HwQueue): void;
 }
 

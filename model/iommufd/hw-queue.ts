@@ -131,7 +131,7 @@ export const hwQueueAlloc = ioctl<IommufdFile>({
     try {
       const queue = yield* k.iommufdDevice.pinQueue(k, viommu, block.u32(16), iova, length);
       try {
-        driver.init(queue);
+        driver.init(k, queue);
         if (!block.canWrite(HwQueueAlloc.size)) driver.destroy(queue);
         must(block.canWrite(HwQueueAlloc.size), rule["IOMMUFD-HWQUEUE-7"]);
       } catch (refusal) {

@@ -1,5 +1,6 @@
 /** The mock's hardware queues: two at the most, each of which needs the one before. Beside drivers/iommu/iommufd/selftest.c. */
 import { clauses, must } from "../../kernel/clause.ts";
+import type { Kernel } from "../../kernel/kernel.ts";
 import type { HwQueue } from "../hw-queue.ts";
 import { SELFTEST, selftestSource } from "./command.ts";
 
@@ -28,13 +29,16 @@ export class MockHwQueues {
   readonly #queues: (HwQueue | null)[] = Array.from({ length: MOST }, () => null);
 
   /** mock_hw_queue_init_phys */
-  init(queue: HwQueue): void {
+  init(k: Kernel, queue: HwQueue): void {
     const { index } = queue;
     must(index < MOST, rule["IOMMUFD-MOCKQUEUE-1"]);
     must(!this.#queues[index], rule["IOMMUFD-MOCKQUEUE-2"]);
     const before = index > 0 ? this.#queues[index - 1] : null;
     must(index === 0 || before !== null, rule["IOMMUFD-MOCKQUEUE-3"]);
-    if (before) before.users++;
+    if (before) {
+      before.users++;
+      k.keeps(rule["IOMMUFD-MOCKQUEUE-4"]);
+    }
     this.#queues[index] = queue;
   }
 
