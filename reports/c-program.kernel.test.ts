@@ -7,7 +7,7 @@ import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { deviationsOf } from "../campaign/deviations/all.ts";
+import { deviationsOf, guardsOf } from "../campaign/deviations/all.ts";
 import { isDestructive } from "../campaign/scenarios.ts";
 import type { Override } from "../model/machine.ts";
 import type { Program } from "../model/program.ts";
@@ -146,14 +146,15 @@ describe("the C source of a program", () => {
       const differs = shown !== undefined;
       cases.push({ id: scenario.id, source, differs });
     }
-    // Generated programs expect what is known of this kernel.
+    // Generated programs expect what is known of this kernel, and stop in front of what would damage it.
     const overrides = deviations
       .filter(({ destructive }) => !destructive)
       .map((deviation): Override => ({ id: deviation.id, apply: (k) => deviation.apply(k, () => {}) }));
     // Which allocation it is that fails, a kernel alone knows: of those the scenarios have some that each makes.
     const countless = PROPERTIES.filter((property) => property.focus(topology).failOneIn === undefined);
+    const guarded = { topology, profile, overrides: guardsOf(deviations) };
     for (const property of countless) {
-      const sampled = sampleChunk(property, { topology, profile }, 1, () => null, 8);
+      const sampled = sampleChunk(property, guarded, 1, () => null, 8);
       for (const [i, { program }] of sampled.entries()) {
         cases.push({ id: `${property.id}:${i}`, source: cOf(program, overrides), differs: false });
       }

@@ -162,7 +162,10 @@ class Parts {
       `/* Whether devices are others than those that it was found with. */\n${variables[0]}\n`,
       ...(variables.length > 1 ? [`/* What calls bring for later ones. */\n${variables.slice(1).join("\n")}\n`] : []),
       ...helpers,
-      ...(withFields ? new Set(layouts.filter((layout) => body.includes(fieldTableName(layout))).map(fieldTable)) : []),
+      // A whole word: one table's name may end another's.
+      ...(withFields
+        ? new Set(layouts.filter((layout) => new RegExp(`\\b${fieldTableName(layout)}\\b`).test(body)).map(fieldTable))
+        : []),
       body,
     ].join("\n");
   }

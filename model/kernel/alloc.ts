@@ -82,6 +82,9 @@ const HOOKS = [rule["ALLOC-3"], rule["ALLOC-4"], rule["ALLOC-5"]] as const;
 /** Commands that go step by step, and may stop on the way: vfio.h has the caller ask where (struct vfio_device_feature_mig_state). */
 const STEP_BY_STEP: ReadonlySet<string> = new Set(["VFIO_DEVICE_FEATURE", "VFIO_DEVICE_FEATURE_MIG_DEVICE_STATE"]);
 
+/** iommufd.h has a refused invalidation tell, in entry_num, how much of it was done. */
+const HANDLED = "how many requests of an invalidation were handled before memory ran out";
+
 /**
  * The clause by which a target that failed an allocation of a call refused it with this result; null where the result has
  * nothing to do with that, so that it must be the one that is right without.
@@ -100,11 +103,14 @@ export function refusedForMemory(
     if (call.op === "ioctl" && call.request === "IOMMU_TEST_OP_TRIGGER_VEVENT") {
       throw new Unmodelled("an event that is lost for want of memory, which its queue tells of");
     }
+    if (call.op === "ioctl" && call.request === "IOMMU_HWPT_INVALIDATE") throw new Unmodelled(HANDLED);
     return rule["ALLOC-1"];
   }
   if (call.op !== "ioctl" || !kconfig.has("IOMMUFD_TEST")) return null;
   if (file?.kind !== "iommufd" && !INTO_IOMMUFD.has(call.request)) return null;
-  return HOOKS.find(({ code }) => ret === -code) ?? null;
+  const hook = HOOKS.find(({ code }) => ret === -code) ?? null;
+  if (hook && call.request === "IOMMU_HWPT_INVALIDATE") throw new Unmodelled(HANDLED);
+  return hook;
 }
 
 /** A call of which an allocation fails. */

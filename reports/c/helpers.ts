@@ -2,7 +2,9 @@
  * What C programs are made with: small C functions, of which a program gets those that it calls. Memory is laid out as
  * everywhere in the suite, so that addresses in structs are the same numbers.
  */
+
 import { MEMLOCK_AT_START } from "../../model/kernel/credentials.ts";
+import { vfioRequest } from "../../model/kernel/ioctl.ts";
 import { MEMORY } from "../../model/kernel/memory-map.ts";
 import { ERRNO } from "../../model/uapi/errno.ts";
 import { POLL_ALL } from "../../model/uapi/poll.ts";
@@ -57,6 +59,11 @@ static bool lay_out_memory(void)
 }
 `,
 };
+
+/** Requests that the programs' own preparations make. */
+const [SET_IOMMU, SET_CONTAINER, GET_DEVICE_FD, GET_INFO, BIND] = [102, 104, 106, 107, 118].map(
+  (nr) => `0x${vfioRequest(nr).toString(16)}`,
+);
 
 const errnoNames: Helper = {
   defines: ["result_name"],
@@ -600,14 +607,41 @@ ${FAILURE_SETTINGS.map(([file, text]) => `\t\t{ "${file}", "${text}" },`).join("
 `,
   },
   {
+    defines: ["introduce"],
+    text: C`/* Asks a device for its information by whichever way there is: mtty and mdpy remember for good that they were asked. */
+static void introduce(const struct device *device)
+{
+	int container = open("/dev/vfio/vfio", O_RDWR), iommufd = open("/dev/iommu", O_RDWR);
+	int group = open(group_node(device), O_RDWR), node = -1;
+	unsigned int info[4] = { 16 }, bind[4] = { 16, 0, iommufd };
+
+	if ((!ioctl(group, ${SET_CONTAINER}, &container) && !ioctl(container, ${SET_IOMMU}, 1)) ||
+	    !ioctl(group, ${SET_CONTAINER}, &iommufd))
+		node = ioctl(group, ${GET_DEVICE_FD}, device->address);
+	if (node < 0) {
+		close(group);
+		group = -1;
+		node = open(cdev_node(device), O_RDWR);
+		ioctl(node, ${BIND}, bind);
+	}
+	ioctl(node, ${GET_INFO}, info);
+	close(node);
+	close(group);
+	close(iommufd);
+	close(container);
+}
+`,
+  },
+  {
     defines: ["standing_mdev"],
     text: C`/* Makes a mediated device that the program takes to be there, unless it is; says why it can't be made, or NULL. */
 static const char *standing_mdev(const struct device *device, const char *create)
 {
-	if (!access(path_of("/sys/bus/mdev/devices/%s", device->address), F_OK) ||
-	    write_file(create, device->address) > 0)
-		return NULL;
-	return path_of("mediated device %s can't be made through %s", device->address, create);
+	if (access(path_of("/sys/bus/mdev/devices/%s", device->address), F_OK) &&
+	    write_file(create, device->address) <= 0)
+		return path_of("mediated device %s can't be made through %s", device->address, create);
+	introduce(device);
+	return NULL;
 }
 `,
   },
