@@ -133,7 +133,7 @@ export const setDirtyTracking = ioctl<IommufdFile>({
   argument: { kind: "struct", layout: SetDirtyTracking },
   on: ["iommufd"],
   since: "6.7",
-  weight: 0.4,
+  weight: 0.1,
   useful: (_k, { context }) => context.some("hwpt"),
   *run(k, { context }, { block }): Operation<number> {
     const flags = block.u32(4);
@@ -177,7 +177,7 @@ export const getDirtyBitmap = ioctl<IommufdFile>({
   argument: { kind: "struct", layout: GetDirtyBitmap },
   on: ["iommufd"],
   since: "6.7",
-  weight: 0.4,
+  weight: 0.1,
   useful: (_k, { context }) => context.some("hwpt"),
   *run(k, { context }, { block, at }): Operation<number> {
     const flags = block.u32(8);

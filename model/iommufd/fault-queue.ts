@@ -157,7 +157,7 @@ export const faultQueueAlloc = ioctl<IommufdFile>({
   argument: { kind: "struct", layout: FaultAlloc },
   on: ["iommufd"],
   since: "6.11",
-  weight: 0.4,
+  weight: 0.1,
   useful: (_k, { context }) => context.some("device"),
   *run(k, { context }, { block }): Operation<number> {
     must(block.u32(4) === 0, rule["IOMMUFD-FAULTQ-1"]);

@@ -135,7 +135,7 @@ export const getHwInfo = ioctl<IommufdFile>({
   argument: { kind: "struct", layout: HwInfo },
   on: ["iommufd"],
   since: "6.6",
-  weight: 0.4,
+  weight: 0.1,
   useful: (_k, { context }) => context.some("device"),
   *run(k, { context }, { block, at }): Operation<number> {
     const command = commandView(block, HwInfo.size);

@@ -174,6 +174,7 @@ export const hwptAlloc = ioctl<IommufdFile>({
   argument: { kind: "struct", layout: HwptAlloc },
   on: ["iommufd"],
   since: "6.6",
+  weight: 0.3,
   useful: (_k, { context }) => context.some("device") && context.some("ioas"),
   *run(k, { context }, { block, at }): Operation<number> {
     const command = commandView(block, HwptAlloc.size);

@@ -101,7 +101,7 @@ export const hwptInvalidate = ioctl<IommufdFile>({
   argument: { kind: "struct", layout: HwptInvalidate },
   on: ["iommufd"],
   since: "6.8",
-  weight: 0.4,
+  weight: 0.1,
   useful: (_k, { context }) => context.some("nested"),
   *run(k, { context }, { block, at }): Operation<number> {
     const requests: UserRequests = {

@@ -74,7 +74,8 @@ function pickAccess(dice: Dice, handles: Handles, pins = false): { handle: strin
 /** Pages of a mapping to be pinned, sometimes more than it has, and the memory that they are. */
 function pinned(dice: Dice, area: Area): Fields {
   const pages = Math.min(Math.ceil(Number(area.length) / PAGE), 16);
-  const from = dice.roll(pages) * PAGE;
+  // Now and then from the middle of a page on, where nothing can be pinned.
+  const from = dice.roll(pages) * PAGE + (oneIn(dice, 16) ? IO_PAGE : 0);
   const length = oneIn(dice, 4) ? pick(dice, [1, IO_PAGE, 2 * PAGE, 5 * PAGE]) : (1 + dice.roll(pages)) * PAGE;
   const shift = oneIn(dice, 8) ? PAGE : 0;
   const uptr = oneIn(dice, 3) ? 0 : area.address + BigInt(from + shift);
