@@ -7,6 +7,7 @@ export const accessEntryOverwritten: Fault = {
   title: "an emulated device that could not join an IOAS is no longer counted by the one that it is attached to",
   cites: "aeb004c0cd69 iommufd: Fix iopt_access_list_id overwrite bug (6.8)",
   breaks: "refused-no-trace",
+  shownBy: "iommufd-access",
   apply(k) {
     const { addAccess } = k.ioas;
     k.ioas = {

@@ -7,6 +7,7 @@ export const accessLosesPins: Fault = {
   title: "when the last page table lets go of a mapping, pages are unpinned that an access has pinned as well",
   cites: '727c28c1cef2 ("iommufd: Fix unpinning of pages when an access is present"), 6.3',
   breaks: "pinned-while-needed",
+  shownBy: "iommufd-access",
   apply(k) {
     const right = k.ioas.unpinPages;
     k.ioas = {

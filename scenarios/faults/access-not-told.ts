@@ -6,6 +6,7 @@ export const accessNotTold: Fault = {
   title: "an access is not told that a mapping goes, and keeps it pinned",
   cites: "seeded",
   breaks: "difference",
+  shownBy: "iommufd-access",
   apply(k) {
     k.iommufdDevice = { ...k.iommufdDevice, *notifyUnmap() {} };
   },

@@ -6,6 +6,7 @@ export const accessPinsMisaligned: Fault = {
   title: "an access pins a range that begins in the middle of a page",
   cites: "seeded",
   breaks: "difference",
+  shownBy: "iommufd-access",
   apply(k) {
     k.iommufdDevice = { ...k.iommufdDevice, isWhole: () => true };
   },

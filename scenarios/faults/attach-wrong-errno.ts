@@ -8,6 +8,7 @@ export const attachWrongErrno: Fault = {
   title: "attaching an emulated device to what is no IOAS is refused with EINVAL",
   cites: "seeded",
   breaks: "difference",
+  shownBy: "emulated-devices",
   apply(k) {
     const right = k.iommufdDevice.attachAccess;
     k.iommufdDevice = {

@@ -6,6 +6,7 @@ export const bindIgnoresGroup: Fault = {
   title: "BIND does not look whether the group is open",
   cites: "seeded",
   breaks: "group-xor-cdev",
+  shownBy: "emulated-devices",
   apply(k) {
     k.group = {
       ...k.group,

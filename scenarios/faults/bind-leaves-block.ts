@@ -6,6 +6,7 @@ export const bindLeavesBlock: Fault = {
   title: "the error path of BIND does not unblock the group",
   cites: "seeded",
   breaks: "refused-no-trace",
+  shownBy: "emulated-devices",
   apply(k) {
     const unbind = k.deviceCdev.unbind;
     const unblock = k.group.unblock;

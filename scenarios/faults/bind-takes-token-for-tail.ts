@@ -11,6 +11,7 @@ export const bindTakesTokenForTail: Fault = {
   title: "BIND refuses a token's address as a field that it does not know",
   cites: "2f03f21fe751 vfio: Fix ksize arg while copying user struct in vfio_df_ioctl_bind_iommufd() (6.19)",
   breaks: "difference",
+  shownBy: "emulated-devices",
   apply(k) {
     const right = k.deviceCdev.bindHeader;
     k.deviceCdev = {

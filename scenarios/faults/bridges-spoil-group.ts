@@ -9,6 +9,7 @@ export const bridgesSpoilGroup: Fault = {
   title: "a group with a bridge in it is not viable",
   cites: "5f096b14d421 vfio: Whitelist PCI bridges",
   breaks: "difference",
+  shownBy: "emulated-devices",
   apply(k) {
     const { claimGroup, isClaimed } = k.iommu;
     k.iommu = {

@@ -6,6 +6,7 @@ export const cdevOpenStaysRegistered: Fault = {
   title: "opening a device's node keeps the device registered where there is no memory for its file",
   cites: "seeded",
   breaks: "refused-no-trace",
+  shownBy: "allocation-failures",
   apply(k) {
     const right = k.deviceCdev.open;
     k.deviceCdev = {

@@ -6,6 +6,7 @@ export const closeByLastFile: Fault = {
   title: "the last close undoes what the closing file's open would have done",
   cites: "none: found by this suite, see the deviation group-changes-backend",
   breaks: "open-is-backed",
+  shownBy: "emulated-devices",
   apply(k) {
     k.vfio = {
       ...k.vfio,

@@ -9,6 +9,7 @@ export const closeUnregistersEachTime: Fault = {
   title: "closing one of two files of a device lets go of the container that the other needs",
   cites: "7fdba0011157 vfio: Fix container device registration life cycle (6.1)",
   breaks: "open-is-backed",
+  shownBy: "iommufd-objects",
   apply(k) {
     const right = k.vfio.close;
     k.vfio = {

@@ -6,6 +6,7 @@ export const compatSplitForgotten: Fault = {
   title: "the pages of a mapping that was cut for VFIO_IOMMU_UNMAP_DMA stay pinned",
   cites: "iommufd: Fix missing update of domains_itree after splitting iopt_area (6.6)",
   breaks: "pinned-while-needed",
+  shownBy: "iommufd-compat",
   apply(k) {
     const right = k.iommufd.cutAround;
     k.iommufd = {

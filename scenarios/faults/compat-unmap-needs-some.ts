@@ -9,6 +9,7 @@ export const compatUnmapNeedsSome: Fault = {
   title: "VFIO_IOMMU_UNMAP_DMA on an iommufd refuses a range where nothing is mapped",
   cites: "iommufd: Make vfio_compat's unmap succeed if the range is already empty (6.18)",
   breaks: "difference",
+  shownBy: "kvm-vfio",
   apply(k) {
     const right = k.iommufd.areasToUnmap;
     k.iommufd = {

@@ -6,6 +6,7 @@ export const destroyInUse: Fault = {
   title: "IOMMU_DESTROY does not look at an IOAS' users",
   cites: "seeded",
   breaks: "in-use-stays",
+  shownBy: "emulated-devices",
   apply(k) {
     const right = k.iommufd.isUnused;
     k.iommufd = { ...k.iommufd, isUnused: (object) => object.kind === "ioas" || right(object) };

@@ -7,6 +7,7 @@ export const detachRevokesAccess: Fault = {
   title: "DETACH clears access_granted",
   cites: "seeded",
   breaks: "access-monotone",
+  shownBy: "emulated-devices",
   apply(k) {
     const right = k.vfioIommufd.detach;
     k.vfioIommufd = {

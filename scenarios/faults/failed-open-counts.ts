@@ -6,6 +6,7 @@ export const failedOpenCounts: Fault = {
   title: "an open of a function that fails is counted nevertheless",
   cites: "vfio-pci: Use mutex around open, release, and remove",
   breaks: "open-is-backed",
+  shownBy: "pci-functions",
   apply(k) {
     const right = k.vfio.open;
     k.vfio = {

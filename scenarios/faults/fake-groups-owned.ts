@@ -6,6 +6,7 @@ export const fakeGroupsOwned: Fault = {
   title: "joining a container claims the DMA of emulated groups too, and leaving it never gives that back",
   cites: "a3da1ab6fbea vfio: Do not manipulate iommu dma_owner for fake iommu groups (5.19)",
   breaks: "references-balance",
+  shownBy: "emulated-devices",
   apply(k) {
     const right = k.container.attachGroup;
     k.container = {

@@ -9,6 +9,7 @@ export const faultMessageGarbage: Fault = {
   title: "a fault's message brings bytes of the kernel's stack in its padding",
   cites: "e721f619e3ec iommufd: Fix struct iommu_hwpt_pgfault init and padding (6.14)",
   breaks: "difference",
+  shownBy: "mock-tables",
   apply(k) {
     const right = k.iommufdDevice.readFaults;
     k.iommufdDevice = {

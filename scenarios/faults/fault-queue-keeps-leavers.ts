@@ -6,6 +6,7 @@ export const faultQueueKeepsLeavers: Fault = {
   title: "faults of a device that has moved away stay in the queue",
   cites: "ba5c0f28a26e iommufd: Fix wrong hwpt passed to iommufd_auto_response_faults on replace (7.2)",
   breaks: "faults-of-attached",
+  shownBy: "mock-tables",
   apply(k) {
     k.iommufdDevice = { ...k.iommufdDevice, answerLeft: () => {} };
   },

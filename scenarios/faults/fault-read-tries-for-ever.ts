@@ -9,6 +9,7 @@ export const faultReadTriesForEver: Fault = {
   title: "reading faults into a buffer that can't be written does not come back",
   cites: "172fc8b19825 iommufd: Break the loop on failure in iommufd_fault_fops_read() (7.2)",
   breaks: "hang",
+  shownBy: "mock-tables",
   apply(k) {
     const right = k.iommufdDevice.readFaults;
     k.iommufdDevice = {

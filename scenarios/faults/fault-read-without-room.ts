@@ -8,6 +8,7 @@ export const faultReadWithoutRoom: Fault = {
   title: "a read that has no room for the faults that wait looks as if none did",
   cites: "47916a54eeb2 iommufd: Reject invalid read count in iommufd_fault_fops_read() (7.2)",
   breaks: "difference",
+  shownBy: "mock-tables",
   apply(k) {
     const right = k.iommufdDevice.readFaults;
     k.iommufdDevice = {

@@ -10,6 +10,7 @@ export const faultWriteTellsLeft: Fault = {
   title: "writing responses that are not there to a fault queue brings a number of bytes in place of EFAULT",
   cites: "aaca2aa92785 iommufd: Fix return value of iommufd_fault_fops_write() (7.1)",
   breaks: "difference",
+  shownBy: "mock-tables",
   apply(k) {
     const right = k.iommufdDevice.answerFaults;
     k.iommufdDevice = {

@@ -11,6 +11,8 @@ export interface Fault extends Override {
   readonly cites: string;
   /** The invariant that it breaks; "difference" where only an answer goes wrong, "hang" where none comes. */
   readonly breaks: string;
+  /** The property whose programs come to it soonest: for tests that have no time to hunt without a hint. */
+  readonly shownBy: string;
   /** The kernel that it is a fault of, where that is not the newest: a profile of the suite. */
   readonly profile?: Version;
   /** The machine that has it, where one with an IOMMU has not. */

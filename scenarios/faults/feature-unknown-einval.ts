@@ -8,6 +8,7 @@ export const featureUnknownEinval: Fault = {
   title: "a driver without features of its own refuses those that the core does not know with EINVAL",
   cites: "vfio: return -ENOTTY for unsupported device feature (6.18)",
   breaks: "difference",
+  shownBy: "emulated-devices",
   apply(k) {
     const right = k.feature.ofDriver;
     k.feature = {

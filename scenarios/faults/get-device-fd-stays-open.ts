@@ -6,6 +6,7 @@ export const getDeviceFdStaysOpen: Fault = {
   title: "VFIO_GROUP_GET_DEVICE_FD leaves the device open where there is no memory for its file",
   cites: "seeded",
   breaks: "refused-no-trace",
+  shownBy: "allocation-failures",
   apply(k) {
     k.group = {
       ...k.group,

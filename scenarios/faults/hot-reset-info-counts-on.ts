@@ -6,6 +6,7 @@ export const hotResetInfoCountsOn: Fault = {
   title: "GET_PCI_HOT_RESET_INFO counts on from what was in memory",
   cites: "5a88a3f67e37 vfio/pci: Init the count variable in collecting hot-reset devices (6.9.10)",
   breaks: "difference",
+  shownBy: "page-tables",
   apply(k) {
     const right = k.hotReset.count;
     let left = 0;

@@ -6,6 +6,7 @@ export const hotResetUnowned: Fault = {
   title: "a hot reset takes any file for a group, and does not ask whose the devices are",
   cites: "seeded",
   breaks: "hot-reset-ownership",
+  shownBy: "hot-reset",
   apply(k) {
     k.hotReset = {
       ...k.hotReset,

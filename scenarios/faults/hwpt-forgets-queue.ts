@@ -6,6 +6,7 @@ export const hwptForgetsQueue: Fault = {
   title: "a fault queue can be destroyed while a page table has it",
   cites: "seeded",
   breaks: "in-use-stays",
+  shownBy: "mock-tables",
   apply(k) {
     const { setFault, letGo } = k.iommufdDevice;
     k.iommufdDevice = {

@@ -6,6 +6,7 @@ export const hwptListedTwice: Fault = {
   title: "a page table that a device is attached to by its id is added to its IOAS again, and stays there when it goes",
   cites: "b4ff830eca09 iommufd: Do not add the same hwpt to the ioas->hwpt_list twice (6.4)",
   breaks: "difference",
+  shownBy: "pci-functions",
   apply(k) {
     const right = k.iommufdDevice.attachHwpt;
     k.iommufdDevice = {

@@ -7,6 +7,7 @@ export const hwptParentWithQueue: Fault = {
   title: "a page table is made with a fault queue although others are to be nested in it",
   cites: "1062d8108615 iommufd: Disallow allocating nested parent domain with fault ID (6.15)",
   breaks: "difference",
+  shownBy: "mock-tables",
   apply(k) {
     const right = k.iommufdDevice.allocPaging;
     k.iommufdDevice = {

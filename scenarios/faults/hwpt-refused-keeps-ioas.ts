@@ -6,6 +6,7 @@ export const hwptRefusedKeepsIoas: Fault = {
   title: "the IOAS of a page table that was refused can not be destroyed any more",
   cites: "seeded",
   breaks: "refused-no-trace",
+  shownBy: "iommufd-objects",
   apply(k) {
     const right = k.iommufdDevice.letGo;
     k.iommufdDevice = {

@@ -6,6 +6,7 @@ export const ioasChargeStays: Fault = {
   title: "memory that counts for the process stays counted when it is unmapped",
   cites: "seeded",
   breaks: "references-balance",
+  shownBy: "iommufd-areas",
   apply(k) {
     const right = k.ioas.unpinPages;
     k.ioas = {

@@ -6,6 +6,7 @@ export const ioasCopiesPinTwice: Fault = {
   title: "a copy pins and counts pages that another mapping has pinned",
   cites: "seeded",
   breaks: "pinned-while-needed",
+  shownBy: "mock-tables",
   apply(k) {
     k.ioas = { ...k.ioas, missingPages: (_pages, range) => [range] };
   },

@@ -6,6 +6,7 @@ export const ioasCountsForProcess: Fault = {
   title: "memory that is mapped without CAP_IPC_LOCK counts for the process in the user's place",
   cites: "seeded",
   breaks: "pins-counted",
+  shownBy: "iommufd-areas",
   apply(k) {
     k.ioas = {
       ...k.ioas,

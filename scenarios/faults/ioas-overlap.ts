@@ -6,6 +6,7 @@ export const ioasOverlap: Fault = {
   title: "a fixed mapping only asks whether its first byte is free",
   cites: "seeded",
   breaks: "areas-apart",
+  shownBy: "iommufd-areas",
   apply(k) {
     const right = k.ioas.checkIova;
     k.ioas = { ...k.ioas, checkIova: (pagetable, _length, iova) => right(pagetable, 1n, iova) };

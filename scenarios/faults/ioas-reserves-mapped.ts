@@ -6,6 +6,7 @@ export const ioasReservesMapped: Fault = {
   title: "a device is attached to an IOAS with a mapping in a range that it reserves",
   cites: "seeded",
   breaks: "areas-in-reach",
+  shownBy: "iommufd-mock",
   apply(k) {
     k.ioas = {
       ...k.ioas,

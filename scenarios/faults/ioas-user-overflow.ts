@@ -6,6 +6,7 @@ export const ioasUserOverflow: Fault = {
   title: "IOMMU_IOAS_MAP takes a user address and a length that add up to more than there is",
   cites: "iommufd: Check for uptr overflow (6.3)",
   breaks: "difference",
+  shownBy: "iommufd-areas",
   apply(k) {
     const right = k.ioas.checkUserRange;
     k.ioas = { ...k.ioas, checkUserRange: (kernel, _userAddress, length) => right(kernel, 0n, length) };

@@ -6,6 +6,7 @@ export const kvmDeviceWithoutFile: Fault = {
   title: "KVM_CREATE_DEVICE leaves the device in its VM where there is no memory for its file",
   cites: "seeded",
   breaks: "refused-no-trace",
+  shownBy: "allocation-failures",
   apply(k) {
     k.kvm = {
       ...k.kvm,

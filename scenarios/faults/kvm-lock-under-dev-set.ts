@@ -10,6 +10,7 @@ export const kvmLockUnderDevSet: Fault = {
   title: "opening a device takes kvm->lock, forgetting a file takes group_lock under it",
   cites: "2b48f52f2bff vfio: fix deadlock between group lock and kvm lock",
   breaks: "lock-order",
+  shownBy: "emulated-devices",
   apply(k) {
     const firstOpen = k.vfio.firstOpen;
     const setKvm = k.kvmVfio.setKvm;

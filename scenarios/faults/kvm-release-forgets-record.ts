@@ -6,6 +6,7 @@ export const kvmReleaseForgetsRecord: Fault = {
   title: "the release of kvm-vfio does not tell its files that their VM is gone",
   cites: "seeded",
   breaks: "recorded-vm-lives",
+  shownBy: "emulated-devices",
   apply(k) {
     k.kvmVfio = {
       ...k.kvmVfio,

@@ -6,6 +6,7 @@ export const lockKept: Fault = {
   title: "asking whether a group's DMA is owned returns with the group's mutex held",
   cites: "seeded",
   breaks: "locks-dropped",
+  shownBy: "emulated-devices",
   apply(k) {
     k.iommu = {
       ...k.iommu,

@@ -6,6 +6,7 @@ export const mdevDuplicateParents: Fault = {
   title: "a UUID that a device of another parent has can be used again",
   cites: "002fe996f67f (2018), which made mdev_device_create look through one list of all parents' devices",
   breaks: "mdev-unique",
+  shownBy: "mdev-lifecycle",
   apply(k) {
     k.mdev = {
       ...k.mdev,

@@ -6,6 +6,7 @@ export const mdevFailedCreateKeeps: Fault = {
   title: "making a device that is refused for lack of room takes of the parent all the same",
   cites: "de5494af4815 vfio/mbochs: Fix missing error unwind of mbochs_used_mbytes",
   breaks: "mdev-counted",
+  shownBy: "mdev-lifecycle",
   apply(k) {
     const right = k.mdev.take;
     k.mdev = {

@@ -6,6 +6,7 @@ export const mdevNotCounted: Fault = {
   title: "a device is made whether or not its parent has room for it",
   cites: "97d0a6874478 vfio/mtty: Enforce available_instances",
   breaks: "mdev-counted",
+  shownBy: "mdev-lifecycle",
   apply(k) {
     k.mdev = {
       ...k.mdev,

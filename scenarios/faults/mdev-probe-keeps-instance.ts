@@ -6,6 +6,7 @@ export const mdevProbeKeepsInstance: Fault = {
   title: "a mediated device whose driver runs out of memory costs its parent an instance",
   cites: "seeded",
   breaks: "mdev-counted",
+  shownBy: "allocation-failures",
   apply(k) {
     const right = k.mdev.probe;
     k.mdev = {

@@ -7,6 +7,7 @@ export const mdevProbeResultLost: Fault = {
   title: "making a device that its driver refuses counts as done, and leaves a device without a driver",
   cites: "ef6dcbdd8eb2 driver core: Flow the return code from ->probe() through to sysfs bind",
   breaks: "difference",
+  shownBy: "mdev-lifecycle",
   apply(k) {
     const right = k.mdev.attach;
     k.mdev = {

@@ -6,6 +6,7 @@ export const migrationFileOutlivesSession: Fault = {
   title: "a data file is used after a reset, or another state, has ended its session",
   cites: "vfio/pds: Make sure migration file isn't accessed after reset (6.9)",
   breaks: "difference",
+  shownBy: "migration",
   apply(k) {
     const right = k.mtty.disableFiles;
     k.mtty = {

@@ -8,6 +8,7 @@ export const migrationLooksForEver: Fault = {
   title: "asking a device in STOP_COPY for PRE_COPY does not come back",
   cites: "vfio_mig_get_next_state() of drivers/vfio/vfio_main.c, which ends its search at ERROR in 7.2 and not in 6.12",
   breaks: "hang",
+  shownBy: "migration",
   apply(k) {
     const right = k.migration.nextState;
     k.migration = {

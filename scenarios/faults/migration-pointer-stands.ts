@@ -6,6 +6,7 @@ export const migrationPointerStands: Fault = {
   title: "who reads a session in pieces is given the first piece each time",
   cites: "hisi_acc_vfio_pci: Update migration data pointer correctly on saving/resume (6.1)",
   breaks: "difference",
+  shownBy: "migration",
   apply(k) {
     const right = k.mtty.saveRead;
     k.mtty = {

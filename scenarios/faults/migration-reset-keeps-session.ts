@@ -7,6 +7,7 @@ export const migrationResetKeepsSession: Fault = {
   title: "a device that is reset runs, and its data session goes on",
   cites: "vfio/pds: Always clear the save/restore FDs on reset (6.9)",
   breaks: "session-by-state",
+  shownBy: "migration",
   apply(k) {
     k.mtty = {
       ...k.mtty,

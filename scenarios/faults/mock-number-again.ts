@@ -9,6 +9,7 @@ export const mockNumberAgain: Fault = {
   title: "no mock can be made while one is there that was made after one that is gone",
   cites: "fde372df96af iommufd/selftest: Fix mock_dev_num bug (6.8)",
   breaks: "difference",
+  shownBy: "iommufd-mock",
   apply(k) {
     const { createMock, unbindMock } = k.selftest;
     const numbers = new Map<IommuDevice, number>();

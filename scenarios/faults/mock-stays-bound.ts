@@ -6,6 +6,7 @@ export const mockStaysBound: Fault = {
   title: "a device that was bound and could not be attached is not unbound: its id and its group stay taken",
   cites: "seeded",
   breaks: "refused-no-trace",
+  shownBy: "iommufd-objects",
   apply(k) {
     k.selftest = { ...k.selftest, *unbindMock() {} };
   },

@@ -7,6 +7,7 @@ export const mttyDisablesAgain: Fault = {
   title: "disabling an interrupt that is not in use succeeds",
   cites: "vfio/mtty: Overhaul mtty interrupt handling (6.7)",
   breaks: "difference",
+  shownBy: "sample-devices",
   apply(k) {
     const right = k.mtty.trigger;
     k.mtty = {

@@ -6,6 +6,7 @@ export const nestedForgetsParent: Fault = {
   title: "the parent of a nested page table can be destroyed",
   cites: "seeded",
   breaks: "in-use-stays",
+  shownBy: "mock-tables",
   apply(k) {
     const { allocNested, letGo } = k.iommufdDevice;
     k.iommufdDevice = {

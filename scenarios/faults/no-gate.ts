@@ -6,6 +6,7 @@ export const noGate: Fault = {
   title: "the device file does not ask whether access was granted",
   cites: "seeded",
   breaks: "gate-before-access",
+  shownBy: "emulated-devices",
   apply(k) {
     k.vfio = { ...k.vfio, gate() {} };
   },

@@ -9,6 +9,7 @@ export const noiommuHasType1: Fault = {
   title: "an iommufd in no-IOMMU mode has VFIO's types as extensions",
   cites: "7147ec874ea0 iommufd: vfio compatibility extension check for noiommu mode (7.0 stable)",
   breaks: "difference",
+  shownBy: "iommufd-compat",
   machine: "noiommu",
   apply(k) {
     const right = k.iommufd.checkExtension;

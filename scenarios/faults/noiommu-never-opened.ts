@@ -6,6 +6,7 @@ export const noiommuNeverOpened: Fault = {
   title: "a device without IOMMU that is opened through an iommufd does not count as open, and its close counts",
   cites: "b25e271b3779 vfio: Fix unbalanced vfio_df_close call in no-iommu mode (6.12.42)",
   breaks: "references-balance",
+  shownBy: "iommufd-compat",
   machine: "noiommu",
   apply(k) {
     const right = k.vfio.open;

@@ -7,6 +7,7 @@ export const putsNoIommufd: Fault = {
   title: "the error path of SET_CONTAINER puts the iommufd that the group does not have yet",
   cites: "d649c34cb916 vfio: Fix NULL pointer dereference caused by uninitialized group->iommufd (6.2.3)",
   breaks: "no-crash",
+  shownBy: "iommufd-compat",
   machine: "noiommu",
   apply(k) {
     const right = k.iommufd.compatIoasCreate;

@@ -7,6 +7,7 @@ export const replaceUnwindsWrongTable: Fault = {
   title: "a device that can't move to another IOAS no longer keeps anything reserved in its own",
   cites: "950aeefb3492 iommufd/device: Fix hwpt at err_unresv in iommufd_device_do_replace() (6.11)",
   breaks: "refused-no-trace",
+  shownBy: "page-tables",
   apply(k) {
     const right = k.iommufdDevice.replaceHwpt;
     k.iommufdDevice = {

@@ -6,6 +6,7 @@ export const secondCdevOpen: Fault = {
   title: "BIND does not look whether the device is open already",
   cites: "seeded",
   breaks: "cdev-one-open",
+  shownBy: "emulated-devices",
   apply(k) {
     k.vfio = {
       ...k.vfio,

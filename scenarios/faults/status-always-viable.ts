@@ -6,6 +6,7 @@ export const statusAlwaysViable: Fault = {
   title: "GET_STATUS does not ask who owns the group's DMA",
   cites: "seeded",
   breaks: "difference",
+  shownBy: "iommufd-compat",
   apply(k) {
     k.iommu = {
       ...k.iommu,

@@ -6,6 +6,7 @@ export const stubOwnsDma: Fault = {
   title: "a function that pci-stub has takes its group's viability",
   cites: "18c7a349d072 PCI: pci_stub: Set driver_managed_dma (5.19)",
   breaks: "difference",
+  shownBy: "driver-binding",
   apply(k) {
     const { probe, remove } = k.driverCore;
     k.driverCore = {

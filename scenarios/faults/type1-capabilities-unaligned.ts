@@ -6,6 +6,7 @@ export const type1CapabilitiesUnaligned: Fault = {
   title: "capabilities of VFIO_IOMMU_GET_INFO are not aligned",
   cites: "vfio: align capability structures (6.6)",
   breaks: "difference",
+  shownBy: "iommufd-objects",
   apply(k) {
     k.type1 = { ...k.type1, capabilityAlignment: () => 1 };
   },

@@ -6,6 +6,7 @@ export const type1CapabilityLeak: Fault = {
   title: "the migration capability of VFIO_IOMMU_GET_INFO brings bytes that nobody set",
   cites: "vfio/type1: fix cap_migration information leak (6.6)",
   breaks: "difference",
+  shownBy: "type1",
   apply(k) {
     const right = k.type1.capabilities;
     k.type1 = {

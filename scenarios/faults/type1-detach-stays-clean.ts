@@ -6,6 +6,7 @@ export const type1DetachStaysClean: Fault = {
   title: "a group behind an IOMMU that leaves does not make everything dirty",
   cites: "vfio/iommu_type1: Populate full dirty when detach non-pinned group",
   breaks: "difference",
+  shownBy: "type1",
   apply(k) {
     k.type1 = { ...k.type1, markAllDirty() {} };
   },

@@ -7,6 +7,7 @@ export const type1LastPageLost: Fault = {
   title: "a mapping that ends with the address space is found by nobody",
   cites: "vfio/type1: handle DMA map/unmap up to the addressable limit (6.18)",
   breaks: "difference",
+  shownBy: "type1",
   apply(k) {
     const right = k.type1.findDma;
     k.type1 = {

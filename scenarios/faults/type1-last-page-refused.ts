@@ -6,6 +6,7 @@ export const type1LastPageRefused: Fault = {
   title: "VFIO_IOMMU_UNMAP_DMA refuses a range that ends with the address space",
   cites: "vfio/type1: Fix unmap overflow off-by-one",
   breaks: "difference",
+  shownBy: "type1",
   apply(k) {
     k.type1 = { ...k.type1, rangeFits: (iova, size) => iova + size < 1n << 64n };
   },

@@ -6,6 +6,7 @@ export const type1NoEntryLimit: Fault = {
   title: "a container takes any number of mappings",
   cites: "492855939bdb vfio/type1: Limit DMA mappings per container (5.1)",
   breaks: "difference",
+  shownBy: "type1",
   apply(k) {
     k.type1 = { ...k.type1, dmaAvail: () => 0xffff };
   },

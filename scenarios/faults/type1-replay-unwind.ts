@@ -6,6 +6,7 @@ export const type1ReplayUnwind: Fault = {
   title: "a group that can't join leaves pinned what was pinned for it",
   cites: "vfio/type1: Add proper error unwind for vfio_iommu_replay()",
   breaks: "refused-no-trace",
+  shownBy: "allocation-failures",
   apply(k) {
     k.type1 = {
       ...k.type1,

@@ -6,6 +6,7 @@ export const type1VaddrOfEmulated: Fault = {
   title: "VFIO_DMA_UNMAP_FLAG_VADDR does not look for emulated groups",
   cites: "vfio/type1: exclude mdevs from VFIO_UPDATE_VADDR (6.3)",
   breaks: "difference",
+  shownBy: "type1",
   apply(k) {
     k.type1 = { ...k.type1, mayTakeVaddr: () => true };
   },

@@ -7,6 +7,7 @@ export const unbindWaitsForGroup: Fault = {
   title: "taking the last device of a group away waits until the group's file is closed",
   cites: "3dd59a7dcb97 vfio: Make the group FD disassociate from the iommu_group (6.1)",
   breaks: "hang",
+  shownBy: "driver-binding",
   apply(k) {
     const right = k.group.removeDevice;
     k.group = {

@@ -7,6 +7,7 @@ export const vdeviceOutlives: Fault = {
     "a virtual device can be destroyed after its physical one is gone, and keeps its virtual IOMMU in use until then",
   cites: "850f14f5b919 iommufd: Destroy vdevice on idevice destroy (6.17)",
   breaks: "difference",
+  shownBy: "mock-viommus",
   apply(k) {
     k.iommufdDevice = { ...k.iommufdDevice, *removeVdevice() {} };
   },

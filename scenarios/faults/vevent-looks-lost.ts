@@ -6,6 +6,7 @@ export const veventLooksLost: Fault = {
   title: "the second event that waits in a queue is read as the header that tells of lost ones",
   cites: "c898ebe17636 iommufd: Initialize the flags of vevent in iommufd_viommu_report_event() (6.15)",
   breaks: "difference",
+  shownBy: "mock-viommus",
   apply(k) {
     const right = k.iommufdDevice.deliverVevent;
     k.iommufdDevice = {

@@ -6,6 +6,7 @@ export const veventQueueUnbounded: Fault = {
   title: "IOMMU_VEVENTQ_ALLOC makes queues that the kernel would have to keep any number of events for",
   cites: "6ebf2eb46fbd iommufd: Set veventq_depth upper bound (7.2)",
   breaks: "difference",
+  shownBy: "emulated-devices",
   apply(k) {
     k.iommufdDevice = { ...k.iommufdDevice, isQueueDepth: (depth) => depth > 0 };
   },

@@ -11,6 +11,7 @@ export const veventReadKeepsHeader: Fault = {
   title: "a read of events whose data can't be written counts their header, though they stay in the queue",
   cites: "01e41ad76c12 iommufd: Rewind header length in done if iommufd_veventq_fops_read() fails (7.2)",
   breaks: "difference",
+  shownBy: "mock-viommus",
   apply(k) {
     const right = k.iommufdDevice.readVevents;
     k.iommufdDevice = {

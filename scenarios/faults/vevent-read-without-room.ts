@@ -9,6 +9,7 @@ export const veventReadWithoutRoom: Fault = {
   title: "a read that has no room for an event looks as if there were none",
   cites: "00203ca8323f iommufd: Reject invalid read count in iommufd_veventq_fops_read() (7.2)",
   breaks: "difference",
+  shownBy: "mock-viommus",
   apply(k) {
     const right = k.iommufdDevice.readVevents;
     k.iommufdDevice = {

@@ -7,6 +7,7 @@ export const veventqCountDrifts: Fault = {
   title: "a queue of a virtual IOMMU takes an event more than its depth each time that lost ones were told of",
   cites: "076f96d298a0 iommufd: Balance veventq->num_events inc/dec (6.15)",
   breaks: "difference",
+  shownBy: "mock-viommus",
   apply(k) {
     const right = k.iommufdDevice;
     const told = new WeakMap<VeventQueue, number>();

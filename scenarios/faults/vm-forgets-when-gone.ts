@@ -11,6 +11,7 @@ export const vmForgetsWhenGone: Fault = {
   title: "a VM forgets its groups when it is destroyed, which closing a device can do with the group's lock held",
   cites: "51cdc8bc120e kvm/vfio: Fix potential deadlock on vfio group_lock (6.2)",
   breaks: "no-crash",
+  shownBy: "emulated-devices",
   apply(k) {
     const put = k.kvm.put;
     const setKvm = k.kvmVfio.setKvm;

@@ -6,6 +6,7 @@ export const vmNotPut: Fault = {
   title: "closing a device does not put its VM",
   cites: "seeded",
   breaks: "references-balance",
+  shownBy: "emulated-devices",
   apply(k) {
     k.vfio = {
       ...k.vfio,
