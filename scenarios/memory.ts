@@ -135,6 +135,21 @@ export const MEMORY: readonly Scenario[] = [
     ],
   }),
   scenario({
+    id: "group-half-attached",
+    breaks: "group-half-attached",
+    title: "a group behind a bridge joins a container after it could not for want of memory",
+    needs: LEGACY,
+    steps: [
+      openContainer(),
+      openGroup("bridged0"),
+      // Past what the model counts: how many the driver takes is its own affair.
+      ...Array.from({ length: 12 }, (_, i) => ({ ...setContainer("@group", "@container"), failNth: 2 + i })).flatMap(
+        (joins) => [joins, unsetContainer("@group")],
+      ),
+      setContainer("@group", "@container"),
+    ],
+  }),
+  scenario({
     id: "reserved-regions-lost",
     breaks: "reserved-regions-lost",
     title: "what a device reserves can't be mapped, however little memory there was when it joined",

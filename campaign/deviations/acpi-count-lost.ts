@@ -6,7 +6,8 @@
 import type { Strike } from "../../model/kernel/alloc.ts";
 import { DeviceFile } from "../../model/vfio/device.ts";
 import { GroupFile } from "../../model/vfio/group.ts";
-import { type Deviation, Ruined } from "./deviation.ts";
+import type { Deviation } from "./deviation.ts";
+import { ruinedWhere } from "./ruined-where.ts";
 
 const ID = "acpi-count-lost";
 /** Allocations of an open that come before those that ACPI does not survive. */
@@ -31,13 +32,6 @@ export const acpiCountLost: Deviation = {
   evidence: ID,
   destructive: true,
   apply(k) {
-    const right = k.shortage.strikes;
-    k.shortage = {
-      ...k.shortage,
-      strikes(kernel, strike) {
-        if (reachesAcpi(strike)) throw new Ruined("what this kernel uses after it was freed", ID);
-        right(kernel, strike);
-      },
-    };
+    ruinedWhere(k, ID, "what this kernel uses after it was freed", (_, strike) => reachesAcpi(strike));
   },
 };

@@ -4,7 +4,8 @@
  */
 import type { Kernel } from "../../model/kernel/kernel.ts";
 import type { Call } from "../../model/program.ts";
-import { type Deviation, Ruined } from "./deviation.ts";
+import type { Deviation } from "./deviation.ts";
+import { ruinedWhere } from "./ruined-where.ts";
 
 const ID = "mdev-create-leaks";
 /** Of a write to `create`: sysfs copies the text, and the core takes the UUID from a copy of its own. */
@@ -29,13 +30,6 @@ export const mdevCreateLeaks: Deviation = {
   evidence: ID,
   destructive: true,
   apply(k) {
-    const right = k.shortage.strikes;
-    k.shortage = {
-      ...k.shortage,
-      strikes(kernel, strike) {
-        if (leaks(kernel, strike.call)) throw new Ruined("the instance that this kernel loses next", ID);
-        right(kernel, strike);
-      },
-    };
+    ruinedWhere(k, ID, "the instance that this kernel loses next", (kernel, { call }) => leaks(kernel, call));
   },
 };

@@ -2,7 +2,8 @@
  * A device is made although there is no memory for its node in /dev: the driver core asks for the node and does not look
  * whether it came about.
  */
-import { type Deviation, Ruined } from "./deviation.ts";
+import type { Deviation } from "./deviation.ts";
+import { ruinedWhere } from "./ruined-where.ts";
 
 const ID = "node-missing";
 
@@ -17,16 +18,10 @@ export const nodeMissing: Deviation = {
   destructive: true,
   perhaps: true,
   apply(k) {
-    const right = k.shortage.strikes;
-    k.shortage = {
-      ...k.shortage,
-      strikes(kernel, strike) {
-        const { call, seen } = strike;
-        const makes =
-          call.op === "sysfs-write" && (call.attribute.kind === "mdev-create" || call.attribute.kind === "bind");
-        if (makes && seen !== undefined && !seen.refusedBy) throw new Ruined("which nodes this kernel has made", ID);
-        right(kernel, strike);
-      },
-    };
+    ruinedWhere(k, ID, "which nodes this kernel has made", (_, { call, seen }) => {
+      const makes =
+        call.op === "sysfs-write" && (call.attribute.kind === "mdev-create" || call.attribute.kind === "bind");
+      return makes && seen !== undefined && !seen.refusedBy;
+    });
   },
 };

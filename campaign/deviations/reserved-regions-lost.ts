@@ -2,7 +2,8 @@
  * Drivers of IOMMUs list the ranges that a device can't have mapped in memory that they allocate, and say nothing where
  * there is none: the ranges are not reserved, those of interrupts among them. iommufd's code has it as a FIXME.
  */
-import { type Deviation, Ruined } from "./deviation.ts";
+import type { Deviation } from "./deviation.ts";
+import { ruinedWhere } from "./ruined-where.ts";
 
 const ID = "reserved-regions-lost";
 /** Commands that ask for the ranges. */
@@ -24,16 +25,10 @@ export const reservedRegionsLost: Deviation = {
   destructive: true,
   perhaps: true,
   apply(k) {
-    const right = k.shortage.strikes;
-    k.shortage = {
-      ...k.shortage,
-      strikes(kernel, strike) {
-        const { call, seen } = strike;
-        // Which allocation it was can't be told; a call that was refused did not come to it.
-        const perhaps = seen !== undefined && !seen.refusedBy && call.op === "ioctl" && ASKING.has(call.request);
-        if (perhaps && kernel.topology.iommu) throw new Ruined("which ranges this kernel has reserved", ID);
-        right(kernel, strike);
-      },
-    };
+    ruinedWhere(k, ID, "which ranges this kernel has reserved", ({ topology }, { call, seen }) => {
+      if (!topology.iommu || call.op !== "ioctl" || !ASKING.has(call.request)) return false;
+      // Which allocation it was can't be told; a call that was refused did not come to it.
+      return seen !== undefined && !seen.refusedBy;
+    });
   },
 };
