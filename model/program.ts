@@ -14,11 +14,14 @@ export type Place = "null" | "unmapped" | "readonly" | number;
 
 /** A struct by its fields; those left out are zero. */
 export interface StructArgument {
-  readonly fields: Readonly<Record<string, FieldValue>>;
+  readonly fields: Fields;
   readonly place?: Place;
   /** Bytes after the struct's end, for a caller newer than the kernel. */
   readonly tail?: readonly number[];
 }
+
+/** Fields of a struct by their names. */
+export type Fields = Readonly<Record<string, FieldValue>>;
 
 /** A field's value: a plain one, a struct it points to, or the elements of a trailing array. */
 export type FieldValue = Value | StructArgument | readonly Value[];

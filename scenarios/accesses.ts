@@ -1,6 +1,6 @@
 /** Accesses, as emulated devices use them: the selftests' stand in for what such a device does with an IOAS. */
 import { MEMORY, PAGE } from "../model/kernel/memory-map.ts";
-import type { Call, FieldValue, Place, Value } from "../model/program.ts";
+import type { Call, Fields, FieldValue, Place, Value } from "../model/program.ts";
 import {
   allocIoas,
   attach,
@@ -22,7 +22,6 @@ const U64_MAX = 2n ** 64n - 1n;
 const KIB = PAGE / 1024;
 const START = 1 << 24;
 
-type Fields = Readonly<Record<string, FieldValue>>;
 type Around = { readonly place?: Place; readonly binds?: Readonly<Record<string, string>> };
 
 const test = (name: string, op: number, fields: Fields, around: Around = {}): Call =>

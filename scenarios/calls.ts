@@ -1,30 +1,10 @@
 /** Calls as scenarios write them: one function for each thing that a user of VFIO does. */
+import { ioctl, ioctlValue } from "../model/ioctl-calls.ts";
 import { MEMORY } from "../model/kernel/memory-map.ts";
-import type { Call, FieldValue, Node, Place, Value } from "../model/program.ts";
+import type { Call, Node, Place, Value } from "../model/program.ts";
 import { FEATURE, FEATURE_INDEX } from "../model/vfio/feature.ts";
 
-/** Where a struct lies, and handles for what its fields bring. */
-interface Around {
-  readonly place?: Place;
-  readonly binds?: Readonly<Record<string, string>>;
-}
-
-/** An ioctl with a struct. */
-export function ioctl(
-  fd: Value,
-  request: string,
-  fields: Readonly<Record<string, FieldValue>>,
-  { place, binds }: Around = {},
-): Call {
-  const struct = place === undefined ? { fields } : { fields, place };
-  const call = { op: "ioctl", fd, request, arg: { kind: "struct", struct } } as const;
-  return binds ? { ...call, binds } : call;
-}
-
-/** An ioctl whose argument is a number, or is not looked at. */
-export function ioctlValue(fd: Value, request: string, value = 0): Call {
-  return { op: "ioctl", fd, request, arg: { kind: "value", value } };
-}
+export { ioctl, ioctlValue };
 
 const open = (node: Node, as: string): Call => ({ op: "open", node, as });
 

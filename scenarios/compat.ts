@@ -1,7 +1,7 @@
 /** Legacy programs on an iommufd: VFIO's own commands where /dev/iommu, or an iommufd as /dev/vfio/vfio, is the container. */
 import { MEMORY, PAGE } from "../model/kernel/memory-map.ts";
 import type { KconfigOption } from "../model/profile.ts";
-import type { Call, FieldValue, Place, Value } from "../model/program.ts";
+import type { Call, Fields, Place, Value } from "../model/program.ts";
 import { DIRTY, DirtyPages, DmaMap, DmaUnmap, Info, MAP, UNMAP } from "../model/vfio/type1-layouts.ts";
 import {
   allocIoas,
@@ -60,7 +60,7 @@ const joined = (device: string, type = V2): readonly Call[] => [
   setIommu(C, type),
 ];
 
-const mapWith = (fields: Readonly<Record<string, FieldValue>>, place?: Place): Call =>
+const mapWith = (fields: Fields, place?: Place): Call =>
   ioctl(
     C,
     "VFIO_IOMMU_MAP_DMA",
@@ -68,7 +68,7 @@ const mapWith = (fields: Readonly<Record<string, FieldValue>>, place?: Place): C
     place === undefined ? {} : { place },
   );
 
-const unmapWith = (fields: Readonly<Record<string, FieldValue>>, place?: Place): Call =>
+const unmapWith = (fields: Fields, place?: Place): Call =>
   ioctl(C, "VFIO_IOMMU_UNMAP_DMA", { argsz: DmaUnmap.size, ...fields }, place === undefined ? {} : { place });
 
 /** GET_INFO with room for so many bytes. */

@@ -1,6 +1,6 @@
 /** Corners: rules that programs made at random seldom come to. */
 import { MEMORY } from "../model/kernel/memory-map.ts";
-import type { Call, FieldValue, Place } from "../model/program.ts";
+import type { Call, Fields, Place } from "../model/program.ts";
 import { DIRTY, DirtyPages, DmaMap, DmaUnmap, MAP, UNMAP } from "../model/vfio/type1-layouts.ts";
 import {
   bind,
@@ -34,8 +34,6 @@ const override = (device: string, text: string): Call => ({
   attribute: { kind: "driver_override", device },
   text: { text },
 });
-
-type Fields = Readonly<Record<string, FieldValue>>;
 
 /** Maps so many bytes; where no IOMMU is told of them, there need be no memory. */
 const mapDma = (size: bigint, fields: Fields = {}): Call =>

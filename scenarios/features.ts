@@ -1,5 +1,5 @@
 /** Features of a device: what vfio-pci and mtty answer, in the order of their checks. */
-import type { Call, FieldValue, Place } from "../model/program.ts";
+import type { Call, Fields, Place } from "../model/program.ts";
 import { FEATURE, FEATURE_INDEX } from "../model/vfio/feature.ts";
 import { ioctl, openEventfd, throughContainer } from "./calls.ts";
 import { refused, type Scenario, scenario } from "./scenario.ts";
@@ -13,7 +13,7 @@ const feature = (
   name: keyof typeof FEATURE_INDEX,
   how: number,
   dataSize: number,
-  fields: Readonly<Record<string, FieldValue>> = {},
+  fields: Fields = {},
   place?: Place,
 ): Call =>
   ioctl(

@@ -1,6 +1,6 @@
 /** Memory in files: mapped into I/O address spaces, and counted for another process. */
 import { MEMORY, PAGE } from "../model/kernel/memory-map.ts";
-import type { Call, FieldValue, Place } from "../model/program.ts";
+import type { Call, Fields, Place } from "../model/program.ts";
 import {
   allocIoas,
   attach,
@@ -29,7 +29,7 @@ const KIB = 4;
 
 const memfd = (pages: number): Call => ({ op: "memfd", size: pages * PAGE, as: "@memfd" });
 
-const mapFile = (fields: Readonly<Record<string, FieldValue>> = {}, place?: Place): Call =>
+const mapFile = (fields: Fields = {}, place?: Place): Call =>
   ioctl(
     "@iommufd",
     "IOMMU_IOAS_MAP_FILE",

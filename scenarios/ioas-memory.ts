@@ -1,6 +1,6 @@
 /** Memory in I/O address spaces: copies that share it, ranges that stay open to it, and whose limit it counts against. */
 import { MEMORY, PAGE } from "../model/kernel/memory-map.ts";
-import type { Call, FieldValue, Place, StructArgument } from "../model/program.ts";
+import type { Call, Fields, Place, StructArgument } from "../model/program.ts";
 import {
   allocIoas,
   attach,
@@ -35,8 +35,6 @@ const attached = [
   allocIoas("@iommufd", "@ioas1"),
   attach("@device", "@ioas"),
 ];
-
-type Fields = Readonly<Record<string, FieldValue>>;
 
 /** Copies from `@ioas1` to `@ioas`, unless told. */
 const copy = (fields: Fields, place?: Place): Call =>

@@ -1,6 +1,6 @@
 /** Corners of iommufd: what an IOAS takes and refuses at its ends, and for a function that is attached to it. */
 import { MEMORY, PAGE } from "../model/kernel/memory-map.ts";
-import type { Call, FieldValue, Place } from "../model/program.ts";
+import type { Call, Fields, Place } from "../model/program.ts";
 import { allocIoas, attach, bind, ioctl, map, openCdev, openIommufd, unmap } from "./calls.ts";
 import { refused, type Scenario, scenario } from "./scenario.ts";
 
@@ -10,7 +10,7 @@ const FIXED_READ_WRITE = 7;
 const U64_MAX = 2n ** 64n - 1n;
 
 /** IOMMU_IOAS_MAP with these fields; the kernel chooses the IOVA unless told. */
-const mapping = (fields: Readonly<Record<string, FieldValue>>): Call =>
+const mapping = (fields: Fields): Call =>
   ioctl("@iommufd", "IOMMU_IOAS_MAP", { size: 40, flags: READ_WRITE, ioas_id: "@ioas", ...fields });
 
 const [GET, SET, CLEAR] = [0, 1, 2];

@@ -1,7 +1,7 @@
 /** Page tables of mocks: nested ones with their caches, and those that tell what was written. */
 import { MOCK_START as START } from "../model/iommufd/selftest/mock-device.ts";
 import { PAGE } from "../model/kernel/memory-map.ts";
-import type { Call, FieldValue, Place, Value } from "../model/program.ts";
+import type { Call, Fields, FieldValue, Place, Value } from "../model/program.ts";
 import { allocIoas, destroy, ioctl, map, openIommufd, unmap } from "./calls.ts";
 import { mock, replace, test } from "./mocks.ts";
 import {
@@ -9,7 +9,6 @@ import {
   bitmap,
   DIRTY_TRACKING,
   FAULT_ID_VALID,
-  type Fields,
   hwInfo,
   invalidate,
   NEST_PARENT,

@@ -1,6 +1,6 @@
 /** Mocks of the kernel's selftests: devices behind an IOMMU made of software, whose page tables can be looked into. */
 import { MEMORY, PAGE } from "../model/kernel/memory-map.ts";
-import type { Call, FieldValue, Place, Value } from "../model/program.ts";
+import type { Call, Fields, Place, Value } from "../model/program.ts";
 import {
   allocIoas,
   attach,
@@ -31,7 +31,7 @@ const FIXED_READ_WRITE = 7;
 export const test = (
   name: string,
   id: Value,
-  fields: Readonly<Record<string, FieldValue>> = {},
+  fields: Fields = {},
   around: { readonly place?: Place; readonly binds?: Readonly<Record<string, string>> } = {},
 ): Call => ioctl("@iommufd", `IOMMU_TEST_OP_${name}`, { size: 72, op: OPS[name] ?? 0, id, ...fields }, around);
 

@@ -1,8 +1,7 @@
 /** Calls about page tables and fault queues of an iommufd, as scenarios write them. */
-import type { Call, FieldValue, Place, Value } from "../model/program.ts";
+import type { Call, Fields, Place, Value } from "../model/program.ts";
 import { ioctl } from "./calls.ts";
 
-export type Fields = Readonly<Record<string, FieldValue>>;
 const at = (place?: Place) => (place === undefined ? {} : { place });
 
 export const NEST_PARENT = 1;

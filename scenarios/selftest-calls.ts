@@ -1,7 +1,7 @@
 /** Calls of the kernel's iommufd selftests, and the variants of their fixtures (tools/testing/selftests/iommu of Linux 7.2). */
 import { MOCK_START as START } from "../model/iommufd/selftest/mock-device.ts";
 import { MEMORY, PAGE } from "../model/kernel/memory-map.ts";
-import type { Call, FieldValue, Value } from "../model/program.ts";
+import type { Call, Fields, Value } from "../model/program.ts";
 import { allocIoas, ioctl, openIommufd } from "./calls.ts";
 import { mock, test } from "./mocks.ts";
 import { type Scenario, type Step, scenario } from "./scenario.ts";
@@ -74,7 +74,7 @@ export function inVariants(
 /** Where tests map: the lowest address that is there with and without a mock. */
 export const baseOf = ({ mocks }: Variant): number => (mocks > 0 ? START : 0);
 
-export const mapping = (fields: Readonly<Record<string, FieldValue>>, iova?: string): Call =>
+export const mapping = (fields: Fields, iova?: string): Call =>
   ioctl(
     "@iommufd",
     "IOMMU_IOAS_MAP",

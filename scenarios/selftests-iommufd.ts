@@ -4,7 +4,7 @@
  */
 import { MOCK_START as START } from "../model/iommufd/selftest/mock-device.ts";
 import { MEMORY, PAGE } from "../model/kernel/memory-map.ts";
-import type { Call, FieldValue, Value } from "../model/program.ts";
+import type { Call, Fields, Value } from "../model/program.ts";
 import { allocIoas, close, destroy, ioctl, openIommufd, read, setCompatIoas, setIommu, write } from "./calls.ts";
 import { mock, replace, test } from "./mocks.ts";
 import { allocFaultQueue, allocHwpt, FAULT_ID_VALID, hwInfo, NEST_PARENT, refusedHwpt } from "./page-table-calls.ts";
@@ -204,7 +204,7 @@ const vfio: readonly Scenario[] = [
 
 const PASID_MOCK = 4;
 const TABLE_DATA = { data_type: 0xdead, data_len: 4, data_uptr: { fields: { iotlb: 0x0bad_beef } } };
-const withFaults = (fault: Value, flags = FAULT_ID_VALID): Readonly<Record<string, FieldValue>> => ({
+const withFaults = (fault: Value, flags = FAULT_ID_VALID): Fields => ({
   ...TABLE_DATA,
   flags,
   fault_id: fault,

@@ -1,6 +1,6 @@
 /** Containers with a type1 backend: what mappings cost, who may join, and what refused calls leave. */
 import { MEMORY, PAGE } from "../model/kernel/memory-map.ts";
-import type { Call, FieldValue, Place, Value } from "../model/program.ts";
+import type { Call, Fields, Place, Value } from "../model/program.ts";
 import { DIRTY, DirtyPages, DmaMap, DmaUnmap, UNMAP } from "../model/vfio/type1-layouts.ts";
 import { close, containerOf, ioctl, openGroup, setContainer, unsetContainer } from "./calls.ts";
 import { gives, refused, type Scenario, scenario } from "./scenario.ts";
@@ -19,7 +19,7 @@ export const unmapDma = (container: Value, iova: number | bigint, size: number |
   ioctl(container, "VFIO_IOMMU_UNMAP_DMA", { argsz: DmaUnmap.size, iova, size }, place === undefined ? {} : { place });
 
 /** struct vfio_bitmap of so many bytes, of which the first `place` can be written. */
-const bitmap = (size: number, place?: Place): Readonly<Record<string, FieldValue>> => ({
+const bitmap = (size: number, place?: Place): Fields => ({
   bitmap_pgsize: PAGE,
   bitmap_size: size,
   bitmap_data: place === undefined ? { fields: {} } : { fields: {}, place },

@@ -1,10 +1,10 @@
 /** Calls about virtual IOMMUs of mocks, as scenarios write them. */
 import { MOCK_START } from "../model/iommufd/selftest/mock-device.ts";
 import { PAGE } from "../model/kernel/memory-map.ts";
-import type { Call, Place, Value } from "../model/program.ts";
+import type { Call, Fields, Place, Value } from "../model/program.ts";
 import { allocIoas, ioctl, openIommufd } from "./calls.ts";
 import { mock, replace, test } from "./mocks.ts";
-import { allocHwpt, type Fields, NEST_PARENT } from "./page-table-calls.ts";
+import { allocHwpt, NEST_PARENT } from "./page-table-calls.ts";
 
 export const VIOMMU = { since: "6.17", kconfig: ["IOMMUFD", "IOMMUFD_TEST"], mock: true } as const;
 export const SELFTEST = 0xdead_beef;

@@ -4,6 +4,7 @@
  */
 import { names } from "../model/driver-core/sysfs-text.ts";
 import { madeBy } from "../model/handles.ts";
+import { ioctl } from "../model/ioctl-calls.ts";
 import { setTempMemoryLimit } from "../model/iommufd/selftest/check.ts";
 import { availableAtFirst, madeByText } from "../model/mdev/mdev.ts";
 import type { Call, Outcome, Program } from "../model/program.ts";
@@ -113,12 +114,7 @@ function lowerCleanup(program: Program, topology: Topology): Check[] {
 /** Gives iommufd's batches the size that they have without the selftests' asking for another. */
 const RESTORE_MEMORY_LIMIT: readonly Call[] = [
   { op: "open", node: { kind: "iommufd" }, as: "@iommufd" },
-  {
-    op: "ioctl",
-    fd: "@iommufd",
-    request: setTempMemoryLimit.name,
-    arg: { kind: "struct", struct: { fields: { size: 72, op: 9, limit: 65536 } } },
-  },
+  ioctl("@iommufd", setTempMemoryLimit.name, { size: 72, op: 9, limit: 65536 }),
   { op: "close", fd: "@iommufd" },
 ];
 

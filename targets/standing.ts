@@ -2,6 +2,7 @@
  * The mediated devices that stand in every program: how they are made, and introduced. mtty and mdpy remember for good that they
  * were asked for their information; since each is asked when it is made, programs that ask again leave nothing behind.
  */
+import { ioctl, ioctlValue } from "../model/ioctl-calls.ts";
 import type { Call } from "../model/program.ts";
 import type { MdevSpec, Topology } from "../model/topology.ts";
 import type { Lowering, Shape } from "./lower/lower.ts";
@@ -28,12 +29,7 @@ export interface Made {
 /** Makes a standing device and asks it for its information. What is opened for that stays open until the code ends. */
 export function makeStanding(lowering: Lowering, topology: Topology, { name, uuid, standing }: Standing): Made {
   const create = lowering.sysfsWrite(attributePath(topology, { kind: "mdev-create", ...standing }), uuid);
-  const question: Call = {
-    op: "ioctl",
-    fd: `@${name}`,
-    request: "VFIO_DEVICE_GET_INFO",
-    arg: { kind: "struct", struct: { fields: { argsz: 16 } } },
-  };
+  const question = ioctl(`@${name}`, "VFIO_DEVICE_GET_INFO", { argsz: 16 });
   const ways = waysTo(name).map((calls) => ({
     before: calls.map((call) => lowering.call(call)),
     question: lowering.call(question),
@@ -54,12 +50,7 @@ function waysTo(name: string): readonly (readonly Call[])[] {
   const iommufd = `@${name}-iommufd`;
   const openGroup: Call = { op: "open", node: { kind: "group", device: name }, as: group };
   const openIommufd: Call = { op: "open", node: { kind: "iommufd" }, as: iommufd };
-  const join = (fd: string): Call => ({
-    op: "ioctl",
-    fd: group,
-    request: "VFIO_GROUP_SET_CONTAINER",
-    arg: { kind: "struct", struct: { fields: { fd } } },
-  });
+  const join = (fd: string): Call => ioctl(group, "VFIO_GROUP_SET_CONTAINER", { fd });
   const getDevice: Call = {
     op: "ioctl",
     fd: group,
@@ -72,18 +63,13 @@ function waysTo(name: string): readonly (readonly Call[])[] {
       { op: "open", node: { kind: "container" }, as: container },
       openGroup,
       join(container),
-      { op: "ioctl", fd: container, request: "VFIO_SET_IOMMU", arg: { kind: "value", value: TYPE1 } },
+      ioctlValue(container, "VFIO_SET_IOMMU", TYPE1),
       getDevice,
     ],
     [
       openIommufd,
       { op: "open", node: { kind: "cdev", device: name }, as: device },
-      {
-        op: "ioctl",
-        fd: device,
-        request: "VFIO_DEVICE_BIND_IOMMUFD",
-        arg: { kind: "struct", struct: { fields: { argsz: 16, iommufd } } },
-      },
+      ioctl(device, "VFIO_DEVICE_BIND_IOMMUFD", { argsz: 16, iommufd }),
     ],
     [join(iommufd), getDevice],
   ];

@@ -2,12 +2,10 @@
 import { expect, it } from "vitest";
 import { Machine } from "../machine.ts";
 import { PROFILES, type Profile } from "../profile.ts";
-import type { FieldValue } from "../program.ts";
+import type { Fields } from "../program.ts";
 import { REFERENCE_TOPOLOGY } from "../reference-topology.ts";
 import { errnoName } from "../uapi/errno.ts";
 import { DirtyLog } from "./dirty-log.ts";
-
-type Fields = Readonly<Record<string, FieldValue>>;
 
 /** A function that is bound to an iommufd with one IOAS. */
 function bench(version: "6.12" | "7.2" = "7.2") {

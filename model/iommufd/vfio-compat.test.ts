@@ -3,7 +3,7 @@ import { describe, expect, test } from "vitest";
 import { MEMORY } from "../kernel/memory-map.ts";
 import { Machine } from "../machine.ts";
 import { PROFILES } from "../profile.ts";
-import type { Call, FieldValue, Outcome, Place } from "../program.ts";
+import type { Call, Fields, Outcome, Place } from "../program.ts";
 import { REFERENCE_TOPOLOGY } from "../reference-topology.ts";
 import { errnoName } from "../uapi/errno.ts";
 import { DmaMap, DmaUnmap, Info, UNMAP } from "../vfio/type1-layouts.ts";
@@ -31,7 +31,7 @@ class Bench {
     return this.#machine.outcome();
   }
 
-  ioctl(request: string, fields: Readonly<Record<string, FieldValue>>, place?: Place, fd = "@c"): Outcome {
+  ioctl(request: string, fields: Fields, place?: Place, fd = "@c"): Outcome {
     const struct = place === undefined ? { fields } : { fields, place };
     return this.step({ op: "ioctl", fd, request, arg: { kind: "struct", struct } });
   }

@@ -4,12 +4,10 @@ import { MEMORY } from "../kernel/memory-map.ts";
 import { Unmodelled } from "../kernel/operation.ts";
 import { Machine } from "../machine.ts";
 import { PROFILES } from "../profile.ts";
-import type { Call, FieldValue, Place } from "../program.ts";
+import type { Call, Fields, FieldValue, Place } from "../program.ts";
 import { REFERENCE_TOPOLOGY } from "../reference-topology.ts";
 import { errnoName } from "../uapi/errno.ts";
 import { DIRTY, DirtyPages, DmaMap, DmaUnmap, MAP, UNMAP } from "./type1-layouts.ts";
-
-type Fields = Readonly<Record<string, FieldValue>>;
 
 const PAGE = 4096n;
 const TOP = (1n << 64n) - PAGE;

@@ -9,12 +9,10 @@ import { AccessFile } from "../../model/iommufd/selftest/access-file.ts";
 import { DATA_SIZE } from "../../model/iommufd/selftest/access-memory.ts";
 import type { File } from "../../model/kernel/file.ts";
 import { MEMORY, PAGE } from "../../model/kernel/memory-map.ts";
-import type { FieldValue } from "../../model/program.ts";
+import type { Fields } from "../../model/program.ts";
 import { type Dice, oneIn, pick } from "./dice.ts";
 import type { Handles } from "./handles.ts";
 import type { Situation } from "./moves.ts";
-
-type Fields = Readonly<Record<string, FieldValue>>;
 
 /** MOCK_FLAGS_ACCESS_SYZ: the address is the number of a mapping, and an offset in it. */
 const NTH_MAPPING = 1 << 16;

@@ -7,11 +7,9 @@ import type { IommufdContext, IommufdObject } from "../../model/iommufd/objects.
 import { MockCache } from "../../model/iommufd/selftest/mock-iommu.ts";
 import type { File } from "../../model/kernel/file.ts";
 import { PAGE } from "../../model/kernel/memory-map.ts";
-import type { FieldValue } from "../../model/program.ts";
+import type { Fields } from "../../model/program.ts";
 import { type Dice, oneIn, pick } from "./dice.ts";
 import type { Situation } from "./moves.ts";
-
-type Fields = Readonly<Record<string, FieldValue>>;
 
 const IO_PAGE = PAGE / 2;
 const FAULT_ID_VALID = 4;

@@ -3,7 +3,7 @@ import { describe, expect, it } from "vitest";
 import { MEMORY, PAGE } from "../../kernel/memory-map.ts";
 import { Machine } from "../../machine.ts";
 import { PROFILES } from "../../profile.ts";
-import type { FieldValue, Place } from "../../program.ts";
+import type { Fields, FieldValue, Place } from "../../program.ts";
 import { MOCK_TOPOLOGY, REFERENCE_TOPOLOGY } from "../../reference-topology.ts";
 import type { Topology } from "../../topology.ts";
 import { ERRNO, type Errno } from "../../uapi/errno.ts";
@@ -21,18 +21,13 @@ class Bench {
     this.call("IOMMU_IOAS_ALLOC", { size: 12 }, { out_ioas_id: "@ioas" });
   }
 
-  call(
-    request: string,
-    fields: Readonly<Record<string, FieldValue>>,
-    binds: Readonly<Record<string, string>> = {},
-    place?: Place,
-  ): number | Errno {
+  call(request: string, fields: Fields, binds: Readonly<Record<string, string>> = {}, place?: Place): number | Errno {
     const struct = place === undefined ? { fields } : { fields, place };
     const { ret } = this.machine.step({ op: "ioctl", fd: "@iommufd", request, arg: { kind: "struct", struct }, binds });
     return ret >= 0 ? ret : (Object.entries(ERRNO).find(([, code]) => code === -ret)?.[0] as Errno);
   }
 
-  test(op: number, name: string, fields: Readonly<Record<string, FieldValue>>, binds = {}, place?: Place) {
+  test(op: number, name: string, fields: Fields, binds = {}, place?: Place) {
     return this.call(`IOMMU_TEST_OP_${name}`, { size: 72, op, ...fields }, binds, place);
   }
 
