@@ -6,6 +6,7 @@
  */
 import { type Call, mayRunOut } from "../../model/program.ts";
 import { type Dice, oneIn, pick } from "./dice.ts";
+import type { Make } from "./motif-calls.ts";
 
 /** The first allocation that fails is one of so many. */
 const BEGIN_AMONG = [1, 3, 6, 12, 30, 80] as const;
@@ -13,13 +14,7 @@ const BEGIN_AMONG = [1, 3, 6, 12, 30, 80] as const;
 const IN_A_ROW = 4;
 
 /** Makes a call, one time in `failOneIn` running out of memory first, as far as there is `room` for so many calls. */
-export function makeShort(
-  dice: Dice,
-  failOneIn: number,
-  call: Call,
-  make: (call: Call) => boolean,
-  room: number,
-): boolean {
+export function makeShort(dice: Dice, failOneIn: number, call: Call, make: Make, room: number): boolean {
   if (!mayRunOut(call) || !oneIn(dice, failOneIn)) return make(call);
   const first = 1 + dice.roll(pick(dice, BEGIN_AMONG));
   // What a close has closed can't be closed again.

@@ -1,6 +1,7 @@
 /** Calls about mediated devices: made, removed, unbound and looked at, mostly in a way that makes sense now. */
 import type { Attribute, Call } from "../../model/program.ts";
 import { type Dice, oneIn, pick } from "./dice.ts";
+import type { Make } from "./motif-calls.ts";
 import type { Situation } from "./moves.ts";
 
 type Type = readonly [parent: string, type: string];
@@ -155,7 +156,7 @@ function autoprobe(dice: Dice): Call {
 }
 
 /** Makes a device, takes its driver from it, and tries to give it back. */
-export function orphan({ dice, machine }: Situation, make: (call: Call) => boolean): void {
+export function orphan({ dice, machine }: Situation, make: Make): void {
   const names = machine.k.topology.mdevs.filter(({ standing }) => standing === null);
   const parents = machine.k.mdevParents;
   if (names.length === 0 || parents.length === 0) return;
@@ -170,7 +171,7 @@ export function orphan({ dice, machine }: Situation, make: (call: Call) => boole
 }
 
 /** Makes devices of one type, one after the other, until its parent has no room. */
-export function crowd({ dice, machine }: Situation, make: (call: Call) => boolean): void {
+export function crowd({ dice, machine }: Situation, make: Make): void {
   const parents = machine.k.mdevParents;
   if (parents.length === 0) return;
   const { driver, name: parent } = pick(dice, parents);

@@ -1,27 +1,19 @@
 /** Openings of programs about devices that are migrated, or used as the sample drivers have them. */
+import { ioctl } from "../../model/ioctl-calls.ts";
 import { PAGE } from "../../model/kernel/memory-map.ts";
-import type { Call } from "../../model/program.ts";
 import { FEATURE, FEATURE_INDEX } from "../../model/vfio/feature.ts";
 import { STATE } from "../../model/vfio/migration-states.ts";
 import { oneIn, pick } from "./dice.ts";
+import type { Make } from "./motif-calls.ts";
 import { type Motif, openDevice } from "./motifs.ts";
 import type { Situation } from "./moves.ts";
-
-type Make = (call: Call) => boolean;
 
 /** Puts a device into a state; gives the handle of the session that this may begin. */
 function setState(on: Situation, make: Make, device: string, state: number): string {
   const session = on.handles.fresh("migration");
-  make({
-    op: "ioctl",
-    fd: device,
-    request: "VFIO_DEVICE_FEATURE_MIG_DEVICE_STATE",
-    arg: {
-      kind: "struct",
-      struct: { fields: { argsz: 16, flags: FEATURE.SET | FEATURE_INDEX.MIG_DEVICE_STATE, device_state: state } },
-    },
-    binds: { data_fd: session },
-  });
+  const flags = FEATURE.SET | FEATURE_INDEX.MIG_DEVICE_STATE;
+  const fields = { argsz: 16, flags, device_state: state };
+  make(ioctl(device, "VFIO_DEVICE_FEATURE_MIG_DEVICE_STATE", fields, { binds: { data_fd: session } }));
   return session;
 }
 
@@ -35,15 +27,8 @@ function send(on: Situation, make: Make, device: string): void {
 function signal(on: Situation, make: Make, device: string): void {
   const eventfd = on.handles.fresh("eventfd");
   make({ op: "eventfd", as: eventfd });
-  make({
-    op: "ioctl",
-    fd: device,
-    request: "VFIO_DEVICE_SET_IRQS",
-    arg: {
-      kind: "struct",
-      struct: { fields: { argsz: 24, flags: 36, index: on.dice.roll(2), count: 1, data: [eventfd] } },
-    },
-  });
+  const fields = { argsz: 24, flags: 36, index: on.dice.roll(2), count: 1, data: [eventfd] };
+  make(ioctl(device, "VFIO_DEVICE_SET_IRQS", fields));
 }
 
 const openOne = (on: Situation, make: Make): string => openDevice(on, make, pick(on.dice, on.focus.devices));
@@ -68,12 +53,7 @@ const migrate: Motif = (on, make) => {
   let session = "";
   if (oneIn(on.dice, 2)) {
     session = setState(on, make, from, pick(on.dice, [STATE.PRE_COPY, STATE.PRE_COPY_P2P]));
-    make({
-      op: "ioctl",
-      fd: session,
-      request: "VFIO_MIG_GET_PRECOPY_INFO",
-      arg: { kind: "struct", struct: { fields: { argsz: 24 } } },
-    });
+    make(ioctl(session, "VFIO_MIG_GET_PRECOPY_INFO", { argsz: 24 }));
     if (oneIn(on.dice, 2)) streams.push(read(session));
     setState(on, make, from, STATE.STOP_COPY);
   } else {

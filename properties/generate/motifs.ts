@@ -2,21 +2,28 @@
  * Motifs: the few ways in that real users take, as openings of programs, so that short programs get deep. Every call of a
  * motif may be refused; what follows takes it from there.
  */
-import type { Call, Node } from "../../model/program.ts";
+import { ioctlValue } from "../../model/ioctl-calls.ts";
 import { type Dice, oneIn, pick } from "./dice.ts";
-import { fileKind, type Situation } from "./moves.ts";
+import {
+  allocIoas,
+  attach,
+  bind,
+  createKvmVfio,
+  createVm,
+  getDevice,
+  type Make,
+  open,
+  setContainer,
+  setIommu,
+  tellVm,
+} from "./motif-calls.ts";
+import type { Situation } from "./moves.ts";
 
 /** Plays the calls of a motif through `make`. */
-export type Motif = (on: Situation, make: (call: Call) => boolean) => void;
-
-function open({ handles }: Situation, make: (call: Call) => boolean, node: Node): string {
-  const as = handles.fresh(fileKind(node));
-  make({ op: "open", node, as });
-  return as;
-}
+export type Motif = (on: Situation, make: Make) => void;
 
 /** A device to work on; an mdev is made first. */
-function device(on: Situation, make: (call: Call) => boolean, name: string = pick(on.dice, on.focus.devices)): string {
+function device(on: Situation, make: Make, name: string = pick(on.dice, on.focus.devices)): string {
   const { mdevs, topology } = on.machine.k;
   if (!topology.mdevs.some((mdev) => mdev.name === name) || mdevs.some((mdev) => mdev.name === name)) return name;
   const attribute = pickMdevType(on.dice);
@@ -41,7 +48,7 @@ const legacy: Motif = (on, make) => {
   const container = open(on, make, { kind: "container" });
   const group = open(on, make, { kind: "group", device: name });
   setContainer(make, group, container);
-  make({ op: "ioctl", fd: container, request: "VFIO_SET_IOMMU", arg: { kind: "value", value: pick(on.dice, [1, 3]) } });
+  setIommu(make, container, pick(on.dice, [1, 3]));
   getDevice(on, make, group, name);
 };
 
@@ -65,10 +72,10 @@ const switched: Motif = (on, make) => {
   const group = open(on, make, { kind: "group", device: name });
   setContainer(make, group, open(on, make, { kind: "iommufd" }));
   getDevice(on, make, group, name);
-  make({ op: "ioctl", fd: group, request: "VFIO_GROUP_UNSET_CONTAINER", arg: { kind: "value", value: 0 } });
+  make(ioctlValue(group, "VFIO_GROUP_UNSET_CONTAINER"));
   const container = open(on, make, { kind: "container" });
   setContainer(make, group, container);
-  make({ op: "ioctl", fd: container, request: "VFIO_SET_IOMMU", arg: { kind: "value", value: 1 } });
+  setIommu(make, container, 1);
   getDevice(on, make, group, name);
 };
 
@@ -79,26 +86,12 @@ const cdev: Motif = (on, make) => {
   const iommufd = open(on, make, { kind: "iommufd" });
   const file = open(on, make, { kind: "cdev", device: name });
   bind(on, make, file, iommufd);
-  const ioas = on.handles.fresh("ioas");
-  make({
-    op: "ioctl",
-    fd: iommufd,
-    request: "IOMMU_IOAS_ALLOC",
-    arg: { kind: "struct", struct: { fields: { size: 12 } } },
-    binds: { out_ioas_id: ioas },
-  });
-  if (oneIn(on.dice, 2)) return;
-  make({
-    op: "ioctl",
-    fd: file,
-    request: "VFIO_DEVICE_ATTACH_IOMMUFD_PT",
-    arg: { kind: "struct", struct: { fields: { argsz: 16, pt_id: ioas } } },
-    binds: { pt_id: on.handles.fresh("hwpt") },
-  });
+  const ioas = allocIoas(on, make, iommufd);
+  if (!oneIn(on.dice, 2)) attach(on, make, file, ioas);
 };
 
 /** Opens a device in the newest way that the kernel has, with access; gives its handle. */
-export function openDevice(on: Situation, make: (call: Call) => boolean, name: string): string {
+export function openDevice(on: Situation, make: Make, name: string): string {
   device(on, make, name);
   if (on.machine.k.has("VFIO_DEVICE_CDEV") && !oneIn(on.dice, 4)) {
     const file = open(on, make, { kind: "cdev", device: name });
@@ -108,61 +101,20 @@ export function openDevice(on: Situation, make: (call: Call) => boolean, name: s
   const container = open(on, make, { kind: "container" });
   const group = open(on, make, { kind: "group", device: name });
   setContainer(make, group, container);
-  make({ op: "ioctl", fd: container, request: "VFIO_SET_IOMMU", arg: { kind: "value", value: 3 } });
+  setIommu(make, container, 3);
   return getDevice(on, make, group, name);
 }
 
 /** A VM with its VFIO device, told of a file before or after that is put to use. */
 const kvm: Motif = (on, make) => {
   if (!on.focus.kvm || !on.machine.k.topology.kvm) return cdev(on, make);
-  const node = open(on, make, { kind: "kvm" });
-  const vm = on.handles.fresh("vm");
-  make({ op: "ioctl", fd: node, request: "KVM_CREATE_VM", arg: { kind: "value", value: 0 }, as: vm });
-  const kvmVfio = on.handles.fresh("kvm-vfio");
-  make({
-    op: "ioctl",
-    fd: vm,
-    request: "KVM_CREATE_DEVICE",
-    arg: { kind: "struct", struct: { fields: { type: 4 } } },
-    binds: { fd: kvmVfio },
-  });
+  const kvmVfio = createKvmVfio(on, make, createVm(on, make, open(on, make, { kind: "kvm" })));
   const name = device(on, make);
   const { k } = on.machine;
   const useCdev = k.has("VFIO_DEVICE_CDEV") && (!k.has("VFIO_GROUP") || oneIn(on.dice, 2));
   const file = open(on, make, { kind: useCdev ? "cdev" : "group", device: name });
-  make({
-    op: "ioctl",
-    fd: kvmVfio,
-    request: "KVM_SET_DEVICE_ATTR",
-    arg: { kind: "struct", struct: { fields: { group: 1, attr: 1, addr: { fields: { fd: file } } } } },
-  });
-  if (!useCdev) return;
-  bind(on, make, file, open(on, make, { kind: "iommufd" }));
+  tellVm(make, kvmVfio, file);
+  if (useCdev) bind(on, make, file, open(on, make, { kind: "iommufd" }));
 };
-
-function setContainer(make: (call: Call) => boolean, group: string, container: string): void {
-  make({
-    op: "ioctl",
-    fd: group,
-    request: "VFIO_GROUP_SET_CONTAINER",
-    arg: { kind: "struct", struct: { fields: { fd: container } } },
-  });
-}
-
-function getDevice(on: Situation, make: (call: Call) => boolean, group: string, name: string): string {
-  const as = on.handles.fresh("device");
-  make({ op: "ioctl", fd: group, request: "VFIO_GROUP_GET_DEVICE_FD", arg: { kind: "name", device: name }, as });
-  return as;
-}
-
-function bind(on: Situation, make: (call: Call) => boolean, file: string, iommufd: string): void {
-  make({
-    op: "ioctl",
-    fd: file,
-    request: "VFIO_DEVICE_BIND_IOMMUFD",
-    arg: { kind: "struct", struct: { fields: { argsz: 24, iommufd } } },
-    binds: { out_devid: on.handles.fresh("devid") },
-  });
-}
 
 export const MOTIFS: readonly Motif[] = [legacy, legacy, compat, compat, cdev, cdev, cdev, cdev, kvm, kvm, switched];

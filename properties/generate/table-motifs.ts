@@ -1,32 +1,18 @@
 /** Openings with page tables that user space asks for: of functions, and of the mocks of the kernel's selftests. */
+import { ioctl } from "../../model/ioctl-calls.ts";
 import { MOCK_START } from "../../model/iommufd/selftest/mock-device.ts";
 import { MEMORY, PAGE } from "../../model/kernel/memory-map.ts";
-import type { Call, FieldValue, Value } from "../../model/program.ts";
+import type { Fields, Value } from "../../model/program.ts";
 import { type Dice, oneIn, pick } from "./dice.ts";
+import { attach, type Make, mock, openBound, openIoas } from "./motif-calls.ts";
 import { MOTIFS, type Motif } from "./motifs.ts";
 import type { Situation } from "./moves.ts";
 import { FUNCTION_MOTIFS } from "./pair-motifs.ts";
-
-type Make = (call: Call) => boolean;
-type Fields = Readonly<Record<string, FieldValue>>;
 
 const IO_PAGE = PAGE / 2;
 const U64_MAX = (1n << 64n) - 1n;
 const FIXED_READ_WRITE = 7;
 const [NEST_PARENT, DIRTY_TRACKING, FAULT_ID_VALID] = [1, 2, 4];
-
-function struct(fd: string, request: string, fields: Fields, binds?: Readonly<Record<string, string>>): Call {
-  const call = { op: "ioctl", fd, request, arg: { kind: "struct", struct: { fields } } } as const;
-  return binds ? { ...call, binds } : call;
-}
-
-function openIoas({ handles }: Situation, make: Make): { readonly iommufd: string; readonly ioas: string } {
-  const iommufd = handles.fresh("iommufd");
-  make({ op: "open", node: { kind: "iommufd" }, as: iommufd });
-  const ioas = handles.fresh("ioas");
-  make(struct(iommufd, "IOMMU_IOAS_ALLOC", { size: 12 }, { out_ioas_id: ioas }));
-  return { iommufd, ioas };
-}
 
 function allocHwpt(
   { handles }: Situation,
@@ -37,14 +23,14 @@ function allocHwpt(
   fields: Fields,
 ): string {
   const out_hwpt_id = handles.fresh("hwpt");
-  make(struct(iommufd, "IOMMU_HWPT_ALLOC", { size: 48, dev_id, pt_id, ...fields }, { out_hwpt_id }));
+  make(ioctl(iommufd, "IOMMU_HWPT_ALLOC", { size: 48, dev_id, pt_id, ...fields }, { binds: { out_hwpt_id } }));
   return out_hwpt_id;
 }
 
 function allocFaultQueue({ handles }: Situation, make: Make, iommufd: string): string {
   const fault = handles.fresh("fault");
   const binds = { out_fault_id: fault, out_fault_fd: handles.fresh("fault-queue") };
-  make(struct(iommufd, "IOMMU_FAULT_QUEUE_ALLOC", { size: 16 }, binds));
+  make(ioctl(iommufd, "IOMMU_FAULT_QUEUE_ALLOC", { size: 16 }, { binds }));
   return fault;
 }
 
@@ -53,21 +39,11 @@ function map(dice: Dice, make: Make, iommufd: string, ioas: string): void {
   const iova = MOCK_START + dice.roll(4) * 4 * PAGE;
   const user_va = MEMORY.user + BigInt(dice.roll(32) * PAGE);
   const length = (1 + dice.roll(8)) * IO_PAGE;
-  make(struct(iommufd, "IOMMU_IOAS_MAP", { size: 40, flags: FIXED_READ_WRITE, ioas_id: ioas, user_va, length, iova }));
-}
-
-function mock({ handles }: Situation, make: Make, iommufd: string, pt: Value) {
-  const binds = {
-    out_stdev_id: handles.fresh("stdev"),
-    out_hwpt_id: handles.fresh("hwpt"),
-    out_idev_id: handles.fresh("devid"),
-  };
-  make(struct(iommufd, "IOMMU_TEST_OP_MOCK_DOMAIN", { size: 72, op: 2, id: pt }, binds));
-  return { stdev: binds.out_stdev_id, devid: binds.out_idev_id };
+  make(ioctl(iommufd, "IOMMU_IOAS_MAP", { size: 40, flags: FIXED_READ_WRITE, ioas_id: ioas, user_va, length, iova }));
 }
 
 const replace = (make: Make, iommufd: string, stdev: string, pt_id: Value): boolean =>
-  make(struct(iommufd, "IOMMU_TEST_OP_MOCK_DOMAIN_REPLACE", { size: 72, op: 10, id: stdev, pt_id }));
+  make(ioctl(iommufd, "IOMMU_TEST_OP_MOCK_DOMAIN_REPLACE", { size: 72, op: 10, id: stdev, pt_id }));
 
 /** A mock with a page table that tells what it writes, and something mapped to write to. */
 const telling: Motif = (on, make) => {
@@ -76,7 +52,7 @@ const telling: Motif = (on, make) => {
   const { stdev, devid } = mock(on, make, iommufd, ioas);
   const table = allocHwpt(on, make, iommufd, devid, ioas, { flags: DIRTY_TRACKING });
   if (oneIn(on.dice, 2)) replace(make, iommufd, stdev, table);
-  make(struct(iommufd, "IOMMU_HWPT_SET_DIRTY_TRACKING", { size: 16, flags: 1, hwpt_id: table }));
+  make(ioctl(iommufd, "IOMMU_HWPT_SET_DIRTY_TRACKING", { size: 16, flags: 1, hwpt_id: table }));
   map(on.dice, make, iommufd, ioas);
 };
 
@@ -93,7 +69,7 @@ const nesting: Motif = (on, make) => {
   if (oneIn(on.dice, 3)) mock(on, make, iommufd, nested);
   if (!answering) return;
   for (let left = on.dice.roll(3); left > 0; left--) {
-    make(struct(iommufd, "IOMMU_TEST_OP_TRIGGER_IOPF", { size: 72, op: 15, dev_id: devid, grpid: left, addr: PAGE }));
+    make(ioctl(iommufd, "IOMMU_TEST_OP_TRIGGER_IOPF", { size: 72, op: 15, dev_id: devid, grpid: left, addr: PAGE }));
   }
 };
 
@@ -106,11 +82,12 @@ const virtual: Motif = (on, make) => {
   const viommu_id = handles.fresh("viommu");
   const offered = oneIn(dice, 2) ? { data_len: 24, data_uptr: { fields: { in_data: 1 } } } : {};
   const made = { size: 40, type: 0xdead_beef, dev_id: devid, hwpt_id: parent, ...offered };
-  make(struct(iommufd, "IOMMU_VIOMMU_ALLOC", made, { out_viommu_id: viommu_id }));
+  make(ioctl(iommufd, "IOMMU_VIOMMU_ALLOC", made, { binds: { out_viommu_id: viommu_id } }));
   const virt_id = 1 + dice.roll(3);
   const join = (dev_id: Value, id: number): string => {
     const out_vdevice_id = handles.fresh("vdevice");
-    make(struct(iommufd, "IOMMU_VDEVICE_ALLOC", { size: 24, viommu_id, dev_id, virt_id: id }, { out_vdevice_id }));
+    const fields = { size: 24, viommu_id, dev_id, virt_id: id };
+    make(ioctl(iommufd, "IOMMU_VDEVICE_ALLOC", fields, { binds: { out_vdevice_id } }));
     return out_vdevice_id;
   };
   if (!oneIn(dice, 6)) join(devid, virt_id);
@@ -121,37 +98,31 @@ const virtual: Motif = (on, make) => {
     const second = mock(on, make, iommufd, parent);
     const vdevice = join(second.devid, virt_id + dice.roll(2));
     if (oneIn(dice, 2)) {
-      make(struct(iommufd, "IOMMU_DESTROY", { size: 8, id: second.stdev }));
-      make(struct(iommufd, "IOMMU_DESTROY", { size: 8, id: vdevice }));
+      make(ioctl(iommufd, "IOMMU_DESTROY", { size: 8, id: second.stdev }));
+      make(ioctl(iommufd, "IOMMU_DESTROY", { size: 8, id: vdevice }));
     }
   }
   if (oneIn(dice, 4)) make({ op: "mmap", fd: iommufd, length: 2 * PAGE, prot: 1 + dice.roll(3), offset: PAGE });
   if (oneIn(dice, 4)) return;
-  const queue = (index: number, nesting_parent_iova: number): boolean =>
-    make(
-      struct(
-        iommufd,
-        "IOMMU_HW_QUEUE_ALLOC",
-        { size: 40, viommu_id, type: 0xdead_beef, index, nesting_parent_iova, length: PAGE },
-        { out_hw_queue_id: handles.fresh("hw-queue") },
-      ),
-    );
+  const queue = (index: number, nesting_parent_iova: number): void => {
+    const fields = { size: 40, viommu_id, type: 0xdead_beef, index, nesting_parent_iova, length: PAGE };
+    make(ioctl(iommufd, "IOMMU_HW_QUEUE_ALLOC", fields, { binds: { out_hw_queue_id: handles.fresh("hw-queue") } }));
+  };
   if (oneIn(dice, 2)) {
     const user_va = MEMORY.user;
     const page = { size: 40, flags: FIXED_READ_WRITE, ioas_id: ioas, user_va, length: 2 * PAGE, iova: MOCK_START };
-    make(struct(iommufd, "IOMMU_IOAS_MAP", page));
+    make(ioctl(iommufd, "IOMMU_IOAS_MAP", page));
     queue(0, MOCK_START);
     if (oneIn(dice, 2)) queue(1, MOCK_START + PAGE);
-    if (oneIn(dice, 2))
-      make(struct(iommufd, "IOMMU_IOAS_UNMAP", { size: 24, ioas_id: ioas, iova: 0, length: U64_MAX }));
+    if (oneIn(dice, 2)) make(ioctl(iommufd, "IOMMU_IOAS_UNMAP", { size: 24, ioas_id: ioas, iova: 0, length: U64_MAX }));
   }
   const file = handles.fresh("vevent-queue");
   const binds = { out_veventq_id: handles.fresh("veventq"), out_veventq_fd: file };
-  const depth = 1 + dice.roll(3);
-  make(struct(iommufd, "IOMMU_VEVENTQ_ALLOC", { size: 32, viommu_id, type: 0xbeef_beef, veventq_depth: depth }, binds));
+  const fields = { size: 32, viommu_id, type: 0xbeef_beef, veventq_depth: 1 + dice.roll(3) };
+  make(ioctl(iommufd, "IOMMU_VEVENTQ_ALLOC", fields, { binds }));
   for (let rounds = 1 + dice.roll(3); rounds > 0; rounds--) {
     for (let left = dice.roll(6); left > 0; left--) {
-      make(struct(iommufd, "IOMMU_TEST_OP_TRIGGER_VEVENT", { size: 72, op: 17, dev_id: devid }));
+      make(ioctl(iommufd, "IOMMU_TEST_OP_TRIGGER_VEVENT", { size: 72, op: 17, dev_id: devid }));
     }
     make({ op: "read", fd: file, count: pick(dice, [64, 64, 12, 24, 8]) });
   }
@@ -159,20 +130,16 @@ const virtual: Motif = (on, make) => {
 
 /** A function that is bound through its node, with page tables of its IOAS. */
 const asked: Motif = (on, make) => {
-  const { dice, handles } = on;
+  const { dice } = on;
   if (!on.machine.k.has("VFIO_DEVICE_CDEV")) return pick(dice, MOTIFS)(on, make);
   const { iommufd, ioas } = openIoas(on, make);
-  const device = handles.fresh("device");
-  make({ op: "open", node: { kind: "cdev", device: pick(dice, on.focus.devices) }, as: device });
-  const devid = handles.fresh("devid");
-  make(struct(device, "VFIO_DEVICE_BIND_IOMMUFD", { argsz: 24, iommufd }, { out_devid: devid }));
+  const { file, devid } = openBound(on, make, iommufd, pick(dice, on.focus.devices));
   const table = allocHwpt(on, make, iommufd, devid, ioas, {});
   if (oneIn(dice, 2)) {
     const queue = allocFaultQueue(on, make, iommufd);
     allocHwpt(on, make, iommufd, devid, ioas, { flags: FAULT_ID_VALID, fault_id: queue });
   }
-  const pt_id = oneIn(dice, 3) ? ioas : table;
-  make(struct(device, "VFIO_DEVICE_ATTACH_IOMMUFD_PT", { argsz: 16, pt_id }, { pt_id: handles.fresh("hwpt") }));
+  attach(on, make, file, oneIn(dice, 3) ? ioas : table);
 };
 
 /** For programs about the page tables of mocks. */

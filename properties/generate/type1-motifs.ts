@@ -1,43 +1,32 @@
 /** Motifs about containers: some groups, a type1 instance, and memory mapped in it. */
+import { ioctl, ioctlValue } from "../../model/ioctl-calls.ts";
 import { MEMORY, PAGE } from "../../model/kernel/memory-map.ts";
-import type { Call, StructArgument } from "../../model/program.ts";
 import { DIRTY, DirtyPages, DmaMap, DmaUnmap, MAP, UNMAP } from "../../model/vfio/type1-layouts.ts";
 import { type Dice, oneIn, pick } from "./dice.ts";
+import { getDevice, type Make, open, setContainer, setIommu } from "./motif-calls.ts";
 import type { Motif } from "./motifs.ts";
 import { credentials, type Situation } from "./moves.ts";
-
-type Make = (call: Call) => boolean;
 
 const V1 = 1;
 const V2 = 3;
 
 /** A container with a group of each device; gives its handle. */
 function container(on: Situation, make: Make, devices: readonly string[]): string {
-  const fd = on.handles.fresh("container");
-  make({ op: "open", node: { kind: "container" }, as: fd });
+  const fd = open(on, make, { kind: "container" });
   for (const device of devices) join(on, make, fd, device);
   return fd;
 }
 
-function join({ handles }: Situation, make: Make, fd: string, device: string): string {
-  const group = handles.fresh("group");
-  make({ op: "open", node: { kind: "group", device }, as: group });
-  ioctl(make, group, "VFIO_GROUP_SET_CONTAINER", { fd });
+function join(on: Situation, make: Make, fd: string, device: string): string {
+  const group = open(on, make, { kind: "group", device });
+  setContainer(make, group, fd);
   return group;
-}
-
-function setIommu(make: Make, fd: string, type: number): void {
-  make({ op: "ioctl", fd, request: "VFIO_SET_IOMMU", arg: { kind: "value", value: type } });
-}
-
-function ioctl(make: Make, fd: string, request: string, fields: StructArgument["fields"]): void {
-  make({ op: "ioctl", fd, request, arg: { kind: "struct", struct: { fields } } });
 }
 
 const READ_WRITE = MAP.READ | MAP.WRITE;
 
 function map(make: Make, fd: string, iova: number | bigint, size: number | bigint, flags: number = READ_WRITE): void {
-  ioctl(make, fd, "VFIO_IOMMU_MAP_DMA", { argsz: DmaMap.size, flags, vaddr: MEMORY.user, iova, size });
+  make(ioctl(fd, "VFIO_IOMMU_MAP_DMA", { argsz: DmaMap.size, flags, vaddr: MEMORY.user, iova, size }));
 }
 
 /** A few mappings side by side, in order of falling addresses. */
@@ -102,7 +91,7 @@ const joined: Motif = (on, make) => {
   for (let left = dice.roll(3); left > 0; left--) make(credentials(dice));
   const group = join(on, make, fd, pick(dice, functions).name);
   if (oneIn(dice, 2)) return;
-  make({ op: "ioctl", fd: group, request: "VFIO_GROUP_UNSET_CONTAINER", arg: { kind: "value", value: 0 } });
+  make(ioctlValue(group, "VFIO_GROUP_UNSET_CONTAINER"));
   log(make, fd, DIRTY.GET_BITMAP, 0, 32);
 };
 
@@ -134,7 +123,7 @@ const topmost: Motif = (on, make) => {
   if (oneIn(on.dice, 2)) log(make, fd, DIRTY.GET_BITMAP, TOP - 4096n, 2);
   map(make, fd, TOP, PAGE);
   const iova = TOP - BigInt(on.dice.roll(3) * PAGE);
-  ioctl(make, fd, "VFIO_IOMMU_UNMAP_DMA", { argsz: DmaUnmap.size, iova, size: (1n << 64n) - iova });
+  make(ioctl(fd, "VFIO_IOMMU_UNMAP_DMA", { argsz: DmaUnmap.size, iova, size: (1n << 64n) - iova }));
 };
 
 /** A mapping loses its address and gets another, or a group comes in between. */
@@ -144,7 +133,7 @@ const moved: Motif = (on, make) => {
   setIommu(make, fd, oneIn(dice, 3) ? V1 : V2);
   mapSome(on, make, fd);
   map(make, fd, 0, 2 * PAGE);
-  ioctl(make, fd, "VFIO_IOMMU_UNMAP_DMA", { argsz: DmaUnmap.size, flags: UNMAP.VADDR, size: 2 * PAGE });
+  make(ioctl(fd, "VFIO_IOMMU_UNMAP_DMA", { argsz: DmaUnmap.size, flags: UNMAP.VADDR, size: 2 * PAGE }));
   if (oneIn(dice, 2)) join(on, make, fd, pick(dice, focus.devices));
   map(make, fd, 0, 2 * PAGE, MAP.VADDR);
 };
@@ -153,7 +142,7 @@ const moved: Motif = (on, make) => {
 function log(make: Make, fd: string, flags: number, iova: number | bigint = 0, pages = 0): void {
   const bitmap = pages === 0 ? {} : { bitmap_pgsize: PAGE, bitmap_size: 8, bitmap_data: { fields: {} } };
   const range = { iova, size: pages * PAGE, ...bitmap };
-  ioctl(make, fd, "VFIO_IOMMU_DIRTY_PAGES", { argsz: DirtyPages.size, flags, ...range });
+  make(ioctl(fd, "VFIO_IOMMU_DIRTY_PAGES", { argsz: DirtyPages.size, flags, ...range }));
 }
 
 /** Dirty pages are logged, some of the mappings made before, some after. */
@@ -185,17 +174,16 @@ export const TYPE1_MOTIFS: readonly Motif[] = [
 
 /** A part of what is mapped for an open device goes, where only v1 lets it. */
 const cut: Motif = (on, make) => {
-  const { dice, focus, handles } = on;
+  const { dice, focus } = on;
   const device = pick(dice, focus.devices);
   const fd = container(on, make, []);
   const group = join(on, make, fd, device);
   setIommu(make, fd, oneIn(dice, 4) ? V2 : V1);
-  const arg = { kind: "name", device } as const;
-  make({ op: "ioctl", fd: group, request: "VFIO_GROUP_GET_DEVICE_FD", arg, as: handles.fresh("device") });
+  getDevice(on, make, group, device);
   map(make, fd, 0, 8 * PAGE);
   for (let left = 1 + dice.roll(3); left > 0; left--) {
     const size = (1 + dice.roll(3)) * PAGE;
-    ioctl(make, fd, "VFIO_IOMMU_UNMAP_DMA", { argsz: DmaUnmap.size, iova: dice.roll(8) * PAGE, size });
+    make(ioctl(fd, "VFIO_IOMMU_UNMAP_DMA", { argsz: DmaUnmap.size, iova: dice.roll(8) * PAGE, size }));
   }
 };
 
