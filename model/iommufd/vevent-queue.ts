@@ -158,7 +158,7 @@ export class VeventQueueFile extends File {
     return refuse(vfsRule["VFS-IOCTL-1"]);
   }
 
-  override *read(k: Kernel, io: Transfer): Operation<number> {
+  override read(k: Kernel, io: Transfer): Operation<number> {
     return k.iommufdDevice.readVevents(k, this.queue, io);
   }
 
@@ -251,7 +251,7 @@ export const steps = {
   },
 
   /** iommufd_veventq_fops_read */
-  readVevents(k: Kernel, queue: VeventQueue, { block, count }: Transfer): number {
+  *readVevents(k: Kernel, queue: VeventQueue, { block, count }: Transfer): Operation<number> {
     must(count >= HEADER_SIZE, rule["IOMMUFD-VEVENTQ-7"]);
     let done = 0;
     for (let event = queue.deliver[0]; event; event = queue.deliver[0]) {

@@ -1,7 +1,7 @@
 /** Linux 6.11 to 7.1: a read without room for the first faults brings nothing, as if there were none. */
 import { rule } from "../../model/iommufd/fault-file.ts";
-import { Refusal } from "../../model/kernel/clause.ts";
 import type { Fault } from "./fault.ts";
+import { whereRefused } from "./where-refused.ts";
 
 export const faultReadWithoutRoom: Fault = {
   id: "fault-read-without-room",
@@ -10,17 +10,9 @@ export const faultReadWithoutRoom: Fault = {
   breaks: "difference",
   shownBy: "mock-tables",
   apply(k) {
-    const right = k.iommufdDevice.readFaults;
     k.iommufdDevice = {
       ...k.iommufdDevice,
-      *readFaults(kernel, queue, io) {
-        try {
-          return yield* right(kernel, queue, io);
-        } catch (refusal) {
-          if (refusal instanceof Refusal && refusal.clause === rule["IOMMUFD-FAULTQ-5"]) return 0;
-          throw refusal;
-        }
-      },
+      readFaults: whereRefused(rule["IOMMUFD-FAULTQ-5"], k.iommufdDevice.readFaults, () => 0),
     };
   },
 };

@@ -1,7 +1,7 @@
 /** Linux 6.11 to 7.0: a response that can't be read counts as written, by what is left of it. */
 import { rule } from "../../model/iommufd/fault-file.ts";
-import { Refusal } from "../../model/kernel/clause.ts";
 import type { Fault } from "./fault.ts";
+import { whereRefused } from "./where-refused.ts";
 
 const RESPONSE_SIZE = 8;
 
@@ -12,17 +12,9 @@ export const faultWriteTellsLeft: Fault = {
   breaks: "difference",
   shownBy: "mock-tables",
   apply(k) {
-    const right = k.iommufdDevice.answerFaults;
     k.iommufdDevice = {
       ...k.iommufdDevice,
-      *answerFaults(kernel, queue, io) {
-        try {
-          return yield* right(kernel, queue, io);
-        } catch (refusal) {
-          if (refusal instanceof Refusal && refusal.clause === rule["IOMMUFD-FAULTQ-10"]) return RESPONSE_SIZE;
-          throw refusal;
-        }
-      },
+      answerFaults: whereRefused(rule["IOMMUFD-FAULTQ-10"], k.iommufdDevice.answerFaults, () => RESPONSE_SIZE),
     };
   },
 };

@@ -1,8 +1,9 @@
 /** Linux 6.15 to 7.1: an event whose data can't be written counts as read as far as its header, and is read again. */
 
 import { rule } from "../../model/iommufd/vevent-queue.ts";
-import { Refusal } from "../../model/kernel/clause.ts";
+import { refuse } from "../../model/kernel/clause.ts";
 import type { Fault } from "./fault.ts";
+import { whereRefused } from "./where-refused.ts";
 
 const HEADER_SIZE = 8;
 
@@ -13,18 +14,12 @@ export const veventReadKeepsHeader: Fault = {
   breaks: "difference",
   shownBy: "mock-viommus",
   apply(k) {
-    const right = k.iommufdDevice.readVevents;
+    const unread = rule["IOMMUFD-VEVENTQ-8"];
     k.iommufdDevice = {
       ...k.iommufdDevice,
-      readVevents(kernel, queue, io) {
-        try {
-          return right(kernel, queue, io);
-        } catch (refusal) {
-          const faults = refusal instanceof Refusal && refusal.clause === rule["IOMMUFD-VEVENTQ-8"];
-          if (faults && io.block.canWrite(HEADER_SIZE)) return HEADER_SIZE;
-          throw refusal;
-        }
-      },
+      readVevents: whereRefused(unread, k.iommufdDevice.readVevents, (_kernel, _queue, { block }) =>
+        block.canWrite(HEADER_SIZE) ? HEADER_SIZE : refuse(unread),
+      ),
     };
   },
 };

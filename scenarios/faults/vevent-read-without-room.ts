@@ -1,8 +1,8 @@
 /** Linux 6.15 to 7.1: a read without room for the first event brings nothing, as if there were none. */
 
 import { rule } from "../../model/iommufd/vevent-queue.ts";
-import { Refusal } from "../../model/kernel/clause.ts";
 import type { Fault } from "./fault.ts";
+import { whereRefused } from "./where-refused.ts";
 
 export const veventReadWithoutRoom: Fault = {
   id: "vevent-read-without-room",
@@ -11,17 +11,9 @@ export const veventReadWithoutRoom: Fault = {
   breaks: "difference",
   shownBy: "mock-viommus",
   apply(k) {
-    const right = k.iommufdDevice.readVevents;
     k.iommufdDevice = {
       ...k.iommufdDevice,
-      readVevents(kernel, queue, io) {
-        try {
-          return right(kernel, queue, io);
-        } catch (refusal) {
-          if (refusal instanceof Refusal && refusal.clause === rule["IOMMUFD-VEVENTQ-7"]) return 0;
-          throw refusal;
-        }
-      },
+      readVevents: whereRefused(rule["IOMMUFD-VEVENTQ-7"], k.iommufdDevice.readVevents, () => 0),
     };
   },
 };

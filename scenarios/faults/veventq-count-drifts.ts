@@ -14,9 +14,9 @@ export const veventqCountDrifts: Fault = {
     const headers = ({ deliver }: VeventQueue): number => deliver.filter(({ data }) => data === null).length;
     k.iommufdDevice = {
       ...k.iommufdDevice,
-      readVevents(kernel, queue, io) {
+      *readVevents(kernel, queue, io) {
         const before = headers(queue);
-        const ret = right.readVevents(kernel, queue, io);
+        const ret = yield* right.readVevents(kernel, queue, io);
         told.set(queue, (told.get(queue) ?? 0) + before - headers(queue));
         return ret;
       },
