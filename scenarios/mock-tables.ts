@@ -24,6 +24,14 @@ const CACHED = 0x0bad_beef;
 
 /** A mock that is attached to an IOAS. */
 const attached = [openIommufd(), allocIoas("@iommufd"), mock("@ioas")];
+/** A page of memory besides, and a page table that can tell what was written. */
+const logging = [
+  ...attached,
+  map("@iommufd", "@ioas", START, PAGE),
+  allocHwpt("@devid", "@ioas", { flags: DIRTY_TRACKING }),
+];
+/** The same while it is told. */
+const tracked = [...logging, track("@table", 1)];
 
 const tableData = (length: number, fields: Fields = { iotlb: CACHED }, place?: Place): Fields => ({
   data_type: SELFTEST,
@@ -275,10 +283,7 @@ export const MOCK_TABLES: readonly Scenario[] = [
     title: "a bitmap that can't be told is refused, and nothing is lost",
     needs: MOCK,
     steps: [
-      ...attached,
-      map("@iommufd", "@ioas", START, PAGE),
-      allocHwpt("@devid", "@ioas", { flags: DIRTY_TRACKING }),
-      track("@table", 1),
+      ...tracked,
       write("@table", START, PAGE, 3),
       refused("EFAULT", written(START, PAGE, { data: { fields: {}, place: "readonly" } })),
       refused("EINVAL", written(START, 2 * PAGE)),
@@ -290,40 +295,21 @@ export const MOCK_TABLES: readonly Scenario[] = [
     breaks: "dirty-last-item-lost",
     title: "the end of a page that takes two entries of a mock's page table is told as its begin is",
     needs: { ...MOCK, since: "6.19" },
-    steps: [
-      ...attached,
-      map("@iommufd", "@ioas", START, PAGE),
-      allocHwpt("@devid", "@ioas", { flags: DIRTY_TRACKING }),
-      track("@table", 1),
-      write("@table", START, PAGE, 2),
-      written(START, PAGE),
-    ],
+    steps: [...tracked, write("@table", START, PAGE, 2), written(START, PAGE)],
   }),
   scenario({
     id: "dirty-part-hangs",
     breaks: "dirty-part-hangs",
     title: "a bitmap can begin within a page that takes two entries of a mock's page table",
     needs: { ...MOCK, since: "6.19" },
-    steps: [
-      ...attached,
-      map("@iommufd", "@ioas", START, PAGE),
-      allocHwpt("@devid", "@ioas", { flags: DIRTY_TRACKING }),
-      track("@table", 1),
-      write("@table", START, PAGE, 2),
-      written(START + IO_PAGE, IO_PAGE),
-    ],
+    steps: [...tracked, write("@table", START, PAGE, 2), written(START + IO_PAGE, IO_PAGE)],
   }),
   scenario({
     id: "dirty-bitmap-while-off",
     breaks: "dirty-bitmap-error-lost",
     title: "before 6.19 a mock tells nothing while tracking is off",
     needs: { ...MOCK, until: "6.18" },
-    steps: [
-      ...attached,
-      map("@iommufd", "@ioas", START, PAGE),
-      allocHwpt("@devid", "@ioas", { flags: DIRTY_TRACKING }),
-      refused("EINVAL", written(START, PAGE)),
-    ],
+    steps: [...logging, refused("EINVAL", written(START, PAGE))],
   }),
   scenario({
     id: "written-too-much",
