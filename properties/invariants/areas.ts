@@ -1,4 +1,5 @@
 /** Invariants over what is mapped in I/O address spaces: where mappings may lie. */
+import { hex } from "../../model/format/values.ts";
 import type { Area } from "../../model/iommufd/area.ts";
 import type { IoPagetable } from "../../model/iommufd/io-pagetable.ts";
 import type { Ioas } from "../../model/iommufd/objects.ts";
@@ -36,8 +37,6 @@ class Changes {
     }
   }
 }
-
-const hex = (address: bigint): string => `0x${address.toString(16)}`;
 
 const apart = new Changes();
 
