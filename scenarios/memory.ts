@@ -126,7 +126,7 @@ export const MEMORY: readonly Scenario[] = [
     id: "owner-release-fails",
     breaks: "owner-release-fails",
     title: "a group leaves its container however little memory there is",
-    needs: LEGACY,
+    needs: { ...LEGACY, since: "6.5" },
     steps: [
       openContainer(),
       openGroup("edu0"),
@@ -135,8 +135,8 @@ export const MEMORY: readonly Scenario[] = [
     ],
   }),
   scenario({
-    id: "group-half-attached",
-    breaks: "group-half-attached",
+    id: "group-left-behind",
+    breaks: "group-left-behind",
     title: "a group behind a bridge joins a container after it could not for want of memory",
     needs: LEGACY,
     steps: [

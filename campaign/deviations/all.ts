@@ -15,8 +15,8 @@ import { dirtyLastItemLost } from "./dirty-last-item-lost.ts";
 import { dirtyPartHangs } from "./dirty-part-hangs.ts";
 import { faultReadLoops, faultReplaceKeeps } from "./fault-queue.ts";
 import { groupChangesBackend } from "./group-changes-backend.ts";
-import { groupHalfAttached } from "./group-half-attached.ts";
 import { groupLeaks } from "./group-leaks.ts";
+import { groupLeftBehind } from "./group-left-behind.ts";
 import { hotResetInfoHeader } from "./hot-reset-info-header.ts";
 import { hwptAllocPtEinval, hwptReservedUnchecked } from "./hwpt-alloc.ts";
 import { ioasFaultStays } from "./ioas-fault-stays.ts";
@@ -67,7 +67,7 @@ export const DEVIATIONS: readonly Deviation[] = [
   faultReadLoops,
   faultReplaceKeeps,
   groupChangesBackend,
-  groupHalfAttached,
+  groupLeftBehind,
   groupLeaks,
   hotResetInfoHeader,
   hwptAllocPtEinval,

@@ -8,7 +8,7 @@ export const ownerReleaseFails: Deviation = {
   id: "owner-release-fails",
   title: "a group that is let go while memory is short does not get back to its default domain, with a warning",
   clause: "ALLOC-2",
-  since: "6.1",
+  since: "6.5",
   source: "drivers/iommu/iommu.c:__iommu_release_dma_ownership",
   upstream: "none known",
   evidence: "owner-release-fails",
