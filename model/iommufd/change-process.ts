@@ -4,7 +4,7 @@ import { ioctl, vfioRequest } from "../kernel/ioctl.ts";
 import type { Operation } from "../kernel/operation.ts";
 import { field, layout } from "../uapi/layout.ts";
 import { IOMMUFD, iommufdSource } from "./availability.ts";
-import type { IommufdFile } from "./main.ts";
+import type { IommufdFile } from "./file.ts";
 
 const SINCE = { ...IOMMUFD, since: "6.14" } as const;
 const HEADER = "include/uapi/linux/iommufd.h:iommu_ioas_change_process";

@@ -6,8 +6,8 @@ import type { Operation } from "../kernel/operation.ts";
 import { field, fieldOf, layout } from "../uapi/layout.ts";
 import { Area } from "./area.ts";
 import { IOMMUFD, iommufdSource } from "./availability.ts";
+import type { IommufdFile } from "./file.ts";
 import { U64_MAX } from "./io-pagetable.ts";
-import type { IommufdFile } from "./main.ts";
 import { ANY_MAP_FLAG, FIXED_IOVA, MAP_FLAGS, READABLE, USUAL_MAP_FLAGS, WRITEABLE } from "./map.ts";
 import type { Ioas, IommufdContext } from "./objects.ts";
 

@@ -8,8 +8,8 @@ import type { UserBlock } from "../kernel/user-memory.ts";
 import { field, layout } from "../uapi/layout.ts";
 import { IOMMUFD, iommufdSource } from "./availability.ts";
 import type { DirtyLog } from "./dirty-log.ts";
+import type { IommufdFile } from "./file.ts";
 import { type IoPagetable, type Range, U64_MAX } from "./io-pagetable.ts";
-import type { IommufdFile } from "./main.ts";
 import type { Hwpt, IommufdContext } from "./objects.ts";
 
 const source = (name: string) => iommufdSource("io_pagetable", name);

@@ -10,7 +10,7 @@ import { field, fieldOf, layout } from "../uapi/layout.ts";
 import { POLL } from "../uapi/poll.ts";
 import { IOMMUFD, iommufdSource } from "./availability.ts";
 import { steps as faultFile } from "./fault-file.ts";
-import type { IommufdFile } from "./main.ts";
+import type { IommufdFile } from "./file.ts";
 import { type AnyHwpt, Counted, type IommufdContext, type IommufdDevice, type IommufdGroup } from "./objects.ts";
 
 const source = (name: string) => iommufdSource("eventq", name);

@@ -8,7 +8,7 @@ import { field, fieldOf, layout, offsetOfEnd, writeValue } from "../uapi/layout.
 import { versionNumber } from "../uapi/version.ts";
 import { IOMMUFD, iommufdSource } from "./availability.ts";
 import { commandView, respondSize } from "./command.ts";
-import type { IommufdFile } from "./main.ts";
+import type { IommufdFile } from "./file.ts";
 
 const source = iommufdSource("device", "iommufd_get_hw_info");
 const HEADER = "include/uapi/linux/iommufd.h:iommu_hw_info";

@@ -10,7 +10,7 @@ import { versionNumber } from "../uapi/version.ts";
 import { IOMMUFD, iommufdSource } from "./availability.ts";
 import { commandView, respondSize } from "./command.ts";
 import { DirtyLog } from "./dirty-log.ts";
-import type { IommufdFile } from "./main.ts";
+import type { IommufdFile } from "./file.ts";
 import { NestedHwpt } from "./nested-hwpt.ts";
 import { type AnyHwpt, Hwpt, type Ioas, type IommufdContext, type IommufdDevice } from "./objects.ts";
 

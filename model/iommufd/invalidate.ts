@@ -8,7 +8,7 @@ import { type Operation, Unmodelled } from "../kernel/operation.ts";
 import { arrayOf, field, fieldOf, layout, writeValue } from "../uapi/layout.ts";
 import { versionNumber } from "../uapi/version.ts";
 import { IOMMUFD, iommufdSource } from "./availability.ts";
-import type { IommufdFile } from "./main.ts";
+import type { IommufdFile } from "./file.ts";
 import type { IommufdContext } from "./objects.ts";
 
 const source = iommufdSource("hw_pagetable", "iommufd_hwpt_invalidate");

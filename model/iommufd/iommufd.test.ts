@@ -12,7 +12,7 @@ import { PciFunction } from "../pci/function.ts";
 import type { Place, StructArgument } from "../program.ts";
 import type { FunctionSpec, Topology } from "../topology.ts";
 import { errnoName } from "../uapi/errno.ts";
-import { IommufdFile } from "./main.ts";
+import { IommufdFile } from "./file.ts";
 
 const PAGE = 4096n;
 const U64_MAX = (1n << 64n) - 1n;

@@ -6,8 +6,8 @@ import { type Operation, Unmodelled } from "../kernel/operation.ts";
 import type { UserBlock } from "../kernel/user-memory.ts";
 import { arrayOf, field, layout, writeValue } from "../uapi/layout.ts";
 import { IOMMUFD, iommufdSource } from "./availability.ts";
+import type { IommufdFile } from "./file.ts";
 import type { Range } from "./io-pagetable.ts";
-import type { IommufdFile } from "./main.ts";
 import type { Ioas } from "./objects.ts";
 
 export const rule = clauses({

@@ -1,9 +1,7 @@
-/** /dev/iommu: its file, the dispatch of its commands, and the life of objects. Beside drivers/iommu/iommufd/main.c. */
+/** /dev/iommu: the dispatch of its commands, and the life of objects. Beside drivers/iommu/iommufd/main.c. */
 import { clauses, must, refuse } from "../kernel/clause.ts";
-import { File, O_RDWR } from "../kernel/file.ts";
 import { type Argument, type Ioctl, ioctl, vfioRequest } from "../kernel/ioctl.ts";
 import type { ChoiceSite, Kernel } from "../kernel/kernel.ts";
-import { PAGE } from "../kernel/memory-map.ts";
 import type { Operation } from "../kernel/operation.ts";
 import { checkZeroTail } from "../kernel/user-memory.ts";
 import { rule as vfsRule } from "../kernel/vfs.ts";
@@ -21,6 +19,7 @@ import { ioasChangeProcess } from "./change-process.ts";
 import { ioasCopy } from "./copy.ts";
 import { getDirtyBitmap, setDirtyTracking } from "./dirty.ts";
 import { faultQueueAlloc } from "./fault-queue.ts";
+import { IommufdFile } from "./file.ts";
 import { getHwInfo, HW_INFO_MIN_SIZE } from "./hw-info.ts";
 import { hwQueueAlloc } from "./hw-queue.ts";
 import { HWPT_ALLOC_MIN_SIZE, hwptAlloc } from "./hwpt-alloc.ts";
@@ -29,7 +28,7 @@ import { ioasAlloc } from "./ioas.ts";
 import { ioasIovaRanges } from "./iova-ranges.ts";
 import { ioasMap } from "./map.ts";
 import { ioasMapFile } from "./map-file.ts";
-import { IommufdContext, type IommufdObject, MAX_ID } from "./objects.ts";
+import { type IommufdContext, type IommufdObject, MAX_ID } from "./objects.ts";
 import { option, steps as optionSteps } from "./option.ts";
 import { TEST_MIN_SIZE, testCommand } from "./selftest/command.ts";
 import "./unassigned.ts";
@@ -96,68 +95,7 @@ export const rule = clauses({
     source: source("iommufd_fops_release"),
     observable: "sysfs",
   },
-  "IOMMUFD-MMAP-2": {
-    ...IOMMUFD,
-    rule: "only a shared mapping is possible, for which the file must be open for writing",
-    errno: "EINVAL",
-    source: source("iommufd_fops_mmap"),
-    since: "6.17",
-  },
-  "IOMMUFD-MMAP-1": {
-    ...IOMMUFD,
-    rule: "only what a command offered can be mapped, and all of it",
-    errno: "ENXIO",
-    source: source("iommufd_fops_mmap"),
-    since: "6.17",
-  },
-  "IOMMUFD-MMAP-3": {
-    rule: "what is mapped stays so, and keeps in use who offered it, until the mapping ends",
-    source: source("iommufd_fops_mmap"),
-    since: "6.17",
-    kconfig: ["IOMMUFD", "IOMMUFD_TEST"],
-    machine: "mock",
-    observable: "later-call",
-  },
 });
-
-export class IommufdFile extends File {
-  readonly kind = "iommufd";
-  readonly context: IommufdContext;
-
-  constructor(mode: number, accounting: Accounting = "user") {
-    super(mode);
-    this.context = new IommufdContext(this, accounting);
-  }
-
-  override ioctl(k: Kernel, command: Ioctl, arg: Argument): Operation<number> {
-    return k.iommufd.ioctl(k, this, command, arg);
-  }
-
-  override release(k: Kernel): Operation<void> {
-    return k.iommufd.release(k, this.context);
-  }
-
-  /** Who offered what is mapped: each is in use as long as that is. */
-  readonly #mapped: { users: number }[] = [];
-
-  override *mmap(k: Kernel, length: number, offset: number): Operation<number> {
-    if (!k.since("6.17")) return k.vfs.noMmap();
-    // A file that can't be written has no shared mappings.
-    must(this.mode === O_RDWR, rule["IOMMUFD-MMAP-2"]);
-    const owner = this.context.mmaps.ownerOf(offset, Math.ceil(length / PAGE) * PAGE);
-    must(owner !== undefined, rule["IOMMUFD-MMAP-1"]);
-    const address = k.chooseAddress();
-    owner.users++;
-    this.#mapped.push(owner);
-    k.keeps(rule["IOMMUFD-MMAP-3"]);
-    return address;
-  }
-
-  override munmap(): void {
-    const owner = this.#mapped.pop();
-    if (owner) owner.users--;
-  }
-}
 
 const Destroy = layout("iommu_destroy", {
   size: field.argsz(),

@@ -8,8 +8,8 @@ import { MemfdFile } from "../memfd.ts";
 import { field, fieldOf, layout } from "../uapi/layout.ts";
 import { Area, type PageRange, type Pages } from "./area.ts";
 import { IOMMUFD, iommufdSource } from "./availability.ts";
+import type { IommufdFile } from "./file.ts";
 import { PAGE_SIZE, U64_MAX } from "./io-pagetable.ts";
-import type { IommufdFile } from "./main.ts";
 import { ANY_MAP_FLAG, FIXED_IOVA, MAP_FLAGS, READABLE, USUAL_MAP_FLAGS, WRITEABLE } from "./map.ts";
 
 const SINCE = { ...IOMMUFD, since: "6.13" } as const;

@@ -6,7 +6,7 @@ import type { Operation } from "../kernel/operation.ts";
 import type { UserBlock } from "../kernel/user-memory.ts";
 import { field, fieldOf, layout } from "../uapi/layout.ts";
 import { IOMMUFD, iommufdSource } from "./availability.ts";
-import type { IommufdFile } from "./main.ts";
+import type { IommufdFile } from "./file.ts";
 import type { Ioas, IommufdContext } from "./objects.ts";
 
 const source = (name: string) => iommufdSource("ioas", name);

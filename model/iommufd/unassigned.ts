@@ -1,7 +1,7 @@
 /** Numbers that name no command of /dev/iommu, for programs to call all the same. Beside drivers/iommu/iommufd/main.c. */
 import { ioctl, vfioRequest } from "../kernel/ioctl.ts";
 import { field, layout } from "../uapi/layout.ts";
-import type { IommufdFile } from "./main.ts";
+import type { IommufdFile } from "./file.ts";
 
 const SizeOnly = layout("iommufd_size_only", { size: field.argsz() });
 

@@ -7,8 +7,8 @@ import type { UserBlock } from "../kernel/user-memory.ts";
 import { field, fieldOf, layout } from "../uapi/layout.ts";
 import type { Area } from "./area.ts";
 import { IOMMUFD, iommufdSource } from "./availability.ts";
+import type { IommufdFile } from "./file.ts";
 import { type IoPagetable, U64_MAX } from "./io-pagetable.ts";
-import type { IommufdFile } from "./main.ts";
 import type { Ioas } from "./objects.ts";
 
 export const rule = clauses({

@@ -5,7 +5,7 @@ import type { ChoiceSite, Kernel } from "../kernel/kernel.ts";
 import type { Operation } from "../kernel/operation.ts";
 import { field, fieldOf, layout } from "../uapi/layout.ts";
 import { iommufdSource } from "./availability.ts";
-import type { IommufdFile } from "./main.ts";
+import type { IommufdFile } from "./file.ts";
 import { type AnyHwpt, Counted, type IommufdDevice } from "./objects.ts";
 import { MOCK_VIOMMU, VIOMMU, type Viommu } from "./viommu.ts";
 

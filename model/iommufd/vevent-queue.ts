@@ -9,7 +9,7 @@ import { field, fieldOf, layout, offsetOfEnd } from "../uapi/layout.ts";
 import { POLL } from "../uapi/poll.ts";
 import { iommufdSource } from "./availability.ts";
 import { commandView, respondSize } from "./command.ts";
-import type { IommufdFile } from "./main.ts";
+import type { IommufdFile } from "./file.ts";
 import { Counted } from "./objects.ts";
 import { VIOMMU, type Viommu } from "./viommu.ts";
 

@@ -6,7 +6,7 @@ import type { Operation } from "../kernel/operation.ts";
 import { type FieldSpec, field, layout } from "../uapi/layout.ts";
 import { EXTENSION } from "../vfio/type1.ts";
 import { IOMMUFD, iommufdSource } from "./availability.ts";
-import type { IommufdFile } from "./main.ts";
+import type { IommufdFile } from "./file.ts";
 import { Ioas, type IommufdContext } from "./objects.ts";
 import { steps as dma } from "./vfio-compat-dma.ts";
 import { steps as info } from "./vfio-compat-info.ts";

@@ -1,5 +1,5 @@
 /** Containers: /dev/vfio/vfio. Beside drivers/vfio/container.c. */
-import { IommufdFile } from "../iommufd/main.ts";
+import { IommufdFile } from "../iommufd/file.ts";
 import { clauses, must, refuse } from "../kernel/clause.ts";
 import { File } from "../kernel/file.ts";
 import { type Argument, dispatch, type Ioctl, ioctl, vfioRequest } from "../kernel/ioctl.ts";

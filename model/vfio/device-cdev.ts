@@ -1,5 +1,5 @@
 /** Devices through their own node: /dev/vfio/devices/vfioX. Beside drivers/vfio/device_cdev.c. */
-import { IommufdFile } from "../iommufd/main.ts";
+import { IommufdFile } from "../iommufd/file.ts";
 import { clauses, must, refuse } from "../kernel/clause.ts";
 import { ioctl, vfioRequest } from "../kernel/ioctl.ts";
 import type { Kernel } from "../kernel/kernel.ts";

@@ -1,5 +1,5 @@
 /** The commands of group files. Beside drivers/vfio/group.c:vfio_group_fops_unl_ioctl. */
-import { IommufdFile } from "../iommufd/main.ts";
+import { IommufdFile } from "../iommufd/file.ts";
 import { clauses, must, refuse } from "../kernel/clause.ts";
 import { type Ioctl, ioctl, vfioRequest } from "../kernel/ioctl.ts";
 import { BLOCK_SIZE } from "../kernel/memory-map.ts";

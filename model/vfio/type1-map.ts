@@ -1,5 +1,5 @@
 /** VFIO_IOMMU_MAP_DMA of type1. Beside drivers/vfio/vfio_iommu_type1.c:vfio_dma_do_map. */
-import { IommufdFile } from "../iommufd/main.ts";
+import { IommufdFile } from "../iommufd/file.ts";
 import { clauses, must } from "../kernel/clause.ts";
 import { type Ioctl, ioctl, vfioRequest } from "../kernel/ioctl.ts";
 import type { Kernel } from "../kernel/kernel.ts";

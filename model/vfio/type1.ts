@@ -1,5 +1,5 @@
 /** The type1 IOMMU backend: instances, extensions, and the groups that join and leave. Beside drivers/vfio/vfio_iommu_type1.c. */
-import { IommufdFile } from "../iommufd/main.ts";
+import { IommufdFile } from "../iommufd/file.ts";
 import { clauses, must, refuse } from "../kernel/clause.ts";
 import type { File } from "../kernel/file.ts";
 import { type Argument, dispatch, type Ioctl } from "../kernel/ioctl.ts";

@@ -3,7 +3,7 @@
  * mostly about what is there.
  */
 import type { Area } from "../../model/iommufd/area.ts";
-import { IommufdFile } from "../../model/iommufd/main.ts";
+import { IommufdFile } from "../../model/iommufd/file.ts";
 import type { IommufdContext } from "../../model/iommufd/objects.ts";
 import { AccessFile } from "../../model/iommufd/selftest/access-file.ts";
 import { DATA_SIZE } from "../../model/iommufd/selftest/access-memory.ts";

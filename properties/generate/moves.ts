@@ -2,7 +2,7 @@
 // Whatever is imported first: every ioctl is known before they are listed here.
 import { PAGE } from "../../model/kernel/memory-map.ts";
 import "../../model/machine.ts";
-import { IommufdFile } from "../../model/iommufd/main.ts";
+import { IommufdFile } from "../../model/iommufd/file.ts";
 import type { File } from "../../model/kernel/file.ts";
 import { allIoctls, type Ioctl } from "../../model/kernel/ioctl.ts";
 import type { Machine } from "../../model/machine.ts";

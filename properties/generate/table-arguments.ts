@@ -2,7 +2,7 @@
  * Arguments for commands about page tables: what they can be made from, what they hold and what is written through them
  * hangs together, so that fields that are thrown one by one would seldom mean anything.
  */
-import { IommufdFile } from "../../model/iommufd/main.ts";
+import { IommufdFile } from "../../model/iommufd/file.ts";
 import type { IommufdContext, IommufdObject } from "../../model/iommufd/objects.ts";
 import { MockCache } from "../../model/iommufd/selftest/mock-iommu.ts";
 import type { File } from "../../model/kernel/file.ts";

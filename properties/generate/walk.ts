@@ -5,7 +5,7 @@
  * thrown away, so that a program can be run to its end anywhere.
  */
 import { handleKind } from "../../model/handles.ts";
-import { IommufdFile } from "../../model/iommufd/main.ts";
+import { IommufdFile } from "../../model/iommufd/file.ts";
 import { Deadlock } from "../../model/kernel/lock.ts";
 import { Blocked, Unmodelled } from "../../model/kernel/operation.ts";
 import { type Answer, Machine, type MachineOptions } from "../../model/machine.ts";

@@ -6,7 +6,7 @@
  */
 
 import { EventFile } from "../../model/eventfd.ts";
-import { IommufdFile } from "../../model/iommufd/main.ts";
+import { IommufdFile } from "../../model/iommufd/file.ts";
 import type { IommufdContext } from "../../model/iommufd/objects.ts";
 import { AccessFile } from "../../model/iommufd/selftest/access-file.ts";
 import { type Vm, VmFile } from "../../model/kvm/kvm.ts";

@@ -10,7 +10,7 @@ import { type Operation, Unmodelled } from "../../kernel/operation.ts";
 import type { UserBlock } from "../../kernel/user-memory.ts";
 import { type FieldSpec, field, type Layout, layout } from "../../uapi/layout.ts";
 import { type Version, versionNumber } from "../../uapi/version.ts";
-import type { IommufdFile } from "../main.ts";
+import type { IommufdFile } from "../file.ts";
 
 /** What every clause of the selftests' part has in common; most take a machine where mocks work on every kernel. */
 export const SELFTEST = { since: "6.2", kconfig: ["IOMMUFD", "IOMMUFD_TEST"], machine: "mock" } as const;
