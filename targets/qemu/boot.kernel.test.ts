@@ -27,7 +27,7 @@ const options = (machine: QemuMachine): BootOptions => ({
   icount: true,
 });
 
-describe("a guest", { timeout: 180_000 }, () => {
+describe("a guest", () => {
   test("has the machine's devices, in the groups the machine promises", async () => {
     await using guest = await bootGuest(options(IOMMU_MACHINE));
     expect(guest.agent.handshake).toMatchObject({ isInit: true, firstFd: 3, kernelLog: true });

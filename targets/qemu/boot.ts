@@ -28,8 +28,10 @@ const KVM_BOOT_MS = 15_000;
 const WHY_MS = 5_000;
 
 // No mitigations, since nothing is kept secret from the guest's programs; the TSC without a watchdog, since under
-// emulation it looks unsteady; a panic ends QEMU (with -no-reboot) instead of waiting to be read.
-const APPEND = "console=ttyS0 quiet panic=-1 mitigations=off tsc=reliable no_timer_check nowatchdog nokaslr";
+// emulation it looks unsteady; a panic ends QEMU (with -no-reboot) instead of waiting to be read. The machine's watchdog
+// interrupts a kernel that loops, which says where it was.
+const APPEND =
+  "console=ttyS0 quiet panic=-1 mitigations=off tsc=reliable no_timer_check nowatchdog nokaslr unknown_nmi_panic";
 
 /** What carries out the guest's instructions. */
 export type Accelerator = "tcg" | "kvm";
@@ -162,6 +164,7 @@ function arguments_(options: BootOptions, accel: Accelerator, initramfs: string,
     ],
     ...(options.icount ? ["-icount", `shift=${ICOUNT_SHIFT},sleep=off`] : []),
     ...machine.args,
+    ...["-device", "ib700", "-action", "watchdog=inject-nmi"],
     ...["-chardev", `socket,id=agent,path=${socket}`],
     ...["-device", "virtio-serial-pci,addr=1e.0", "-device", "virtserialport,chardev=agent,name=vfio-conformance"],
     ...["-serial", "stdio", "-kernel", options.bzImage, "-initrd", initramfs],
@@ -196,6 +199,8 @@ class Qemu {
       );
       child.on("close", (code, killedBy) => {
         if (this.#killed) resolve("The guest was shut down.");
+        else if (serial.loop !== undefined)
+          resolve(`The guest's kernel let nobody else run for 30 s, at ${serial.loop}.`);
         else if (serial.panic !== undefined) resolve(`The guest's kernel panicked: ${serial.panic}`);
         else if (code === 0) resolve("The guest turned itself off.");
         else resolve(`QEMU ended with ${killedBy ?? `exit code ${code}`}: ${said.trim() || "it said nothing"}`);

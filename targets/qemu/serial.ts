@@ -21,6 +21,11 @@ export class SerialLog {
     return /Kernel panic - not syncing: ([^\r\n]*)/.exec(this.#text)?.[1];
   }
 
+  /** Where the kernel was when the machine's watchdog interrupted it, if it did: `function+offset/size`. */
+  get loop(): string | undefined {
+    return /Kernel panic - not syncing: NMI: Not continuing[\s\S]*?RIP: 0010:([^\r\n ]*)/.exec(this.#text)?.[1];
+  }
+
   /** The last line that says anything. */
   get lastLine(): string {
     return this.#text.trimEnd().split(/\r?\n/).at(-1) ?? "";
