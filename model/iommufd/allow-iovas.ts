@@ -1,6 +1,7 @@
 /** IOMMU_IOAS_ALLOW_IOVAS: ranges that stay open to mappings. Beside drivers/iommu/iommufd/ioas.c and io_pagetable.c. */
 import { clauses, must } from "../kernel/clause.ts";
 import { ioctl, vfioRequest } from "../kernel/ioctl.ts";
+import type { Kernel } from "../kernel/kernel.ts";
 import { BLOCK_SIZE } from "../kernel/memory-map.ts";
 import { type Operation, Unmodelled } from "../kernel/operation.ts";
 import type { UserBlock } from "../kernel/user-memory.ts";
@@ -94,7 +95,7 @@ export const ioasAllowIovas = ioctl<IommufdFile>({
     using ioas = k.ioas.get(context, block.u32(4), rule["IOMMUFD-ALLOW-2"]);
     const { pagetable } = ioas;
     const count = block.u32(8);
-    const allowed = count === 0 ? [] : k.ioas.loadRanges(at(block.u64(16)), count);
+    const allowed = count === 0 ? [] : k.ioas.loadRanges(k, at(block.u64(16)), count);
     using _ = yield* k.lock(pagetable.iovaRwsem);
     for (const { start, last } of allowed) must(!pagetable.firstReserved(start, last), rule["IOMMUFD-ALLOW-6"]);
     pagetable.allow(allowed);
@@ -105,7 +106,7 @@ export const ioasAllowIovas = ioctl<IommufdFile>({
 
 export const steps = {
   /** iommufd_ioas_load_iovas: each range is looked at as it is read. */
-  loadRanges(array: UserBlock, count: number): Range[] {
+  loadRanges(k: Kernel, array: UserBlock, count: number): Range[] {
     const loaded: Range[] = [];
     for (let from = 0; loaded.length < count; from += RANGE_SIZE) {
       if (from + RANGE_SIZE > BLOCK_SIZE) throw new Unmodelled("more ranges than a block has room for");
@@ -114,6 +115,7 @@ export const steps = {
       const last = array.u64(from + 8);
       must(start < last, rule["IOMMUFD-ALLOW-4"]);
       must(!loaded.some((range) => range.start <= last && start <= range.last), rule["IOMMUFD-ALLOW-5"]);
+      k.alloc();
       loaded.push({ start, last });
     }
     return loaded;

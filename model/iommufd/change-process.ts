@@ -57,6 +57,7 @@ export const ioasChangeProcess = ioctl<IommufdFile>({
       if (object.kind !== "ioas") continue;
       // A kernel holds these of all IOASes at once, in the order of their ids.
       using _iova = yield* k.lock(object.pagetable.iovaRwsem);
+      k.alloc();
       for (const { ready, pages } of object.pagetable.areas) {
         must(ready, rule["IOMMUFD-CHANGEPROCESS-2"]);
         must(pages.file !== null, rule["IOMMUFD-CHANGEPROCESS-3"]);

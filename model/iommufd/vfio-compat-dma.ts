@@ -202,6 +202,7 @@ export const steps = {
         if (!whole || last === whole.start || last === whole.last) continue;
         must(whole.ready, rule["IOMMUFD-COMPAT-UNMAP-6"]);
         must(((last + 1n) & (pagetable.alignment - 1n)) === 0n, rule["IOMMUFD-COMPAT-UNMAP-5"]);
+        k.alloc();
         must(whole.accesses === 0, rule["IOMMUFD-COMPAT-UNMAP-11"]);
         cuts.push({ whole, ...pagetable.split(whole, last) });
       }
