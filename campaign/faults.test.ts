@@ -1,7 +1,8 @@
 /** Every invariant bites: a campaign on the model with a fault finds it, by the invariant that the fault breaks. */
 import { describe, expect, it, test } from "vitest";
 import { LockOrder } from "../model/kernel/lock.ts";
-import { findProperty, HISTORY_INVARIANTS, PROPERTIES, STATE_INVARIANTS } from "../properties/all.ts";
+import { findProperty, PROPERTIES } from "../properties/all.ts";
+import { HISTORY_INVARIANTS, STATE_INVARIANTS } from "../properties/invariants/all.ts";
 import { BALANCE, NO_TRACE } from "../properties/invariants/effects.ts";
 import { accessStays, History } from "../properties/invariants/history.ts";
 import { chunkSeed, sampleChunk } from "../properties/sample.ts";

@@ -1,8 +1,8 @@
 /** One program on a target: its run, and on the model what its state shows. */
 import { LockOrder } from "../model/kernel/lock.ts";
 import type { Program } from "../model/program.ts";
-import { HISTORY_INVARIANTS, STATE_INVARIANTS } from "../properties/all.ts";
 import { rerun } from "../properties/generate/walk.ts";
+import { HISTORY_INVARIANTS, STATE_INVARIANTS } from "../properties/invariants/all.ts";
 import { Watch } from "../properties/watch.ts";
 import { ModelTarget } from "../targets/model.ts";
 import { type ProgramRun, type Target, TargetError } from "../targets/target.ts";

@@ -4,8 +4,8 @@
  */
 
 import type { Program } from "../model/program.ts";
-import { HISTORY_INVARIANTS } from "../properties/all.ts";
 import { Coverage } from "../properties/coverage.ts";
+import { HISTORY_INVARIANTS } from "../properties/invariants/all.ts";
 import { type Scenario, whyNot } from "../scenarios/scenario.ts";
 import { ModelTarget } from "../targets/model.ts";
 import { type ProgramRun, type Target, TargetError } from "../targets/target.ts";

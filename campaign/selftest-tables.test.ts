@@ -3,7 +3,8 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { findClause } from "../model/kernel/clause.ts";
-import { HISTORY_INVARIANTS, PROPERTIES, STATE_INVARIANTS } from "../properties/all.ts";
+import { PROPERTIES } from "../properties/all.ts";
+import { HISTORY_INVARIANTS, STATE_INVARIANTS } from "../properties/invariants/all.ts";
 import { SCENARIOS } from "../scenarios/all.ts";
 import { IOMMUFD_SELFTESTS } from "../scenarios/selftests-iommufd.ts";
 

@@ -3,7 +3,7 @@ import "../model/machine.ts";
 import { missedClauses } from "../campaign/exercised.ts";
 import { EXIT_CODE, exitCodeOf, type Finding, type PropertyResult, type Results } from "../campaign/results.ts";
 import { findClause } from "../model/kernel/clause.ts";
-import { HISTORY_INVARIANTS, STATE_INVARIANTS } from "../properties/all.ts";
+import { HISTORY_INVARIANTS, STATE_INVARIANTS } from "../properties/invariants/all.ts";
 
 /** `12 programs`, `1 program` */
 export function counted(count: number, noun: string): string {

@@ -14,3 +14,8 @@ export function pick<T>(dice: Dice, items: readonly T[]): T {
   if (item === undefined) throw new Error("nothing to pick from");
   return item;
 }
+
+/** The same so many times, to be picked the more often. */
+export function times<T>(count: number, item: T): T[] {
+  return Array.from({ length: count }, () => item);
+}

@@ -3,7 +3,7 @@ import { ioctl } from "../../model/ioctl-calls.ts";
 import { MOCK_START } from "../../model/iommufd/selftest/mock-device.ts";
 import { MEMORY, PAGE } from "../../model/kernel/memory-map.ts";
 import type { Value } from "../../model/program.ts";
-import { oneIn, pick } from "./dice.ts";
+import { oneIn, pick, times } from "./dice.ts";
 import { openIoas } from "./motif-calls.ts";
 import { MOTIFS, type Motif } from "./motifs.ts";
 
@@ -68,9 +68,5 @@ const accessed: Motif = (on, make) => {
 };
 
 /** For programs about mocks, and about accesses; some begin as those of any user. */
-export const MOCK_MOTIFS: readonly Motif[] = [...Array.from({ length: 20 }, () => mocked), ...MOTIFS];
-export const ACCESS_MOTIFS: readonly Motif[] = [
-  ...Array.from({ length: 20 }, () => accessed),
-  ...Array.from({ length: 10 }, () => mocked),
-  ...MOTIFS,
-];
+export const MOCK_MOTIFS: readonly Motif[] = [...times(20, mocked), ...MOTIFS];
+export const ACCESS_MOTIFS: readonly Motif[] = [...times(20, accessed), ...times(10, mocked), ...MOTIFS];

@@ -3,7 +3,7 @@ import { ioctl } from "../../model/ioctl-calls.ts";
 import { MOCK_START } from "../../model/iommufd/selftest/mock-device.ts";
 import { MEMORY, PAGE } from "../../model/kernel/memory-map.ts";
 import type { Fields, Value } from "../../model/program.ts";
-import { type Dice, oneIn, pick } from "./dice.ts";
+import { type Dice, oneIn, pick, times } from "./dice.ts";
 import { attach, type Make, mock, openBound, openIoas } from "./motif-calls.ts";
 import { MOTIFS, type Motif } from "./motifs.ts";
 import type { Situation } from "./moves.ts";
@@ -147,4 +147,4 @@ export const MOCK_TABLE_MOTIFS: readonly Motif[] = [telling, nesting];
 /** For programs about virtual IOMMUs of mocks. */
 export const VIOMMU_MOTIFS: readonly Motif[] = [virtual];
 /** For programs about those of functions. */
-export const TABLE_MOTIFS: readonly Motif[] = [...Array.from({ length: 12 }, () => asked), ...FUNCTION_MOTIFS];
+export const TABLE_MOTIFS: readonly Motif[] = [...times(12, asked), ...FUNCTION_MOTIFS];

@@ -11,7 +11,7 @@ import { Blocked, Unmodelled } from "../../model/kernel/operation.ts";
 import { type Answer, Machine, type MachineOptions } from "../../model/machine.ts";
 import type { Call, FieldValue, StructArgument, Value } from "../../model/program.ts";
 import { DeviceFile } from "../../model/vfio/device.ts";
-import { type Dice, pick } from "./dice.ts";
+import { type Dice, pick, times } from "./dice.ts";
 import { makeShort } from "./failures.ts";
 import { Handles, isFileKind } from "./handles.ts";
 import { MOTIFS } from "./motifs.ts";
@@ -146,9 +146,7 @@ const decks = new WeakMap<Focus, readonly MoveKind[]>();
 function kinds(focus: Focus): readonly MoveKind[] {
   let deck = decks.get(focus);
   if (!deck) {
-    deck = (Object.entries(focus.weights) as [MoveKind, number][]).flatMap(([kind, weight]) =>
-      Array.from({ length: weight }, () => kind),
-    );
+    deck = (Object.entries(focus.weights) as [MoveKind, number][]).flatMap(([kind, weight]) => times(weight, kind));
     decks.set(focus, deck);
   }
   return deck;

@@ -1,8 +1,9 @@
 /** Goals of programs that run out of memory: an allocation that failed, in each of the calls that matter most. */
-import type { Call } from "../model/program.ts";
-import type { Goal } from "./coverage.ts";
+import type { Call } from "../../model/program.ts";
+import type { Goal } from "../coverage.ts";
+import { CDEV, CONTAINER, GROUP, IOMMUFD, KVM, MDEV, type Needs } from "./needs.ts";
 
-function ranOut(id: string, what: string, needs: NonNullable<Goal["needs"]>, is: (call: Call) => boolean): Goal {
+function ranOut(id: string, what: string, needs: Needs, is: (call: Call) => boolean): Goal {
   return {
     id: `no-memory-${id}`,
     title: `an allocation of ${what} failed`,
@@ -11,14 +12,8 @@ function ranOut(id: string, what: string, needs: NonNullable<Goal["needs"]>, is:
   };
 }
 
-const inIoctl = (id: string, request: string, needs: NonNullable<Goal["needs"]> = {}): Goal =>
+const inIoctl = (id: string, request: string, needs: Needs = {}): Goal =>
   ranOut(id, request, needs, (call) => call.op === "ioctl" && call.request === request);
-
-const IOMMUFD = { since: "6.2", kconfig: ["IOMMUFD"] } as const;
-const CDEV = { since: "6.6", kconfig: ["VFIO_DEVICE_CDEV"] } as const;
-const GROUP = { kconfig: ["VFIO_GROUP"] } as const;
-const CONTAINER = { kconfig: ["VFIO_CONTAINER"] } as const;
-const KVM = { kconfig: ["KVM"] } as const;
 
 export const MEMORY_GOALS: readonly Goal[] = [
   ranOut("open", "open", {}, ({ op }) => op === "open"),
@@ -36,7 +31,7 @@ export const MEMORY_GOALS: readonly Goal[] = [
   ranOut(
     "mdev-create",
     "making a mediated device",
-    { kconfig: ["VFIO_MDEV"] },
+    MDEV,
     (call) => call.op === "sysfs-write" && call.attribute.kind === "mdev-create",
   ),
 ];

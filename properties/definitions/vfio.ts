@@ -1,0 +1,112 @@
+/** Properties about the ways to a device, and who shares or keeps it. */
+import { NO_RESETS, property } from "../define.ts";
+import { functions, mdevs, standing } from "../devices.ts";
+import { KVM_MOTIFS } from "../generate/kvm-motifs.ts";
+import { BINDING_MOTIFS, FUNCTION_MOTIFS } from "../generate/pair-motifs.ts";
+import {
+  kvmFileAdded,
+  kvmFileTwice,
+  kvmFileUnknown,
+  kvmNoVfioFile,
+  kvmSecondDevice,
+  kvmVmOutlives,
+} from "../goals/kvm.ts";
+import { mdevCreated, mdevRemoved } from "../goals/mdevs.ts";
+import {
+  attached,
+  bindGroupOpen,
+  bound,
+  containerBackend,
+  deviceThroughGroup,
+  groupBusyByCdev,
+  hotResetDone,
+  hotResetRefused,
+  noiommuBackend,
+  noiommuMixed,
+  rebound,
+} from "../goals/vfio.ts";
+
+export const emulatedDevices = property({
+  id: "emulated-devices",
+  title: "mediated devices through groups, containers, iommufds and their own nodes answer as they must",
+  devices: (topology) => [...mdevs(topology), ...functions(topology).slice(0, 1)],
+  ioctls: { ...NO_RESETS, VFIO_GROUP_GET_DEVICE_FD: 1.5 },
+  share: 5,
+  goals: [
+    containerBackend,
+    deviceThroughGroup,
+    bound,
+    bindGroupOpen,
+    attached,
+    kvmFileAdded,
+    mdevCreated,
+    mdevRemoved,
+    groupBusyByCdev,
+  ],
+});
+
+export const pciFunctions = property({
+  id: "pci-functions",
+  functionsBehind: "iommu",
+  title: "PCI functions bound to vfio-pci: opening, sharing groups, attaching",
+  motifs: FUNCTION_MOTIFS,
+  devices: functions,
+  weights: { credentials: 1 },
+  ioctls: {
+    VFIO_DEVICE_RESET: 0.2,
+    VFIO_DEVICE_PCI_HOT_RESET: 0.5,
+    VFIO_DEVICE_FEATURE: 0.5,
+    VFIO_DEVICE_FEATURE_LOW_POWER_ENTRY: 0.5,
+    VFIO_DEVICE_FEATURE_LOW_POWER_EXIT: 0.3,
+  },
+  share: 1,
+  goals: [deviceThroughGroup, bound, attached],
+});
+
+export const hotReset = property({
+  id: "hot-reset",
+  functionsBehind: "iommu",
+  title: "hot resets: what they hit, and who may do them",
+  devices: (topology) =>
+    functions(topology).filter((name) => topology.functions.find((spec) => spec.name === name)?.resetScope),
+  ioctls: { VFIO_DEVICE_PCI_HOT_RESET: 6, VFIO_DEVICE_GET_PCI_HOT_RESET_INFO: 3, VFIO_DEVICE_RESET: 0.2 },
+  share: 0.5,
+  goals: [hotResetDone, hotResetRefused],
+});
+
+export const driverBinding = property({
+  id: "driver-binding",
+  functionsBehind: "iommu",
+  title: "drivers come and go: override, bind, unbind, and who owns the group meanwhile",
+  motifs: BINDING_MOTIFS,
+  devices: (topology) => [...functions(topology), ...mdevs(topology).slice(0, 1)],
+  weights: { binding: 12 },
+  ioctls: NO_RESETS,
+  share: 0.5,
+  goals: [rebound],
+});
+
+export const noiommu = property({
+  id: "noiommu",
+  functionsBehind: "noiommu",
+  needs: ["VFIO_NOIOMMU"],
+  title:
+    "functions without an IOMMU in no-IOMMU mode: through groups and containers or iommufds, never mixed with others",
+  devices: (topology) => [...functions(topology), ...standing(topology).slice(0, 1)],
+  kvm: false,
+  weights: { binding: 3, mdev: 0, credentials: 1 },
+  ioctls: { ...NO_RESETS, VFIO_GROUP_SET_CONTAINER: 4, VFIO_SET_IOMMU: 3, VFIO_CHECK_EXTENSION: 1 },
+  share: 3,
+  goals: [noiommuBackend, noiommuMixed, deviceThroughGroup],
+});
+
+export const kvmVfio = property({
+  id: "kvm-vfio",
+  title: "VMs and the VFIO files that they know: who keeps whom alive",
+  devices: standing,
+  weights: { mdev: 0, close: 10, probe: 4 },
+  ioctls: { ...NO_RESETS, KVM_CREATE_VM: 2, KVM_CREATE_DEVICE: 3, KVM_SET_DEVICE_ATTR: 8 },
+  share: 1,
+  motifs: KVM_MOTIFS,
+  goals: [kvmFileAdded, bound, kvmSecondDevice, kvmFileTwice, kvmFileUnknown, kvmNoVfioFile, kvmVmOutlives],
+});

@@ -1,0 +1,48 @@
+/** Goals by how a call ended. */
+import { handleKind } from "../../model/handles.ts";
+import { ERRNO } from "../../model/uapi/errno.ts";
+import type { Goal } from "../coverage.ts";
+import { MDEV, type Needs } from "./needs.ts";
+
+/** An ioctl that ended like this: 0 for success, or an errno's name. */
+export function ioctlEnded(
+  id: string,
+  title: string,
+  request: string,
+  ending: 0 | keyof typeof ERRNO,
+  needs: Needs = {},
+): Goal {
+  const code = ending === 0 ? 0 : -ERRNO[ending];
+  return {
+    id,
+    title,
+    needs,
+    reached: (call, { ret }) =>
+      call.op === "ioctl" && call.request === request && (ending === 0 ? ret >= 0 : ret === code),
+  };
+}
+
+/** A read or write of a kind of file that ended like this. */
+export function moved(
+  id: string,
+  title: string,
+  ops: readonly string[],
+  kind: string,
+  ended: (ret: number) => boolean,
+  needs: Needs = MDEV,
+): Goal {
+  return {
+    id,
+    title,
+    needs,
+    reached: (call, { ret }) =>
+      ops.includes(call.op) &&
+      "fd" in call &&
+      typeof call.fd === "string" &&
+      handleKind(call.fd) === kind &&
+      ended(ret),
+  };
+}
+
+/** Some bytes, or an address. */
+export const some = (ret: number): boolean => ret > 0;

@@ -1,0 +1,39 @@
+/** All invariants. */
+import { areasApart, areasInReach } from "./areas.ts";
+import { faultsOfAttached } from "./faults.ts";
+import { accessStays, gateBeforeAccess, hotResetNeedsOwnership } from "./history.ts";
+import { recordedVmsLive } from "./kvm.ts";
+import { mdevsCounted, mdevsUnique } from "./mdevs.ts";
+import { sessionByState } from "./migration.ts";
+import { pinnedWhileNeeded, pinsCounted } from "./pins.ts";
+import {
+  accessMonotone,
+  groupXorCdev,
+  inUseStays,
+  lockOrder,
+  locksDropped,
+  oneCdevOpen,
+  openDevicesAreBacked,
+} from "./state.ts";
+
+/** Every state invariant: they cost little, so each property has them all. */
+export const STATE_INVARIANTS = [
+  oneCdevOpen,
+  groupXorCdev,
+  accessMonotone,
+  openDevicesAreBacked,
+  inUseStays,
+  faultsOfAttached,
+  lockOrder,
+  locksDropped,
+  mdevsUnique,
+  mdevsCounted,
+  recordedVmsLive,
+  sessionByState,
+  areasApart,
+  areasInReach,
+  pinnedWhileNeeded,
+  pinsCounted,
+] as const;
+
+export const HISTORY_INVARIANTS = [gateBeforeAccess, accessStays, hotResetNeedsOwnership] as const;
