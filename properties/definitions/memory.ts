@@ -1,6 +1,7 @@
 /** The property about running out of memory. */
 import { NO_RESETS, property } from "../define.ts";
 import { functions, mdevs } from "../devices.ts";
+import { SPACE_MOTIFS } from "../generate/iommufd-motifs.ts";
 import { KVM_MOTIFS } from "../generate/kvm-motifs.ts";
 import { MOTIFS } from "../generate/motifs.ts";
 import { TYPE1_MOTIFS } from "../generate/type1-motifs.ts";
@@ -11,7 +12,7 @@ export const allocationFailures = property({
   title: "calls that run out of memory are refused and leave nothing behind, whichever allocation fails",
   devices: (topology) => [...mdevs(topology), ...(topology.iommu ? functions(topology) : [])],
   failOneIn: 3,
-  motifs: [...MOTIFS, ...KVM_MOTIFS, ...TYPE1_MOTIFS],
+  motifs: [...MOTIFS, ...KVM_MOTIFS, ...TYPE1_MOTIFS, ...Array.from({ length: 8 }, () => SPACE_MOTIFS).flat()],
   weights: { mdev: 2, binding: 1, credentials: 1 },
   ioctls: {
     ...NO_RESETS,
@@ -22,6 +23,6 @@ export const allocationFailures = property({
     VFIO_IOMMU_MAP_DMA: 4,
     KVM_SET_DEVICE_ATTR: 4,
   },
-  share: 2,
+  share: 3,
   goals: MEMORY_GOALS,
 });
