@@ -4,25 +4,26 @@ import { fixedPath, typePath } from "../../model/format/attribute-path.ts";
 import { printCall } from "../../model/format/print.ts";
 import { madeBy } from "../../model/handles.ts";
 import { CAPABILITIES } from "../../model/kernel/credentials.ts";
-import type {
-  Attribute,
-  Call,
-  Capability,
-  IoctlArgument,
-  Node,
-  Probe,
-  Program,
-  Value,
-  WriteBuffer,
+import {
+  type Attribute,
+  type Call,
+  type Capability,
+  type IoctlArgument,
+  mayRunOut,
+  type Node,
+  type Probe,
+  type Program,
+  type Value,
+  type WriteBuffer,
 } from "../../model/program.ts";
 import type { Topology } from "../../model/topology.ts";
 import { deviceVariable } from "./devices.ts";
 import type { Expectation } from "./expectations.ts";
-import { failing, failingExpression, ioctlExpression, openFlags } from "./failing.ts";
 import { isChosen, isNowhere, placed, readableAt } from "./placing.ts";
 import { StructWriter } from "./struct-writer.ts";
 import type { Style } from "./style.ts";
 import { cNumber, cString, indent, type Names } from "./syntax.ts";
+import { functionCall, ioctlExpression, openFlags, systemCall } from "./system-call.ts";
 import { Values } from "./values.ts";
 
 /** Writes the calls of a program one after the other. */
@@ -88,13 +89,9 @@ export class CallWriter {
     const { count, place, into } = call;
     const at = isNowhere(place) ? placed(place, index, "", "") : cleared(place, index, count);
     const offset = call.op === "pread" ? [this.#values.plain(call.offset)] : [];
-    const rest = offset.map((value) => `, ${value}`).join("");
     const number = call.op === "pread" ? "SYS_pread64" : "SYS_read";
-    const lines = [
-      call.failNth === undefined
-        ? `ret = result(syscall(${number}, ${this.#values.plain(call.fd)}, ${at}, ${count}UL${rest}));`
-        : `ret = ${failing(call.failNth, number, [this.#values.plain(call.fd), at, `${count}UL`, ...offset])};`,
-    ];
+    const values = [this.#values.plain(call.fd), at, `${count}UL`, ...offset];
+    const lines = [`ret = ${systemCall(call.failNth, number, values)};`];
     if (into !== undefined) lines.push(`${this.#names.of(into)} = BLOCK(${index});`);
     lines.push(...this.#style.result(expectation, isChosen(call, expectation)));
     const bytes = expectation?.bytes?.subarray(0, Math.max(0, expectation.ret));
@@ -117,45 +114,46 @@ export class CallWriter {
 
   #expression(call: Exclude<Call, { op: "ioctl" | "read" | "pread" }>): string {
     const value = (from: Value): string => this.#values.plain(from);
-    if (call.failNth !== undefined) {
-      return failingExpression(call, call.failNth, {
-        value,
-        content: (write) => this.#content(write),
-        node: (node) => this.#nodePath(node),
-        attribute: (attribute) => this.#attributePath(attribute),
-        address: (device) => this.#address(device),
-      });
-    }
+    const { failNth } = call;
+    if (failNth !== undefined && !mayRunOut(call)) throw new Error(`${call.op} can't run out of memory`);
     switch (call.op) {
-      case "open":
-        return `do_open(${this.#nodePath(call.node)}, ${openFlags(call.flags ?? 2)})`;
+      case "open": {
+        const node = this.#nodePath(call.node);
+        const flags = openFlags(call.flags ?? 2);
+        return functionCall(failNth, `do_open(${node}, ${flags})`, "SYS_openat", ["AT_FDCWD", `(long)${node}`, flags]);
+      }
       case "eventfd":
-        return "result(eventfd(0, EFD_NONBLOCK))";
+        return functionCall(failNth, "result(eventfd(0, EFD_NONBLOCK))", "SYS_eventfd2", ["0", "EFD_NONBLOCK"]);
       case "memfd":
         return `new_memfd(${call.size}L)`;
       case "close":
-        return `result(close(${value(call.fd)}))`;
+        return functionCall(failNth, `result(close(${value(call.fd)}))`, "SYS_close", [value(call.fd)]);
       case "dup":
-        return `result(dup(${value(call.fd)}))`;
+        return functionCall(failNth, `result(dup(${value(call.fd)}))`, "SYS_dup", [value(call.fd)]);
       case "write":
-        return `result(syscall(SYS_write, ${value(call.fd)}, ${this.#content(call)}, ${call.count}UL))`;
+        return systemCall(failNth, "SYS_write", [value(call.fd), this.#content(call), `${call.count}UL`]);
       case "pwrite": {
-        const rest = `${call.count}UL, ${value(call.offset)}`;
-        return `result(syscall(SYS_pwrite64, ${value(call.fd)}, ${this.#content(call)}, ${rest}))`;
+        const what = [this.#content(call), `${call.count}UL`];
+        return systemCall(failNth, "SYS_pwrite64", [value(call.fd), ...what, value(call.offset)]);
       }
       case "poll":
         return `poll_now(${value(call.fd)})`;
       case "mmap": {
-        const rest = `${call.prot}, MAP_SHARED, ${value(call.fd)}, ${value(call.offset)}`;
-        return `result(syscall(SYS_mmap, 0UL, ${call.length}UL, ${rest}))`;
+        const how = [`${call.length}UL`, `${call.prot}`, "MAP_SHARED"];
+        return systemCall(failNth, "SYS_mmap", ["0UL", ...how, value(call.fd), value(call.offset)]);
       }
       case "sysfs-write": {
         const { text } = call;
         const what = "device" in text ? this.#address(text.device) : cString(text.text);
-        return `write_file(${this.#attributePath(call.attribute)}, ${what})`;
+        const path = this.#attributePath(call.attribute);
+        return failNth === undefined
+          ? `write_file(${path}, ${what})`
+          : `write_file_failing(${failNth}, ${path}, ${what})`;
       }
-      case "sysfs-read":
-        return `read_file(${this.#attributePath(call.attribute)})`;
+      case "sysfs-read": {
+        const path = this.#attributePath(call.attribute);
+        return failNth === undefined ? `read_file(${path})` : `read_file_failing(${failNth}, ${path})`;
+      }
       case "probe":
         return this.#probe(call.probe);
       case "capset":

@@ -5,10 +5,10 @@ import type { Call, Place, StructArgument, Value } from "../../model/program.ts"
 import { type Field, type Layout, readNumber, type Trailing } from "../../model/uapi/layout.ts";
 import { structName } from "./declarations.ts";
 import type { Expectation } from "./expectations.ts";
-import { ioctlExpression } from "./failing.ts";
 import { isChosen, isNowhere, placed, readableAt } from "./placing.ts";
 import type { Style } from "./style.ts";
 import { cType, indent, type Names } from "./syntax.ts";
+import { ioctlExpression } from "./system-call.ts";
 import type { Values } from "./values.ts";
 
 /** A struct that a field points to, and the variable that it was made from. */
