@@ -7,14 +7,18 @@
  */
 import type { Program } from "../model/program.ts";
 import type { Topology } from "../model/topology.ts";
+import { CALLING } from "./c/call-helpers.ts";
 import { CallWriter, handleVariables } from "./c/calls.ts";
 import { constants, fieldTable, fieldTableName, ioctlNumbers, layoutsOf, structDefinition } from "./c/declarations.ts";
+import { PREPARING } from "./c/device-helpers.ts";
 import { type Device, deviceDefinitions, devicesOf, requirements, restoring } from "./c/devices.ts";
 import type { Expectation } from "./c/expectations.ts";
-import { DOING, helpersFor, TELLING } from "./c/helpers.ts";
+import { helpersFor } from "./c/helpers.ts";
 import { firstMissing, MAIN, PATIENCE, restore, takeNames } from "./c/hooks.ts";
+import { LOOKING } from "./c/look-helpers.ts";
 import { ALONE, KSELFTEST, type Style } from "./c/style.ts";
 import { blockComment, indent, Names } from "./c/syntax.ts";
+import { TELLING } from "./c/telling-helpers.ts";
 
 export type { Expectation } from "./c/expectations.ts";
 
@@ -32,6 +36,8 @@ const INCLUDES = [
   "ctype.h dirent.h errno.h fcntl.h glob.h poll.h stdarg.h stdbool.h stddef.h stdint.h stdio.h stdlib.h string.h unistd.h",
   "sys/eventfd.h sys/ioctl.h sys/mman.h sys/resource.h sys/syscall.h sys/types.h",
 ];
+/** All that a program may use, in the order that it has them. */
+const HELPERS = [...CALLING, ...LOOKING, ...PREPARING, ...TELLING];
 const LICENCE = "GPL-2.0-only OR MIT";
 
 /**
@@ -146,7 +152,7 @@ class Parts {
   /** Puts declarations and the helpers that the body needs before it. */
   file(body: string, heading: readonly string[], includes: readonly string[], own: readonly string[] = []): string {
     const variables = ["static int moved;", ...handleVariables(this.#program, this.#names, body)];
-    const helpers = helpersFor(body, [...DOING, ...TELLING]);
+    const helpers = helpersFor(body, HELPERS);
     const layouts = layoutsOf(this.#program);
     const withFields = helpers.some((text) => text.includes("struct field {"));
     const code = [...ioctlNumbers(this.#program), ...constants(this.#program, body)].join("\n");
@@ -179,7 +185,7 @@ function includeLines(more: readonly string[]): string[] {
 /** Words that helpers and declarations use, which no handle may be called. */
 function reservedWords(program: Program): Set<string> {
   const words = new Set<string>(["devices", "device", "moved", "run", "seen", "name", "value", "address", "bus"]);
-  const texts = [...DOING, ...TELLING].map(({ text }) => text);
+  const texts = HELPERS.map(({ text }) => text);
   for (const text of [...texts, MAIN, ...layoutsOf(program).map(structDefinition)]) {
     for (const word of text.match(/[A-Za-z_]\w*/g) ?? []) words.add(word);
   }
