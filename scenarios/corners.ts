@@ -18,10 +18,8 @@ import {
   throughContainer,
   unbindDriver,
 } from "./calls.ts";
+import { CDEV, LEGACY } from "./needs.ts";
 import { refused, type Scenario, scenario } from "./scenario.ts";
-
-const CDEV = { since: "6.6", kconfig: ["VFIO_DEVICE_CDEV", "IOMMUFD"] } as const;
-const BY_GROUP = { kconfig: ["VFIO_GROUP", "VFIO_CONTAINER"] } as const;
 
 const bindText = (driver: string, text: string): Call => ({
   op: "sysfs-write",
@@ -81,7 +79,7 @@ export const CORNERS: readonly Scenario[] = [
     id: "native-driver-in-group",
     title:
       "a group is no user's while a function of it has a driver that does DMA, nor such a driver's while it is a user's",
-    needs: BY_GROUP,
+    needs: LEGACY,
     steps: [
       unbindDriver("vfio-pci", "nic0.1"),
       override("nic0.1", "e1000e"),
@@ -98,7 +96,7 @@ export const CORNERS: readonly Scenario[] = [
   scenario({
     id: "hot-reset-by-group-refused",
     title: "a hot reset is refused where the bus can't be reset, a driver is gone, or descriptors can't be read",
-    needs: BY_GROUP,
+    needs: LEGACY,
     steps: [
       ...throughContainer("bridged0"),
       refused(
@@ -137,7 +135,7 @@ export const CORNERS: readonly Scenario[] = [
   scenario({
     id: "capabilities-follow",
     title: "the capabilities of a region follow the struct where there is room for them",
-    needs: BY_GROUP,
+    needs: LEGACY,
     steps: [
       ...throughContainer("rooted0"),
       ioctl("@device", "VFIO_DEVICE_GET_REGION_INFO", { argsz: 32, index: 0 }),
@@ -148,7 +146,7 @@ export const CORNERS: readonly Scenario[] = [
     id: "mapping-too-large",
     title:
       "while dirty pages are logged nothing is mapped that is too large for a bitmap, and with it logging can't begin",
-    needs: BY_GROUP,
+    needs: LEGACY,
     steps: [
       ...CONTAINER,
       dirtyPages(DIRTY.START),
@@ -161,7 +159,7 @@ export const CORNERS: readonly Scenario[] = [
   scenario({
     id: "mapping-unreadable",
     title: "a struct for mappings must be there as far as its flags say, and a range be of whole pages",
-    needs: BY_GROUP,
+    needs: LEGACY,
     steps: [
       ...CONTAINER,
       refused("EINVAL", mapDma(0n)),
@@ -177,7 +175,7 @@ export const CORNERS: readonly Scenario[] = [
   scenario({
     id: "mapping-ends",
     title: "a range of mappings has a size and ends where addresses do",
-    needs: { ...BY_GROUP, since: "6.18" },
+    needs: { ...LEGACY, since: "6.18" },
     steps: [
       ...CONTAINER,
       dirtyPages(DIRTY.START),
@@ -189,7 +187,7 @@ export const CORNERS: readonly Scenario[] = [
   scenario({
     id: "mapping-ends-before-6.18",
     title: "a range of mappings ends where addresses do, and the errno does not tell it from any other mistake",
-    needs: { ...BY_GROUP, until: "6.17" },
+    needs: { ...LEGACY, until: "6.17" },
     steps: [
       ...CONTAINER,
       refused("EINVAL", mapDma(0x2000n, { iova: LAST_PAGE })),
@@ -201,7 +199,7 @@ export const CORNERS: readonly Scenario[] = [
   scenario({
     id: "mapping-address-taken",
     title: "the address of a mapping is taken away once, and given again once",
-    needs: BY_GROUP,
+    needs: LEGACY,
     steps: [
       ...containerOf("edu0"),
       mapDma(0x1000n, { vaddr: MEMORY.user }),

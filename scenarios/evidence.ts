@@ -29,12 +29,10 @@ import {
   unmap,
   unsetContainer,
 } from "./calls.ts";
+import { CDEV, IOMMUFD, LEGACY } from "./needs.ts";
 import { gives, refused, type Scenario, scenario } from "./scenario.ts";
 
-const CDEV = { since: "6.6", kconfig: ["VFIO_DEVICE_CDEV", "IOMMUFD"] } as const;
 const CDEV_KVM = { since: "6.6", kconfig: ["VFIO_DEVICE_CDEV", "IOMMUFD", "KVM"] } as const;
-const IOMMUFD = { since: "6.2", kconfig: ["IOMMUFD"] } as const;
-const LEGACY = { kconfig: ["VFIO_GROUP", "VFIO_CONTAINER"] } as const;
 
 const VGA_REGION = 8;
 const KVM_CAP_DEVICE_CTRL = 89;

@@ -4,10 +4,10 @@ import type { Call, Place } from "../model/program.ts";
 import { POLL } from "../model/uapi/poll.ts";
 import { allocIoas, attach, bind, close, destroy, ioctl, map, openCdev, openIommufd } from "./calls.ts";
 import { mock, replace, test } from "./mocks.ts";
+import { CDEV } from "./needs.ts";
 import { allocFaultQueue, allocHwpt, FAULT_ID_VALID, NEST_PARENT, refusedHwpt } from "./page-table-calls.ts";
 import { gives, refused, type Scenario, scenario } from "./scenario.ts";
 
-const CDEV = { since: "6.6", kconfig: ["VFIO_DEVICE_CDEV", "IOMMUFD"] } as const;
 const MSI_WINDOW = 0xfee0_0000;
 
 /** A function that is bound, and an IOAS. */

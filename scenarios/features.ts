@@ -2,9 +2,9 @@
 import type { Call, Fields, Place } from "../model/program.ts";
 import { FEATURE, FEATURE_INDEX } from "../model/vfio/feature.ts";
 import { ioctl, openEventfd, throughContainer } from "./calls.ts";
+import { LEGACY } from "./needs.ts";
 import { refused, type Scenario, scenario } from "./scenario.ts";
 
-const BY_GROUP = { kconfig: ["VFIO_GROUP", "VFIO_CONTAINER"] } as const;
 const MIGRATION = { since: "6.7", kconfig: ["VFIO_GROUP", "VFIO_CONTAINER", "VFIO_MDEV"] } as const;
 const { GET, SET, PROBE } = FEATURE;
 
@@ -32,7 +32,7 @@ export const FEATURES: readonly Scenario[] = [
   scenario({
     id: "features-of-a-function",
     title: "a PCI function has features of its own, and none of migration",
-    needs: BY_GROUP,
+    needs: LEGACY,
     steps: [
       ...throughContainer("edu0"),
       refused("ENOTTY", feature("MIGRATION", PROBE, 0)),
@@ -48,7 +48,7 @@ export const FEATURES: readonly Scenario[] = [
   scenario({
     id: "wakeup-needs-an-eventfd",
     title: "low power that is to end in a wakeup takes an eventfd",
-    needs: BY_GROUP,
+    needs: LEGACY,
     steps: [
       ...throughContainer("edu0"),
       refused("EINVAL", feature("LOW_POWER_ENTRY_WITH_WAKEUP", SET, 4)),
@@ -61,7 +61,7 @@ export const FEATURES: readonly Scenario[] = [
   scenario({
     id: "dma-buf-refusals",
     title: "a DMA buffer is made of ranges of a BAR that the function has",
-    needs: { ...BY_GROUP, since: "6.19", kconfig: [...BY_GROUP.kconfig, "VFIO_PCI_DMABUF"] },
+    needs: { ...LEGACY, since: "6.19", kconfig: [...LEGACY.kconfig, "VFIO_PCI_DMABUF"] },
     steps: [
       ...throughContainer("edu0"),
       refused("EINVAL", feature("DMA_BUF", SET, 32)),
@@ -123,7 +123,7 @@ export const FEATURES: readonly Scenario[] = [
   scenario({
     id: "wakeup-eventfd-probe",
     title: "a probe needs no data, and looks at none",
-    needs: BY_GROUP,
+    needs: LEGACY,
     steps: [...throughContainer("edu0"), openEventfd(), feature("LOW_POWER_ENTRY_WITH_WAKEUP", PROBE | SET, 0)],
   }),
 ];

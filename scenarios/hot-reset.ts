@@ -11,10 +11,8 @@ import {
   throughContainer,
   unbindDriver,
 } from "./calls.ts";
+import { CDEV, LEGACY } from "./needs.ts";
 import { refused, type Scenario, scenario } from "./scenario.ts";
-
-const BY_GROUP = { kconfig: ["VFIO_GROUP", "VFIO_CONTAINER"] } as const;
-const BY_IOMMUFD = { since: "6.6", kconfig: ["VFIO_DEVICE_CDEV", "IOMMUFD"] } as const;
 
 /** `bridged0` through its group, which `bridged1` is in too. */
 const openByGroup = [...throughContainer("bridged0")];
@@ -23,7 +21,7 @@ export const HOT_RESET: readonly Scenario[] = [
   scenario({
     id: "hot-reset-by-group",
     title: "a hot reset is done for who shows the group that all functions hit are in",
-    needs: BY_GROUP,
+    needs: LEGACY,
     steps: [
       ...openByGroup,
       refused("ENOSPC", hotResetInfo("@device", 0)),
@@ -35,7 +33,7 @@ export const HOT_RESET: readonly Scenario[] = [
   scenario({
     id: "hot-reset-not-shown",
     title: "a hot reset is refused to who shows no group, another one, or what is none",
-    needs: BY_GROUP,
+    needs: LEGACY,
     steps: [
       ...openByGroup,
       refused("EINVAL", hotReset("@device")),
@@ -50,7 +48,7 @@ export const HOT_RESET: readonly Scenario[] = [
   scenario({
     id: "hot-reset-by-iommufd",
     title: "a hot reset is done for who has all functions that are hit in one iommufd, without descriptors",
-    needs: BY_IOMMUFD,
+    needs: CDEV,
     steps: [
       openIommufd(),
       openCdev("bridged0"),
@@ -67,7 +65,7 @@ export const HOT_RESET: readonly Scenario[] = [
   scenario({
     id: "hot-reset-driver-gone",
     title: "a hot reset is refused while a function that it hits is bound to no driver of VFIO",
-    needs: BY_IOMMUFD,
+    needs: CDEV,
     steps: [
       openIommufd(),
       openCdev("bridged0"),

@@ -15,10 +15,9 @@ import {
   pinned,
   unmap,
 } from "./calls.ts";
+import { CDEV, IOMMUFD } from "./needs.ts";
 import { gives, refused, type Scenario, scenario } from "./scenario.ts";
 
-const IOMMUFD = { since: "6.2", kconfig: ["IOMMUFD"] } as const;
-const CDEV = { since: "6.6", kconfig: ["VFIO_DEVICE_CDEV", "IOMMUFD"] } as const;
 const U64_MAX = 2n ** 64n - 1n;
 const READ = 4;
 const READ_WRITE = 6;

@@ -2,9 +2,9 @@
 import { MEMORY, PAGE } from "../model/kernel/memory-map.ts";
 import type { Call, Fields, Place } from "../model/program.ts";
 import { allocIoas, attach, bind, ioctl, map, openCdev, openIommufd, unmap } from "./calls.ts";
+import { CDEV } from "./needs.ts";
 import { refused, type Scenario, scenario } from "./scenario.ts";
 
-const CDEV = { since: "6.6", kconfig: ["VFIO_DEVICE_CDEV", "IOMMUFD"] } as const;
 const READ_WRITE = 6;
 const FIXED_READ_WRITE = 7;
 const U64_MAX = 2n ** 64n - 1n;

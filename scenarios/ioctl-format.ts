@@ -2,10 +2,8 @@
 import { PAGE } from "../model/kernel/memory-map.ts";
 import type { Call, Fields, FieldValue, Place } from "../model/program.ts";
 import { allocIoas, attach, bind, destroy, ioctl, openCdev, openIommufd } from "./calls.ts";
+import { CDEV, IOMMUFD } from "./needs.ts";
 import { refused, type Scenario, type Step, scenario } from "./scenario.ts";
-
-const IOMMUFD = { since: "6.2", kconfig: ["IOMMUFD"] } as const;
-const CDEV = { since: "6.6", kconfig: ["VFIO_DEVICE_CDEV", "IOMMUFD"] } as const;
 
 /** Commands with right arguments, and the sizes of their structs. */
 const COMMANDS: readonly { readonly request: string; readonly size: number; readonly fields: Fields }[] = [

@@ -22,13 +22,12 @@ import {
   setIommu,
   unsetContainer,
 } from "./calls.ts";
+import { CDEV, LEGACY } from "./needs.ts";
 import { gives, refused, type Scenario, type Step, scenario } from "./scenario.ts";
 import { mapDma } from "./type1.ts";
 
-const LEGACY = { kconfig: ["VFIO_GROUP", "VFIO_CONTAINER"] } as const;
 /** Where devices write to raise an interrupt. */
 const INTERRUPTS = 0xfee0_0000;
-const CDEV = { since: "6.6", kconfig: ["VFIO_DEVICE_CDEV", "IOMMUFD"] } as const;
 
 /** The call with its nth allocation failing; refused, whatever kernel it is, where that is one which it can't do without. */
 const short = (call: Call, nth = 1): Step => refused("ENOMEM", { ...call, failNth: nth });

@@ -19,11 +19,8 @@ import {
   unbindDriver,
   unsetContainer,
 } from "./calls.ts";
+import { CDEV, COMPAT, LEGACY } from "./needs.ts";
 import { refused, type Scenario, scenario } from "./scenario.ts";
-
-const LEGACY = { kconfig: ["VFIO_GROUP", "VFIO_CONTAINER"] } as const;
-const COMPAT = { since: "6.2", kconfig: ["VFIO_GROUP", "IOMMUFD"] } as const;
-const CDEV = { since: "6.6", kconfig: ["VFIO_DEVICE_CDEV", "IOMMUFD"] } as const;
 
 /** Takes a function from vfio-pci and leaves it to be bound by its ids. */
 const release = (device: string): Call[] => [unbindDriver("vfio-pci", device), overrideDriver(device, "\n")];

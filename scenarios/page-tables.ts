@@ -2,6 +2,7 @@
 import { PAGE } from "../model/kernel/memory-map.ts";
 import type { Call, Value } from "../model/program.ts";
 import { allocIoas, attach, bind, destroy, detach, ioctl, map, openCdev, openIommufd, pinned } from "./calls.ts";
+import { CDEV } from "./needs.ts";
 import {
   allocFaultQueue,
   allocHwpt,
@@ -15,8 +16,6 @@ import {
   track,
 } from "./page-table-calls.ts";
 import { gives, refused, type Scenario, scenario } from "./scenario.ts";
-
-const CDEV = { since: "6.6", kconfig: ["VFIO_DEVICE_CDEV", "IOMMUFD"] } as const;
 
 /** Moves an attached function; what it gets to goes by a name of its own. */
 const move = (device: Value, pt: Value): Call => attach(device, pt, "@moved");

@@ -28,10 +28,9 @@ import {
   setIommu,
   unmap,
 } from "./calls.ts";
+import { CDEV, LEGACY } from "./needs.ts";
 import { gives, refused, type Scenario, type Step, scenario } from "./scenario.ts";
 import { mapDma, unmapDma } from "./type1.ts";
-
-const NEEDS = { since: "6.6", kconfig: ["VFIO_DEVICE_CDEV", "IOMMUFD"] } as const;
 
 /** The last page that an IOMMU of 39 bits translates, which is what QEMU's has. */
 const LAST_PAGE = 2 ** 39 - PAGE;
@@ -72,7 +71,7 @@ const initialised = (device: string): Call[] => [
 ];
 
 function selftest(id: string, title: string, device: string, steps: readonly (Call | Step)[]): Scenario {
-  return scenario({ id: `selftest-${id}-${device.replace(/\W/g, "")}`, title, needs: NEEDS, steps });
+  return scenario({ id: `selftest-${id}-${device.replace(/\W/g, "")}`, title, needs: CDEV, steps });
 }
 
 /** vfio_iommufd_setup_test.c. */
@@ -141,7 +140,6 @@ const mapping: readonly Scenario[] = [
   ]),
 ];
 
-const LEGACY = { kconfig: ["VFIO_GROUP", "VFIO_CONTAINER"] } as const;
 /** VFIO_TYPE1_IOMMU and VFIO_TYPE1v2_IOMMU: the modes vfio_type1_iommu and vfio_type1v2_iommu. */
 const MODES = [
   ["type1", 1],
@@ -240,7 +238,7 @@ const many: readonly Scenario[] = [
   scenario({
     id: "selftest-init-many",
     title: "several devices are bound to one iommufd and attached to one IOAS",
-    needs: NEEDS,
+    needs: CDEV,
     steps: [
       openIommufd(),
       allocIoas("@iommufd"),

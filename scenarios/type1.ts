@@ -3,9 +3,9 @@ import { MEMORY, PAGE } from "../model/kernel/memory-map.ts";
 import type { Call, Fields, Place, Value } from "../model/program.ts";
 import { DIRTY, DirtyPages, DmaMap, DmaUnmap, UNMAP } from "../model/vfio/type1-layouts.ts";
 import { close, containerOf, ioctl, openGroup, setContainer, unsetContainer } from "./calls.ts";
+import { LEGACY } from "./needs.ts";
 import { gives, refused, type Scenario, scenario } from "./scenario.ts";
 
-const LEGACY = { kconfig: ["VFIO_GROUP", "VFIO_CONTAINER"] } as const;
 const READ_WRITE = 3;
 /** The last page that there is. */
 const TOP = (1n << 64n) - 4096n;

@@ -23,10 +23,9 @@ import {
   unbindDriver,
   unsetContainer,
 } from "./calls.ts";
+import { COMPAT, LEGACY } from "./needs.ts";
 import { refused, type Scenario, scenario } from "./scenario.ts";
 
-const LEGACY = { kconfig: ["VFIO_GROUP", "VFIO_CONTAINER"] } as const;
-const COMPAT = { since: "6.2", kconfig: ["VFIO_GROUP", "IOMMUFD"] } as const;
 const ALL = { since: "6.6", kconfig: ["VFIO_GROUP", "VFIO_CONTAINER", "IOMMUFD", "VFIO_DEVICE_CDEV"] } as const;
 const COMPAT_CDEV = { since: "6.6", kconfig: ["VFIO_GROUP", "IOMMUFD", "VFIO_DEVICE_CDEV"] } as const;
 

@@ -30,12 +30,10 @@ import {
   unmap,
   unsetContainer,
 } from "./calls.ts";
+import { CDEV, COMPAT, LEGACY } from "./needs.ts";
 import { gives, refused, type Scenario, type Step, scenario } from "./scenario.ts";
 
-const LEGACY = { kconfig: ["VFIO_GROUP", "VFIO_CONTAINER"] } as const;
-const COMPAT = { since: "6.2", kconfig: ["VFIO_GROUP", "IOMMUFD"] } as const;
 const COMPAT_NODE = { since: "6.2", kconfig: ["VFIO_GROUP", "IOMMUFD_VFIO_CONTAINER"] } as const;
-const CDEV = { since: "6.6", kconfig: ["VFIO_DEVICE_CDEV", "IOMMUFD"] } as const;
 
 /** An emulated device may be made first and removed last; a PCI function is there. */
 interface Kind {
