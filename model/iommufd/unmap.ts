@@ -117,15 +117,7 @@ export const ioasUnmap = ioctl<IommufdFile>({
       must(k.ioas.canAnswer(block, IoasUnmap.size), rule["IOMMUFD-UNMAP-8"]);
       return found;
     };
-    yield* k.iommufdDevice.dropAccesses(k, ioas, look);
-    using _ = yield* k.lock(ioas.pagetable.domainsRwsem);
-    let areas: readonly Area[];
-    {
-      using _iova = yield* k.lock(ioas.pagetable.iovaRwsem);
-      areas = look();
-      for (const area of areas) area.ready = false;
-    }
-    const unmapped = yield* k.ioas.removeAreas(k, ioas, areas);
+    const unmapped = yield* k.ioas.unmapRange(k, ioas, look);
     block.put(LENGTH, 8, unmapped, rule["IOMMUFD-UNMAP-8"]);
     k.keeps(rule[everything ? "IOMMUFD-UNMAP-10" : "IOMMUFD-UNMAP-9"]);
     return 0;
@@ -147,6 +139,19 @@ export const steps = {
       must(start <= area.start && area.last <= last, rule["IOMMUFD-UNMAP-5"]);
     }
     return areas;
+  },
+
+  /** iopt_unmap_iova_range: how many bytes were removed. `look` gives the mappings in a range, or refuses. */
+  *unmapRange(k: Kernel, ioas: Ioas, look: () => readonly Area[]): Operation<bigint> {
+    yield* k.iommufdDevice.dropAccesses(k, ioas, look);
+    using _ = yield* k.lock(ioas.pagetable.domainsRwsem);
+    let areas: readonly Area[];
+    {
+      using _iova = yield* k.lock(ioas.pagetable.iovaRwsem);
+      areas = look();
+      for (const area of areas) area.ready = false;
+    }
+    return yield* k.ioas.removeAreas(k, ioas, areas);
   },
 
   /** The work of iopt_unmap_iova_range, under domains_rwsem: how many bytes were removed. */

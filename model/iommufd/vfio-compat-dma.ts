@@ -162,15 +162,7 @@ export const steps = {
         must(k.ioas.canAnswer(block, UNMAP_MINSZ), rule["IOMMUFD-COMPAT-UNMAP-7"]);
         return found;
       };
-      yield* k.iommufdDevice.dropAccesses(k, ioas, look);
-      using _ = yield* k.lock(ioas.pagetable.domainsRwsem);
-      let areas: readonly Area[];
-      {
-        using _iova = yield* k.lock(ioas.pagetable.iovaRwsem);
-        areas = look();
-        for (const area of areas) area.ready = false;
-      }
-      unmapped = yield* k.ioas.removeAreas(k, ioas, areas);
+      unmapped = yield* k.ioas.unmapRange(k, ioas, look);
     } catch (refusal) {
       k.iommufd.mend(ioas.pagetable, cuts);
       block.put(UNMAP_SIZE, 8, k.iommufd.unmappedDespite(refusal), rule["IOMMUFD-COMPAT-UNMAP-7"]);
