@@ -67,6 +67,13 @@ export const getRegionInfo = (device: Value, index: number): Call =>
 export const bind = (device: Value, iommufd: Value, devid = "@devid"): Call =>
   ioctl(device, "VFIO_DEVICE_BIND_IOMMUFD", { argsz: 16, iommufd }, { binds: { out_devid: devid } });
 
+/** Opens a device that is there through its own node. */
+export const throughNode = (device: string): readonly Call[] => [
+  openIommufd(),
+  openCdev(device),
+  bind("@device", "@iommufd"),
+];
+
 /** Attaches to an IOAS; pt_id brings the page table that was taken. */
 export const attach = (device: Value, ioas: Value, hwpt = "@hwpt"): Call =>
   ioctl(device, "VFIO_DEVICE_ATTACH_IOMMUFD_PT", { argsz: 12, pt_id: ioas }, { binds: { pt_id: hwpt } });

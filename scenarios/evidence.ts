@@ -26,6 +26,7 @@ import {
   setContainer,
   setIommu,
   throughContainer,
+  throughNode,
   unmap,
   unsetContainer,
 } from "./calls.ts";
@@ -89,9 +90,7 @@ export const EVIDENCE: readonly Scenario[] = [
     needs: CDEV,
     steps: [
       createMdev(),
-      openIommufd(),
-      openCdev("mdev0"),
-      bind("@device", "@iommufd"),
+      ...throughNode("mdev0"),
       allocIoas("@iommufd"),
       attach("@device", "@ioas"),
       refused(
@@ -107,9 +106,7 @@ export const EVIDENCE: readonly Scenario[] = [
     title: "PASID 0 is no PASID to attach: a device is attached and detached without one",
     needs: { ...CDEV, since: "6.15" },
     steps: [
-      openIommufd(),
-      openCdev("edu0"),
-      bind("@device", "@iommufd"),
+      ...throughNode("edu0"),
       allocIoas("@iommufd"),
       refused("EINVAL", attachPasid("@device", "@ioas", 0)),
       attach("@device", "@ioas"),

@@ -12,6 +12,7 @@ import {
   openCdev,
   openGroup,
   openIommufd,
+  throughNode,
 } from "./calls.ts";
 import { refused, type Scenario, scenario } from "./scenario.ts";
 
@@ -56,9 +57,7 @@ export const EXCLUSION: readonly Scenario[] = [
     needs: CDEV,
     steps: [
       createMdev(),
-      openIommufd(),
-      openCdev("mdev0"),
-      bind("@device", "@iommufd"),
+      ...throughNode("mdev0"),
       allocIoas("@iommufd"),
       attach("@device", "@ioas"),
       map("@iommufd", "@ioas", 0x10000, 0x1000),

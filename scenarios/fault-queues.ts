@@ -2,7 +2,7 @@
 import { PAGE } from "../model/kernel/memory-map.ts";
 import type { Call, Place } from "../model/program.ts";
 import { POLL } from "../model/uapi/poll.ts";
-import { allocIoas, attach, bind, close, destroy, ioctl, map, openCdev, openIommufd } from "./calls.ts";
+import { allocIoas, attach, close, destroy, ioctl, map, openIommufd, throughNode } from "./calls.ts";
 import { mock, replace, test } from "./mocks.ts";
 import { CDEV } from "./needs.ts";
 import { allocFaultQueue, allocHwpt, FAULT_ID_VALID, NEST_PARENT, refusedHwpt } from "./page-table-calls.ts";
@@ -11,7 +11,7 @@ import { gives, refused, type Scenario, scenario } from "./scenario.ts";
 const MSI_WINDOW = 0xfee0_0000;
 
 /** A function that is bound, and an IOAS. */
-const bound: readonly Call[] = [openIommufd(), openCdev("edu0"), bind("@device", "@iommufd"), allocIoas("@iommufd")];
+const bound: readonly Call[] = [...throughNode("edu0"), allocIoas("@iommufd")];
 
 const MOCK = { since: "6.11", kconfig: ["IOMMUFD", "IOMMUFD_TEST"], mock: true } as const;
 

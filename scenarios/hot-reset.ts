@@ -9,6 +9,7 @@ import {
   openGroup,
   openIommufd,
   throughContainer,
+  throughNode,
   unbindDriver,
 } from "./calls.ts";
 import { CDEV, LEGACY } from "./needs.ts";
@@ -67,9 +68,7 @@ export const HOT_RESET: readonly Scenario[] = [
     title: "a hot reset is refused while a function that it hits is bound to no driver of VFIO",
     needs: CDEV,
     steps: [
-      openIommufd(),
-      openCdev("bridged0"),
-      bind("@device", "@iommufd"),
+      ...throughNode("bridged0"),
       unbindDriver("vfio-pci", "bridged1"),
       hotResetInfo("@device", 2),
       refused("EINVAL", hotReset("@device")),

@@ -4,16 +4,15 @@ import type { Call, Fields, Place } from "../model/program.ts";
 import {
   allocIoas,
   attach,
-  bind,
   close,
   detach,
   ioctl,
   locked,
   map,
-  openCdev,
   openEventfd,
   openIommufd,
   pinned,
+  throughNode,
   unmap,
 } from "./calls.ts";
 import { gives, refused, type Scenario, scenario } from "./scenario.ts";
@@ -40,13 +39,7 @@ const mapFile = (fields: Fields = {}, place?: Place): Call =>
 const changeProcess = (reserved = 0): Call =>
   ioctl("@iommufd", "IOMMU_IOAS_CHANGE_PROCESS", { size: 8, __reserved: reserved });
 
-const attached = [
-  openIommufd(),
-  openCdev("edu0"),
-  bind("@device", "@iommufd"),
-  allocIoas("@iommufd"),
-  attach("@device", "@ioas"),
-];
+const attached = [...throughNode("edu0"), allocIoas("@iommufd"), attach("@device", "@ioas")];
 
 export const IOAS_FILES: readonly Scenario[] = [
   scenario({
@@ -100,9 +93,7 @@ export const IOAS_FILES: readonly Scenario[] = [
     title: "a device can't be attached to an IOAS with what lies behind the end of a file",
     needs: OF_FUNCTION,
     steps: [
-      openIommufd(),
-      openCdev("edu0"),
-      bind("@device", "@iommufd"),
+      ...throughNode("edu0"),
       allocIoas("@iommufd"),
       memfd(1),
       mapFile({ length: 2 * PAGE }),
@@ -116,7 +107,7 @@ export const IOAS_FILES: readonly Scenario[] = [
     title: "what is mapped of files is taken over, with its counts, and the caller's own memory stays where it is",
     needs: OF_FUNCTION,
     steps: [
-      ...attached.slice(0, 3),
+      ...throughNode("edu0"),
       refused("EOPNOTSUPP", changeProcess(1)),
       changeProcess(),
       ...attached.slice(3),
@@ -163,16 +154,12 @@ export const IOAS_FILES: readonly Scenario[] = [
     title: "a device is not mapped into an IOAS, and can be bound again when it and its iommufd are closed",
     needs: { ...MAP_FILE, kconfig: ["IOMMUFD", "VFIO_DEVICE_CDEV"] },
     steps: [
-      openIommufd(),
-      openCdev("mtty0"),
-      bind("@device", "@iommufd"),
+      ...throughNode("mtty0"),
       allocIoas("@iommufd"),
       refused("EINVAL", mapFile({ fd: "@device" })),
       close("@device"),
       close("@iommufd"),
-      openIommufd(),
-      openCdev("mtty0"),
-      bind("@device", "@iommufd"),
+      ...throughNode("mtty0"),
     ],
   }),
 ];

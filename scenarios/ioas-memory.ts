@@ -13,6 +13,7 @@ import {
   openCdev,
   openIommufd,
   pinned,
+  throughNode,
   unmap,
 } from "./calls.ts";
 import { CDEV, IOMMUFD } from "./needs.ts";
@@ -27,9 +28,7 @@ const KIB = 4;
 
 /** A device that is attached to an IOAS, and a second IOAS. */
 const attached = [
-  openIommufd(),
-  openCdev("edu0"),
-  bind("@device", "@iommufd"),
+  ...throughNode("edu0"),
   allocIoas("@iommufd"),
   allocIoas("@iommufd", "@ioas1"),
   attach("@device", "@ioas"),

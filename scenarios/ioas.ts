@@ -1,7 +1,7 @@
 /** Corners of iommufd: what an IOAS takes and refuses at its ends, and for a function that is attached to it. */
 import { MEMORY, PAGE } from "../model/kernel/memory-map.ts";
 import type { Call, Fields, Place } from "../model/program.ts";
-import { allocIoas, attach, bind, ioctl, map, openCdev, openIommufd, unmap } from "./calls.ts";
+import { allocIoas, attach, bind, ioctl, map, openCdev, openIommufd, throughNode, unmap } from "./calls.ts";
 import { CDEV } from "./needs.ts";
 import { refused, type Scenario, scenario } from "./scenario.ts";
 
@@ -25,13 +25,7 @@ const vfioIoas = (op: number, place?: Place): Call =>
   );
 
 /** A function that is attached to an IOAS. */
-const attached = [
-  openIommufd(),
-  openCdev("edu0"),
-  bind("@device", "@iommufd"),
-  allocIoas("@iommufd"),
-  attach("@device", "@ioas"),
-];
+const attached = [...throughNode("edu0"), allocIoas("@iommufd"), attach("@device", "@ioas")];
 
 export const IOAS: readonly Scenario[] = [
   scenario({
@@ -73,9 +67,7 @@ export const IOAS: readonly Scenario[] = [
     title: "a function is not attached to an IOAS with mappings that are not aligned, out of its reach, or in its way",
     needs: CDEV,
     steps: [
-      openIommufd(),
-      openCdev("edu0"),
-      bind("@device", "@iommufd"),
+      ...throughNode("edu0"),
       allocIoas("@iommufd"),
       map("@iommufd", "@ioas", 0x1001, 1),
       refused("EADDRINUSE", attach("@device", "@ioas")),
@@ -118,9 +110,7 @@ export const IOAS: readonly Scenario[] = [
     title: "functions of one group are attached to one page table",
     needs: CDEV,
     steps: [
-      openIommufd(),
-      openCdev("nic0.0"),
-      bind("@device", "@iommufd"),
+      ...throughNode("nic0.0"),
       openCdev("nic0.1", "@device1"),
       bind("@device1", "@iommufd", "@devid1"),
       allocIoas("@iommufd"),

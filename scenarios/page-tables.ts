@@ -1,7 +1,7 @@
 /** Page tables that user space asks for, of the IOMMU that real functions are behind. */
 import { PAGE } from "../model/kernel/memory-map.ts";
 import type { Call, Value } from "../model/program.ts";
-import { allocIoas, attach, bind, destroy, detach, ioctl, map, openCdev, openIommufd, pinned } from "./calls.ts";
+import { allocIoas, attach, bind, destroy, detach, ioctl, map, openCdev, pinned, throughNode } from "./calls.ts";
 import { CDEV } from "./needs.ts";
 import {
   allocFaultQueue,
@@ -23,12 +23,7 @@ const MSI_WINDOW = 0xfee0_0000;
 const KIB = PAGE / 1024;
 
 /** A function that is bound, and an IOAS. */
-const bound = (device = "edu0"): readonly Call[] => [
-  openIommufd(),
-  openCdev(device),
-  bind("@device", "@iommufd"),
-  allocIoas("@iommufd"),
-];
+const bound = (device = "edu0"): readonly Call[] => [...throughNode(device), allocIoas("@iommufd")];
 
 export const PAGE_TABLES: readonly Scenario[] = [
   scenario({

@@ -30,6 +30,7 @@ import {
   setContainer,
   setIommu,
   testKvmVfio,
+  throughNode,
   unmap,
   unsetContainer,
 } from "./calls.ts";
@@ -216,9 +217,7 @@ export const VMM: readonly Scenario[] = [
     needs: CDEV,
     steps: [
       ...vm,
-      openIommufd(),
-      openCdev("edu0"),
-      bind("@device", "@iommufd"),
+      ...throughNode("edu0"),
       addFile("@kvm-vfio", "@device"),
       close("@kvm-vfio"),
       close("@vm"),

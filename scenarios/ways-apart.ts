@@ -20,6 +20,7 @@ import {
   setContainer,
   setIommu,
   throughContainer,
+  throughNode,
   unbindDriver,
   unsetContainer,
 } from "./calls.ts";
@@ -235,9 +236,7 @@ export const WAYS_APART: readonly Scenario[] = [
       refused("ENOENT", openGroup("nic0.0")),
       refused("ENOENT", openGroup("mtty0")),
       refused("ENOENT", openContainer()),
-      openIommufd(),
-      openCdev("nic0.0"),
-      bind("@device", "@iommufd"),
+      ...throughNode("nic0.0"),
       openCdev("nic0.1", "@device1"),
       bind("@device1", "@iommufd", "@devid1"),
       getInfo("@device1"),
