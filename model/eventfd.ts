@@ -6,6 +6,7 @@ import type { Operation } from "./kernel/operation.ts";
 import { rule as vfsRule } from "./kernel/vfs.ts";
 import { writeValue } from "./uapi/layout.ts";
 import { POLL } from "./uapi/poll.ts";
+import { U64_MAX } from "./uapi/u64.ts";
 
 const source = (name: string) => `fs/eventfd.c:${name}`;
 
@@ -65,7 +66,6 @@ export const rule = clauses({
   },
 });
 
-const U64_MAX = 0xffff_ffff_ffff_ffffn;
 const WIDTH = 8;
 
 /** struct eventfd_ctx: what descriptors and drivers share. */

@@ -2,7 +2,7 @@
 import type { Call, Fields, Place, Value } from "./program.ts";
 
 /** Where a struct lies, and handles for what its fields bring. */
-interface Around {
+export interface Around {
   readonly place?: Place;
   readonly binds?: Readonly<Record<string, string>>;
 }

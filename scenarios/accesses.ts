@@ -1,6 +1,9 @@
 /** Accesses, as emulated devices use them: the selftests' stand in for what such a device does with an IOAS. */
+import type { Around } from "../model/ioctl-calls.ts";
+import { MOCK_START as START } from "../model/iommufd/selftest/mock-device.ts";
 import { MEMORY, PAGE } from "../model/kernel/memory-map.ts";
-import type { Call, Fields, FieldValue, Place, Value } from "../model/program.ts";
+import type { Call, Fields, FieldValue, Value } from "../model/program.ts";
+import { U64_MAX } from "../model/uapi/u64.ts";
 import {
   allocIoas,
   attach,
@@ -18,11 +21,7 @@ import {
 import { gives, refused, type Scenario, type Step, scenario } from "./scenario.ts";
 
 const ACCESS = { since: "6.6", kconfig: ["IOMMUFD", "IOMMUFD_TEST"] } as const;
-const U64_MAX = 2n ** 64n - 1n;
 const KIB = PAGE / 1024;
-const START = 1 << 24;
-
-type Around = { readonly place?: Place; readonly binds?: Readonly<Record<string, string>> };
 
 const test = (name: string, op: number, fields: Fields, around: Around = {}): Call =>
   ioctl("@iommufd", `IOMMU_TEST_OP_${name}`, { size: 72, op, ...fields }, around);

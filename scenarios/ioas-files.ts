@@ -1,6 +1,7 @@
 /** Memory in files: mapped into I/O address spaces, and counted for another process. */
 import { MEMORY, PAGE } from "../model/kernel/memory-map.ts";
 import type { Call, Fields, Place } from "../model/program.ts";
+import { U64_MAX } from "../model/uapi/u64.ts";
 import {
   allocIoas,
   attach,
@@ -20,7 +21,6 @@ import { gives, refused, type Scenario, scenario } from "./scenario.ts";
 const MAP_FILE = { since: "6.13", kconfig: ["IOMMUFD"] } as const;
 const CHANGE_PROCESS = { since: "6.14", kconfig: ["IOMMUFD"] } as const;
 const OF_FUNCTION = { since: "6.14", kconfig: ["IOMMUFD", "VFIO_DEVICE_CDEV"] } as const;
-const U64_MAX = 2n ** 64n - 1n;
 const READ_WRITE = 6;
 const FIXED = 1;
 /** KiB of a page, as probes tell. */

@@ -1,6 +1,7 @@
 /** Memory in I/O address spaces: copies that share it, ranges that stay open to it, and whose limit it counts against. */
 import { MEMORY, PAGE } from "../model/kernel/memory-map.ts";
 import type { Call, Fields, Place, StructArgument } from "../model/program.ts";
+import { U64_MAX } from "../model/uapi/u64.ts";
 import {
   allocIoas,
   attach,
@@ -19,7 +20,6 @@ import {
 import { CDEV, IOMMUFD } from "./needs.ts";
 import { gives, refused, type Scenario, scenario } from "./scenario.ts";
 
-const U64_MAX = 2n ** 64n - 1n;
 const READ = 4;
 const READ_WRITE = 6;
 const FIXED = 1;

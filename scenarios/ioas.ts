@@ -1,13 +1,13 @@
 /** Corners of iommufd: what an IOAS takes and refuses at its ends, and for a function that is attached to it. */
 import { MEMORY, PAGE } from "../model/kernel/memory-map.ts";
 import type { Call, Fields, Place } from "../model/program.ts";
+import { U64_MAX } from "../model/uapi/u64.ts";
 import { allocIoas, attach, bind, ioctl, map, openCdev, openIommufd, throughNode, unmap } from "./calls.ts";
 import { CDEV } from "./needs.ts";
 import { refused, type Scenario, scenario } from "./scenario.ts";
 
 const READ_WRITE = 6;
 const FIXED_READ_WRITE = 7;
-const U64_MAX = 2n ** 64n - 1n;
 
 /** IOMMU_IOAS_MAP with these fields; the kernel chooses the IOVA unless told. */
 const mapping = (fields: Fields): Call =>

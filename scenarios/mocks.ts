@@ -1,6 +1,9 @@
 /** Mocks of the kernel's selftests: devices behind an IOMMU made of software, whose page tables can be looked into. */
+import type { Around } from "../model/ioctl-calls.ts";
+import { MOCK_START as START } from "../model/iommufd/selftest/mock-device.ts";
 import { MEMORY, PAGE } from "../model/kernel/memory-map.ts";
 import type { Call, Fields, Place, Value } from "../model/program.ts";
+import { U64_MAX } from "../model/uapi/u64.ts";
 import {
   allocIoas,
   attach,
@@ -21,19 +24,12 @@ import { mapDma, unmapDma } from "./type1.ts";
 
 const VFIO_TYPE1_IOMMU = 1;
 const MOCK = { since: "6.7", kconfig: ["IOMMUFD", "IOMMUFD_TEST"], mock: true } as const;
-const U64_MAX = 2n ** 64n - 1n;
-/** Where a mock's addresses begin. */
-const START = 1 << 24;
 const IO_PAGE = 2048;
 const FIXED_READ_WRITE = 7;
 
 /** An op of IOMMU_TEST_CMD, on an iommufd. */
-export const test = (
-  name: string,
-  id: Value,
-  fields: Fields = {},
-  around: { readonly place?: Place; readonly binds?: Readonly<Record<string, string>> } = {},
-): Call => ioctl("@iommufd", `IOMMU_TEST_OP_${name}`, { size: 72, op: OPS[name] ?? 0, id, ...fields }, around);
+export const test = (name: string, id: Value, fields: Fields = {}, around: Around = {}): Call =>
+  ioctl("@iommufd", `IOMMU_TEST_OP_${name}`, { size: 72, op: OPS[name] ?? 0, id, ...fields }, around);
 
 const OPS: Readonly<Record<string, number>> = {
   ADD_RESERVED: 1,

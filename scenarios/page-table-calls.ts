@@ -1,5 +1,6 @@
 /** Calls about page tables and fault queues of an iommufd, as scenarios write them. */
 import type { Call, Fields, Place, Value } from "../model/program.ts";
+import { U64_MAX } from "../model/uapi/u64.ts";
 import { ioctl } from "./calls.ts";
 
 const at = (place?: Place) => (place === undefined ? {} : { place });
@@ -38,7 +39,6 @@ export const hwInfo = (device: Value, length: number, place?: Place): Call =>
     data_len: length,
     data_uptr: { fields: { data_0: U64_MAX, data_3: U64_MAX, data_4: U64_MAX }, ...at(place) },
   });
-const U64_MAX = (1n << 64n) - 1n;
 
 /** Switches tracking on (1) or off (0). */
 export const track = (hwpt: Value, flags: number): Call =>

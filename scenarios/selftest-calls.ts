@@ -11,7 +11,6 @@ export type Steps = readonly (Call | Step)[];
 const NEEDS = { since: "6.8", kconfig: ["IOMMUFD", "IOMMUFD_TEST"] } as const;
 export const WITH_MOCK = { ...NEEDS, mock: true } as const;
 
-export const U64_MAX = (1n << 64n) - 1n;
 /** MOCK_PAGE_SIZE */
 export const HALF = PAGE / 2;
 /** BUFFER_SIZE */

@@ -2,6 +2,7 @@
 import { MOCK_START as START } from "../model/iommufd/selftest/mock-device.ts";
 import { PAGE } from "../model/kernel/memory-map.ts";
 import type { Call } from "../model/program.ts";
+import { U64_MAX } from "../model/uapi/u64.ts";
 import { allocIoas, close, destroy } from "./calls.ts";
 import { mock } from "./mocks.ts";
 import { refused, type Scenario, type Step } from "./scenario.ts";
@@ -26,7 +27,6 @@ import {
   reserve,
   SET,
   type Steps,
-  U64_MAX,
   unmap,
   unpin,
   upTo,

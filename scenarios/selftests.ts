@@ -4,6 +4,7 @@
  */
 import { MEMORY, PAGE } from "../model/kernel/memory-map.ts";
 import type { Call, Value } from "../model/program.ts";
+import { U64_MAX } from "../model/uapi/u64.ts";
 import { DmaUnmap, UNMAP } from "../model/vfio/type1-layouts.ts";
 import {
   allocIoas,
@@ -35,7 +36,6 @@ import { mapDma, unmapDma } from "./type1.ts";
 /** The last page that an IOMMU of 39 bits translates, which is what QEMU's has. */
 const LAST_PAGE = 2 ** 39 - PAGE;
 const TOP_PAGE = 0xffff_ffff_ffff_f000n;
-const U64_MAX = 0xffff_ffff_ffff_ffffn;
 const U32_MAX = 0xffff_ffff;
 const MAP_FIXED_READ_WRITE = 7;
 

@@ -11,7 +11,6 @@ export const SELFTEST = 0xdead_beef;
 const SELFTEST_EVENTS = 0xbeef_beef;
 const SELFTEST_TABLE = 0xdead;
 export const CACHED = 0xba_ddad;
-export const U64_MAX = (1n << 64n) - 1n;
 export const MAX_DEPTH = 2 ** 19;
 export const POLLIN = 0x41;
 

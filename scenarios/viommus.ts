@@ -2,6 +2,7 @@
 
 import { MOCK_START as START } from "../model/iommufd/selftest/mock-device.ts";
 import { PAGE } from "../model/kernel/memory-map.ts";
+import { U64_MAX } from "../model/uapi/u64.ts";
 import { allocIoas, close, destroy, map, unmap } from "./calls.ts";
 import { mock, replace } from "./mocks.ts";
 import { allocHwpt, FAULT_ID_VALID, invalidate, NEST_PARENT, refusedHwpt } from "./page-table-calls.ts";
@@ -22,7 +23,6 @@ import {
   refusedViommu,
   SELFTEST,
   tableData,
-  U64_MAX,
   VIOMMU,
 } from "./viommu-calls.ts";
 

@@ -1,8 +1,9 @@
 /** Large pages of the generic page tables, of which the end is not told dirty. */
 
 import type { DirtyLog } from "../../model/iommufd/dirty-log.ts";
-import { PAGE_SIZE, U64_MAX } from "../../model/iommufd/io-pagetable.ts";
+import { PAGE_SIZE } from "../../model/iommufd/io-pagetable.ts";
 import type { Hwpt } from "../../model/iommufd/objects.ts";
+import { U64_MAX } from "../../model/uapi/u64.ts";
 import type { Deviation } from "./deviation.ts";
 
 /** The mock's smallest page, of which a page of the CPU's takes two entries. */

@@ -1,5 +1,5 @@
 /** Before 6.18 the end of a range is the address behind it, which is 0 for a range that ends with the address space. */
-import { U64_MAX } from "../../model/vfio/type1-windows.ts";
+import { U64_MAX } from "../../model/uapi/u64.ts";
 import { type Deviation, Ruined } from "./deviation.ts";
 
 const HERE = {

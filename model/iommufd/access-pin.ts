@@ -2,9 +2,10 @@
 import { clauses, must } from "../kernel/clause.ts";
 import type { Kernel } from "../kernel/kernel.ts";
 import type { Operation } from "../kernel/operation.ts";
+import { U64_MAX } from "../uapi/u64.ts";
 import type { Area } from "./area.ts";
 import { IOMMUFD, iommufdSource } from "./availability.ts";
-import { type IoPagetable, PAGE_SIZE, U64_MAX } from "./io-pagetable.ts";
+import { type IoPagetable, PAGE_SIZE } from "./io-pagetable.ts";
 import type { Access, AccessPin, Ioas } from "./objects.ts";
 
 const source = iommufdSource("device", "iommufd_access_pin_pages");

@@ -2,9 +2,10 @@
 import { clauses, must } from "../kernel/clause.ts";
 import type { Kernel } from "../kernel/kernel.ts";
 import { type Operation, Unmodelled } from "../kernel/operation.ts";
+import { U64_MAX } from "../uapi/u64.ts";
 import type { Piece } from "./access-pin.ts";
 import { IOMMUFD, iommufdSource } from "./availability.ts";
-import { PAGE_SIZE, U64_MAX } from "./io-pagetable.ts";
+import { PAGE_SIZE } from "./io-pagetable.ts";
 import type { Access } from "./objects.ts";
 
 const source = iommufdSource("device", "iommufd_access_rw");

@@ -2,10 +2,11 @@
 import { clauses, must } from "../kernel/clause.ts";
 import type { ChoiceSite, Kernel } from "../kernel/kernel.ts";
 import type { Operation } from "../kernel/operation.ts";
+import { U64_MAX } from "../uapi/u64.ts";
 import { steps as pins } from "./access-pin.ts";
 import { steps as accessRw } from "./access-rw.ts";
 import { IOMMUFD, iommufdSource } from "./availability.ts";
-import { PAGE_SIZE, U64_MAX } from "./io-pagetable.ts";
+import { PAGE_SIZE } from "./io-pagetable.ts";
 import { Access, type Ioas, type IommufdContext } from "./objects.ts";
 
 export const rule = clauses({

@@ -4,10 +4,10 @@ import { ioctl, vfioRequest } from "../kernel/ioctl.ts";
 import type { ChoiceSite, Kernel } from "../kernel/kernel.ts";
 import type { Operation } from "../kernel/operation.ts";
 import { field, fieldOf, layout } from "../uapi/layout.ts";
+import { U64_MAX } from "../uapi/u64.ts";
 import { Area } from "./area.ts";
 import { IOMMUFD, iommufdSource } from "./availability.ts";
 import type { IommufdFile } from "./file.ts";
-import { U64_MAX } from "./io-pagetable.ts";
 import { ANY_MAP_FLAG, FIXED_IOVA, MAP_FLAGS, READABLE, USUAL_MAP_FLAGS, WRITEABLE } from "./map.ts";
 import type { Ioas, IommufdContext } from "./objects.ts";
 

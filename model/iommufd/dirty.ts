@@ -6,10 +6,11 @@ import { BLOCK_SIZE } from "../kernel/memory-map.ts";
 import { type Operation, Unmodelled } from "../kernel/operation.ts";
 import type { UserBlock } from "../kernel/user-memory.ts";
 import { field, layout } from "../uapi/layout.ts";
+import { U64_MAX } from "../uapi/u64.ts";
 import { IOMMUFD, iommufdSource } from "./availability.ts";
 import type { DirtyLog } from "./dirty-log.ts";
 import type { IommufdFile } from "./file.ts";
-import { type IoPagetable, type Range, U64_MAX } from "./io-pagetable.ts";
+import type { IoPagetable, Range } from "./io-pagetable.ts";
 import type { Hwpt, IommufdContext } from "./objects.ts";
 
 const source = (name: string) => iommufdSource("io_pagetable", name);

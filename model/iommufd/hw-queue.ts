@@ -4,9 +4,10 @@ import { ioctl, vfioRequest } from "../kernel/ioctl.ts";
 import type { ChoiceSite, Kernel } from "../kernel/kernel.ts";
 import { type Operation, Unmodelled } from "../kernel/operation.ts";
 import { field, fieldOf, layout } from "../uapi/layout.ts";
+import { U64_MAX } from "../uapi/u64.ts";
 import { iommufdSource } from "./availability.ts";
 import type { IommufdFile } from "./file.ts";
-import { PAGE_SIZE, U64_MAX } from "./io-pagetable.ts";
+import { PAGE_SIZE } from "./io-pagetable.ts";
 import { Access, type AccessPin, Counted } from "./objects.ts";
 import { MOCK_VIOMMU, VIOMMU, type Viommu } from "./viommu.ts";
 

@@ -1,7 +1,8 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
+import { U64_MAX } from "../uapi/u64.ts";
 import { Area, Pages, pagesOf } from "./area.ts";
-import { IoPagetable, PAGE_SIZE, U64_MAX } from "./io-pagetable.ts";
+import { IoPagetable, PAGE_SIZE } from "./io-pagetable.ts";
 
 /** A small address space of units, each so many bytes, so that a set of taken units can be the oracle. */
 const UNITS = 32;

@@ -3,11 +3,11 @@
  * The data structure only; who may change it when is in ioas.ts. Beside drivers/iommu/iommufd/io_pagetable.c.
  */
 import { Lock, LockClass } from "../kernel/lock.ts";
+import { U64_MAX } from "../uapi/u64.ts";
 import type { Area } from "./area.ts";
 import type { Access } from "./objects.ts";
 
 export const PAGE_SIZE = 4096n;
-export const U64_MAX = (1n << 64n) - 1n;
 /** Alignment that the kernel strives for where it may choose: a transparent huge page. */
 const HUGE_PAGE_SIZE = 2 << 20;
 

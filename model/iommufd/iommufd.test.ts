@@ -12,10 +12,10 @@ import { PciFunction } from "../pci/function.ts";
 import type { Place, StructArgument } from "../program.ts";
 import type { FunctionSpec, Topology } from "../topology.ts";
 import { errnoName } from "../uapi/errno.ts";
+import { U64_MAX } from "../uapi/u64.ts";
 import { IommufdFile } from "./file.ts";
 
 const PAGE = 4096n;
-const U64_MAX = (1n << 64n) - 1n;
 const FIXED = 1;
 const WRITEABLE = 2;
 const READABLE = 4;

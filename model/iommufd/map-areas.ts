@@ -2,8 +2,9 @@
 import { type Clause, must } from "../kernel/clause.ts";
 import type { ChoiceSite, Kernel } from "../kernel/kernel.ts";
 import type { Operation } from "../kernel/operation.ts";
+import { U64_MAX } from "../uapi/u64.ts";
 import type { Accounting, Area } from "./area.ts";
-import { type IoPagetable, U64_MAX } from "./io-pagetable.ts";
+import type { IoPagetable } from "./io-pagetable.ts";
 import { READABLE, rule, WRITEABLE } from "./map.ts";
 import type { Ioas, IommufdContext } from "./objects.ts";
 

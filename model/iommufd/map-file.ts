@@ -6,10 +6,11 @@ import type { ChoiceSite, Kernel } from "../kernel/kernel.ts";
 import type { Operation } from "../kernel/operation.ts";
 import { MemfdFile } from "../memfd.ts";
 import { field, fieldOf, layout } from "../uapi/layout.ts";
+import { U64_MAX } from "../uapi/u64.ts";
 import { Area, type PageRange, type Pages } from "./area.ts";
 import { IOMMUFD, iommufdSource } from "./availability.ts";
 import type { IommufdFile } from "./file.ts";
-import { PAGE_SIZE, U64_MAX } from "./io-pagetable.ts";
+import { PAGE_SIZE } from "./io-pagetable.ts";
 import { ANY_MAP_FLAG, FIXED_IOVA, MAP_FLAGS, READABLE, USUAL_MAP_FLAGS, WRITEABLE } from "./map.ts";
 
 const SINCE = { ...IOMMUFD, since: "6.13" } as const;

@@ -4,10 +4,10 @@ import { ioctl, vfioRequest } from "../kernel/ioctl.ts";
 import type { ChoiceSite } from "../kernel/kernel.ts";
 import type { Operation } from "../kernel/operation.ts";
 import { field, fieldOf, layout } from "../uapi/layout.ts";
+import { U64_MAX } from "../uapi/u64.ts";
 import { Area } from "./area.ts";
 import { IOMMUFD, iommufdSource } from "./availability.ts";
 import type { IommufdFile } from "./file.ts";
-import { U64_MAX } from "./io-pagetable.ts";
 
 export const rule = clauses({
   "IOMMUFD-MAP-1": {

@@ -2,10 +2,11 @@
 import { clauses, must } from "../kernel/clause.ts";
 import type { Kernel } from "../kernel/kernel.ts";
 import type { Operation } from "../kernel/operation.ts";
+import { U64_MAX } from "../uapi/u64.ts";
 import { versionNumber } from "../uapi/version.ts";
 import { type Area, type PageRange, type Pages, pagesOf } from "./area.ts";
 import { IOMMUFD, iommufdSource } from "./availability.ts";
-import { PAGE_SIZE, U64_MAX } from "./io-pagetable.ts";
+import { PAGE_SIZE } from "./io-pagetable.ts";
 
 export const rule = clauses({
   "IOMMUFD-PAGES-1": {

@@ -5,10 +5,11 @@ import type { Kernel } from "../kernel/kernel.ts";
 import type { Operation } from "../kernel/operation.ts";
 import type { UserBlock } from "../kernel/user-memory.ts";
 import { field, fieldOf, layout } from "../uapi/layout.ts";
+import { U64_MAX } from "../uapi/u64.ts";
 import type { Area } from "./area.ts";
 import { IOMMUFD, iommufdSource } from "./availability.ts";
 import type { IommufdFile } from "./file.ts";
-import { type IoPagetable, U64_MAX } from "./io-pagetable.ts";
+import type { IoPagetable } from "./io-pagetable.ts";
 import type { Ioas } from "./objects.ts";
 
 export const rule = clauses({

@@ -4,10 +4,11 @@ import type { Kernel } from "../kernel/kernel.ts";
 import type { Operation } from "../kernel/operation.ts";
 import type { UserBlock } from "../kernel/user-memory.ts";
 import { offsetOfEnd } from "../uapi/layout.ts";
+import { U64_MAX } from "../uapi/u64.ts";
 import { DmaMap, DmaUnmap, MAP, UNMAP } from "../vfio/type1-layouts.ts";
 import { Area } from "./area.ts";
 import { IOMMUFD, iommufdSource } from "./availability.ts";
-import { type IoPagetable, U64_MAX } from "./io-pagetable.ts";
+import type { IoPagetable } from "./io-pagetable.ts";
 import type { Ioas, IommufdContext } from "./objects.ts";
 import { rule as unmapRule } from "./unmap.ts";
 

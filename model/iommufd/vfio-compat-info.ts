@@ -5,9 +5,10 @@ import { BLOCK_SIZE } from "../kernel/memory-map.ts";
 import { type Operation, Unmodelled } from "../kernel/operation.ts";
 import type { UserBlock } from "../kernel/user-memory.ts";
 import { offsetOfEnd } from "../uapi/layout.ts";
+import { U64_MAX } from "../uapi/u64.ts";
 import { INFO, INFO_CAP, Info } from "../vfio/type1-layouts.ts";
 import { IOMMUFD, iommufdSource } from "./availability.ts";
-import { PAGE_SIZE, U64_MAX } from "./io-pagetable.ts";
+import { PAGE_SIZE } from "./io-pagetable.ts";
 import type { Ioas, IommufdContext } from "./objects.ts";
 
 const source = iommufdSource("vfio_compat", "iommufd_vfio_iommu_get_info");

@@ -5,6 +5,7 @@ import { BLOCK_SIZE } from "../kernel/memory-map.ts";
 import { type Operation, Unmodelled } from "../kernel/operation.ts";
 import type { UserBlock } from "../kernel/user-memory.ts";
 import { arrayOf, field, layout } from "../uapi/layout.ts";
+import { U64_MAX } from "../uapi/u64.ts";
 import type { DeviceFile, VfioDevice } from "./device.ts";
 import { FEATURE, FEATURE_HEADER, FEATURE_INDEX, type Feature, featureIoctl, rule as featureRule } from "./feature.ts";
 
@@ -196,8 +197,6 @@ const report: Feature = {
 };
 
 export const loggingFeatures: readonly Feature[] = [start, stop, report];
-
-const U64_MAX = 0xffff_ffff_ffff_ffffn;
 
 export const steps = {
   opsOf({ ops }: VfioDevice): LoggingOps {

@@ -7,12 +7,12 @@ import { USER_END } from "../kernel/mm.ts";
 import { type Operation, Unmodelled } from "../kernel/operation.ts";
 import type { UserBlock } from "../kernel/user-memory.ts";
 import { offsetOfEnd } from "../uapi/layout.ts";
+import { U64_MAX } from "../uapi/u64.ts";
 import type { ContainerLike } from "./container.ts";
 import type { Dma } from "./dma.ts";
 import type { Type1 } from "./type1.ts";
 import { MAX_BITMAP_BYTES } from "./type1-info.ts";
 import { DIRTY, DirtyPages } from "./type1-layouts.ts";
-import { U64_MAX } from "./type1-windows.ts";
 
 const source = "drivers/vfio/vfio_iommu_type1.c:vfio_iommu_type1_dirty_pages";
 const header = "include/uapi/linux/vfio.h:VFIO_IOMMU_DIRTY_PAGES";

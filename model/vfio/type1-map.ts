@@ -5,11 +5,11 @@ import { type Ioctl, ioctl, vfioRequest } from "../kernel/ioctl.ts";
 import type { Kernel } from "../kernel/kernel.ts";
 import { type Operation, Unmodelled } from "../kernel/operation.ts";
 import type { UserBlock } from "../kernel/user-memory.ts";
+import { U64_MAX } from "../uapi/u64.ts";
 import type { ContainerLike } from "./container.ts";
 import { Dma } from "./dma.ts";
 import type { Type1 } from "./type1.ts";
 import { DmaMap, MAP } from "./type1-layouts.ts";
-import { U64_MAX } from "./type1-windows.ts";
 
 const source = "drivers/vfio/vfio_iommu_type1.c:vfio_dma_do_map";
 const header = "include/uapi/linux/vfio.h:VFIO_IOMMU_MAP_DMA";

@@ -6,11 +6,11 @@ import type { Kernel } from "../kernel/kernel.ts";
 import type { Operation } from "../kernel/operation.ts";
 import type { UserBlock } from "../kernel/user-memory.ts";
 import { offsetOfEnd } from "../uapi/layout.ts";
+import { U64_MAX } from "../uapi/u64.ts";
 import type { ContainerLike } from "./container.ts";
 import type { Dma } from "./dma.ts";
 import type { Type1 } from "./type1.ts";
 import { DmaUnmap, UNMAP } from "./type1-layouts.ts";
-import { U64_MAX } from "./type1-windows.ts";
 
 const source = "drivers/vfio/vfio_iommu_type1.c:vfio_dma_do_unmap";
 const early = "drivers/vfio/vfio_iommu_type1.c:vfio_iommu_type1_unmap_dma";

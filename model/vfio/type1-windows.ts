@@ -1,9 +1,7 @@
 /** Where a container's groups let memory be mapped. Beside the iova_list of drivers/vfio/vfio_iommu_type1.c. */
 import type { FunctionSpec } from "../topology.ts";
+import { U64_MAX } from "../uapi/u64.ts";
 import type { VfioGroup } from "./group.ts";
-
-/** The last address that there is. */
-export const U64_MAX = (1n << 64n) - 1n;
 
 /** Every page size that the kernel could have: ~(PAGE_SIZE - 1). */
 export const ALL_PAGE_SIZES = U64_MAX & ~0xfffn;

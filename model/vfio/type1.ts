@@ -7,6 +7,7 @@ import type { Kernel } from "../kernel/kernel.ts";
 import { Lock, LockClass } from "../kernel/lock.ts";
 import type { Operation } from "../kernel/operation.ts";
 import { rule as vfsRule } from "../kernel/vfs.ts";
+import { U64_MAX } from "../uapi/u64.ts";
 import { ContainerFile, type ContainerLike } from "./container.ts";
 import { DmaList } from "./dma.ts";
 import type { VfioGroup } from "./group.ts";
@@ -15,15 +16,7 @@ import { steps as info, iommuGetInfo } from "./type1-info.ts";
 import { steps as map, mapDma } from "./type1-map.ts";
 import { steps as pin } from "./type1-pin.ts";
 import { steps as unmap, unmapDma } from "./type1-unmap.ts";
-import {
-  ALL_PAGE_SIZES,
-  apertureEnd,
-  pageSizesOf,
-  reservedBy,
-  U64_MAX,
-  type Window,
-  windowsOf,
-} from "./type1-windows.ts";
+import { ALL_PAGE_SIZES, apertureEnd, pageSizesOf, reservedBy, type Window, windowsOf } from "./type1-windows.ts";
 
 const attach = "drivers/vfio/vfio_iommu_type1.c:vfio_iommu_type1_attach_group";
 const detach = "drivers/vfio/vfio_iommu_type1.c:vfio_iommu_type1_detach_group";

@@ -5,6 +5,7 @@
 import { MEMORY, PAGE } from "../../model/kernel/memory-map.ts";
 import type { FieldValue, Place, StructArgument } from "../../model/program.ts";
 import type { Layout, Meaning } from "../../model/uapi/layout.ts";
+import { U64_MAX } from "../../model/uapi/u64.ts";
 import { type Dice, oneIn, pick } from "./dice.ts";
 import { type Handles, kindBits } from "./handles.ts";
 
@@ -28,7 +29,6 @@ const MOCK_IOVA_PAGES = [
 ];
 /** Where they map besides, so that many mappings find room. */
 const MANY_IOVA_PAGES = 8192;
-const U64_MAX = 0xffff_ffff_ffff_ffffn;
 
 /** A struct with every field as its meaning wants it. */
 export function rightStruct(dice: Dice, layout: Layout, handles: Handles, owner: object | null): StructArgument {

@@ -3,6 +3,7 @@ import { ioctl } from "../../model/ioctl-calls.ts";
 import { MOCK_START } from "../../model/iommufd/selftest/mock-device.ts";
 import { MEMORY, PAGE } from "../../model/kernel/memory-map.ts";
 import type { Fields, Value } from "../../model/program.ts";
+import { U64_MAX } from "../../model/uapi/u64.ts";
 import { type Dice, oneIn, pick, times } from "./dice.ts";
 import { attach, type Make, mock, openBound, openIoas } from "./motif-calls.ts";
 import { MOTIFS, type Motif } from "./motifs.ts";
@@ -10,7 +11,6 @@ import type { Situation } from "./moves.ts";
 import { FUNCTION_MOTIFS } from "./pair-motifs.ts";
 
 const IO_PAGE = PAGE / 2;
-const U64_MAX = (1n << 64n) - 1n;
 const FIXED_READ_WRITE = 7;
 const [NEST_PARENT, DIRTY_TRACKING, FAULT_ID_VALID] = [1, 2, 4];
 

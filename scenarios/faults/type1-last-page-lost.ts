@@ -1,5 +1,5 @@
 /** The end of a mapping is reckoned as the address behind it, which for the last page is 0: it is never found. */
-import { U64_MAX } from "../../model/vfio/type1-windows.ts";
+import { U64_MAX } from "../../model/uapi/u64.ts";
 import type { Fault } from "./fault.ts";
 
 export const type1LastPageLost: Fault = {

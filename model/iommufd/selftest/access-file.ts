@@ -5,7 +5,7 @@ import type { Kernel } from "../../kernel/kernel.ts";
 import { Lock, LockClass } from "../../kernel/lock.ts";
 import type { Operation } from "../../kernel/operation.ts";
 import { rule as vfsRule } from "../../kernel/vfs.ts";
-import { U64_MAX } from "../io-pagetable.ts";
+import { U64_MAX } from "../../uapi/u64.ts";
 import type { Access, AccessDriver, AccessPin } from "../objects.ts";
 
 const staccessLock = new LockClass("staccess->lock");

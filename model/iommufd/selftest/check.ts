@@ -7,7 +7,7 @@ import type { Kernel } from "../../kernel/kernel.ts";
 import { PAGE } from "../../kernel/mm.ts";
 import type { Operation } from "../../kernel/operation.ts";
 import { field } from "../../uapi/layout.ts";
-import { U64_MAX } from "../io-pagetable.ts";
+import { U64_MAX } from "../../uapi/u64.ts";
 import type { Hwpt, IommufdContext } from "../objects.ts";
 import { SELFTEST, selftestSource, testOp } from "./command.ts";
 import { GENERIC_TABLES_SINCE } from "./mock-device.ts";
