@@ -1,6 +1,4 @@
 /** The properties of the suite. */
-// First of all: what programs a seed gives follows from the order in which ioctls are met.
-import "../model/machine.ts";
 import { iommufdCompat, type1 } from "./definitions/containers.ts";
 import { iommufdAreas, iommufdObjects, pageTables } from "./definitions/iommufd.ts";
 import { mdevLifecycle, migration, sampleDevices } from "./definitions/mdevs.ts";

@@ -46,7 +46,8 @@ export interface Focus {
 
 export type MoveKind = "open" | "ioctl" | "close" | "dup" | "io" | "mdev" | "binding" | "probe" | "credentials";
 
-const IOCTLS = [...allIoctls()];
+/** By name: which module is loaded first, and registers its own first, must not change the programs of a seed. */
+const IOCTLS = [...allIoctls()].sort((one, other) => (one.name < other.name ? -1 : 1));
 
 /** Everything that making a call needs to know. */
 export interface Situation {
