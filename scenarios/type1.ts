@@ -133,6 +133,19 @@ export const TYPE1: readonly Scenario[] = [
     ],
   }),
   scenario({
+    id: "type1-reach-after-leaving",
+    title: "a group can't come back to a container where something is mapped that its IOMMU does not translate",
+    needs: LEGACY,
+    steps: [
+      ...containerOf("mtty0"),
+      openGroup("edu0", "@group1"),
+      setContainer("@group1", "@container"),
+      unsetContainer("@group1"),
+      mapDma("@container", 1n << 62n, PAGE),
+      refused("EINVAL", setContainer("@group1", "@container")),
+    ],
+  }),
+  scenario({
     id: "type1-locked-memory",
     title: "what an IOMMU can reach is counted and limited, and what only an emulated device has mapped is neither",
     needs: LEGACY,

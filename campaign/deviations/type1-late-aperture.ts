@@ -1,10 +1,12 @@
 /**
  * While only emulated groups have been in a container it knows no ranges, and then does not look whether its mappings are
- * within reach of the first IOMMU that comes. That refuses them one by one, with an errno of its driver's.
+ * within reach of the first IOMMU that comes. That refuses them one by one, with an errno of its driver's. Where groups with
+ * an IOMMU have been there and left, the range goes to the end of the address space: before 6.18 it is looked through in vain.
  */
 import { Clause, refuse } from "../../model/kernel/clause.ts";
 import { runStraight } from "../../model/kernel/operation.ts";
 import type { Errno } from "../../model/uapi/errno.ts";
+import { U64_MAX } from "../../model/uapi/u64.ts";
 import { rule } from "../../model/vfio/type1.ts";
 import { apertureEnd, reservedBy } from "../../model/vfio/type1-windows.ts";
 import type { Deviation } from "./deviation.ts";
@@ -33,7 +35,8 @@ export const type1LateAperture: Deviation = {
       ...k.type1,
       checkFits(iommu, group) {
         const end = apertureEnd(group);
-        if (iommu.windows || !iommu.dmas.all.some(({ last }) => last > end)) return right(iommu, group);
+        const looks = iommu.windows !== null && (k.since("6.18") || iommu.windows.at(-1)?.last !== U64_MAX);
+        if (looks || !iommu.dmas.all.some(({ last }) => last > end)) return right(iommu, group);
         fired();
         const reserved = reservedBy(group).some(({ start, last }) => iommu.dmas.find(start, last));
         if (reserved) refuse(rule["VFIO-TYPE1-ATTACH-4"]);
