@@ -1,5 +1,5 @@
 /** Event descriptors: a counter that interrupts are signalled on. Beside fs/eventfd.c. */
-import { clauses, must, refuse } from "./kernel/clause.ts";
+import { type Clause, clauses, must, refuse } from "./kernel/clause.ts";
 import { File, type Transfer } from "./kernel/file.ts";
 import type { Kernel } from "./kernel/kernel.ts";
 import type { Operation } from "./kernel/operation.ts";
@@ -37,6 +37,11 @@ export const rule = clauses({
     source: source("eventfd_poll"),
     observable: "output",
   },
+  "EVENTFD-POLL-2": {
+    rule: "a counter that signals have brought to the largest number is an error",
+    source: source("eventfd_poll"),
+    observable: "output",
+  },
   "EVENTFD-WRITE-1": {
     rule: "what is written must be as long as the counter, or longer",
     errno: "EINVAL",
@@ -68,14 +73,35 @@ export const rule = clauses({
 
 const WIDTH = 8;
 
+/** Somebody in the kernel who is told what becomes of an eventfd: an entry of its wait queue. */
+export interface EventWaiter {
+  /** Something was written, or signalled. */
+  woken(): void;
+  /** The last descriptor is closed: EPOLLHUP. */
+  hungUp(): void;
+}
+
 /** struct eventfd_ctx: what descriptors and drivers share. */
 export class EventCounter {
   count = 0n;
+  readonly waiters: EventWaiter[] = [];
 
-  /** eventfd_signal: the counter stops one short of the largest number. */
+  /** eventfd_signal: unlike what is written, signals may bring the counter to the largest number. */
   signal(): void {
-    if (this.count < U64_MAX - 1n) this.count++;
+    if (this.count < U64_MAX) this.count++;
+    this.wake();
   }
+
+  wake(): void {
+    for (const waiter of this.waiters) waiter.woken();
+  }
+}
+
+/** eventfd_ctx_fdget: the counter behind a descriptor. */
+export function eventfdOf(k: Kernel, fd: number, closed: Clause, foreign: Clause): EventCounter {
+  const file = k.fds.get(fd);
+  if (file instanceof EventFile) return file.counter;
+  return refuse(file ? foreign : closed);
 }
 
 /** Programs make theirs with EFD_NONBLOCK: there is nobody to wait for. */
@@ -94,8 +120,12 @@ export class EventFile extends File {
 
   override poll(k: Kernel): number {
     const { count } = this.counter;
-    k.keeps(rule["EVENTFD-POLL-1"]);
-    return (count > 0n ? POLL.POLLIN : 0) | (count < U64_MAX - 1n ? POLL.POLLOUT : 0);
+    k.keeps(count === U64_MAX ? rule["EVENTFD-POLL-2"] : rule["EVENTFD-POLL-1"]);
+    return (
+      (count > 0n ? POLL.POLLIN : 0) |
+      (count < U64_MAX - 1n ? POLL.POLLOUT : 0) |
+      (count === U64_MAX ? POLL.POLLERR : 0)
+    );
   }
 
   override *read(k: Kernel, { block, count }: Transfer): Operation<number> {
@@ -119,6 +149,12 @@ export class EventFile extends File {
     const { counter } = this;
     must(counter.count + value < U64_MAX, rule["EVENTFD-WRITE-5"]);
     counter.count += value;
+    counter.wake();
     return WIDTH;
+  }
+
+  /** eventfd_release */
+  override *release(): Operation<void> {
+    for (const waiter of [...this.counter.waiters]) waiter.hungUp();
   }
 }

@@ -44,6 +44,8 @@ export interface FunctionSpec {
   /** Whether the ROM holds an image, so that the kernel can read it. */
   readonly romImage: boolean;
   readonly configSize: number;
+  /** Whether it is of PCI Express. */
+  readonly express: boolean;
   readonly vga: boolean;
   /** Interrupt pin and vectors: INTx present, MSI and MSI-X vectors. */
   readonly intx: boolean;

@@ -80,6 +80,7 @@ const functionSpec = z.strictObject({
   bars: z.array(bar.nullable()),
   romImage: z.boolean(),
   configSize: count,
+  express: z.boolean(),
   vga: z.boolean(),
   intx: z.boolean(),
   msi: count,

@@ -13,6 +13,9 @@ import { IOAS } from "./ioas.ts";
 import { IOAS_FILES } from "./ioas-files.ts";
 import { IOAS_MEMORY } from "./ioas-memory.ts";
 import { IOCTL_FORMAT } from "./ioctl-format.ts";
+import { IRQ_EVIDENCE, IRQS } from "./irqs.ts";
+import { INTX_IRQS } from "./irqs-intx.ts";
+import { VECTOR_IRQS } from "./irqs-vectors.ts";
 import { KVM } from "./kvm.ts";
 import { MDEV } from "./mdev.ts";
 import { MEMORY } from "./memory.ts";
@@ -43,6 +46,9 @@ export const SCENARIOS: readonly Scenario[] = [
   ...SELFTESTS,
   ...IOMMUFD_SELFTESTS,
   ...HOT_RESET,
+  ...IRQS,
+  ...INTX_IRQS,
+  ...VECTOR_IRQS,
   ...IOAS,
   ...IOCTL_FORMAT,
   ...IOAS_MEMORY,
@@ -63,6 +69,7 @@ export const SCENARIOS: readonly Scenario[] = [
   ...MEMORY,
   ...EVIDENCE,
   ...SAMPLE_EVIDENCE,
+  ...IRQ_EVIDENCE,
 ];
 
 /** The scenario of that id, or undefined. */

@@ -209,6 +209,9 @@ export const write = (fd: Value, bytes: readonly number[], offset?: number): Cal
 /** Writes what was read elsewhere. */
 export const writeFrom = (fd: Value, from: string, count: number): Call => ({ op: "write", fd, count, from });
 
+/** Asks what can be done with a file now: the bits of revents. */
+export const poll = (fd: Value): Call => ({ op: "poll", fd });
+
 export const openEventfd = (as = "@eventfd"): Call => ({ op: "eventfd", as });
 const IRQ_SET_HEADER = 20;
 /** Sets interrupts; `flags` says what, and of what kind the data is. */

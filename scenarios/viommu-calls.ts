@@ -88,7 +88,6 @@ export const refusedHwQueue = (fields: Fields, place?: Place): Call =>
 export const trigger = (device: Value = "@devid"): Call => test("TRIGGER_VEVENT", 0, { dev_id: device });
 export const checkCache = (device: Value, cache_id: number, cache: number): Call =>
   test("DEV_CHECK_CACHE", device, { cache_id, cache });
-export const poll = (fd: Value): Call => ({ op: "poll", fd });
 
 export const tableData: Fields = { data_type: SELFTEST_TABLE, data_len: 4, data_uptr: { fields: { iotlb: 1 } } };
 

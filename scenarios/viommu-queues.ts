@@ -1,8 +1,8 @@
 /** Queues of what virtual IOMMUs on mocks have to tell: their events, their lives, and whose events they are. */
-import { close, destroy, dup, read, write } from "./calls.ts";
+import { close, destroy, dup, poll, read, write } from "./calls.ts";
 import { replace } from "./mocks.ts";
 import { gives, refused, type Scenario, scenario } from "./scenario.ts";
-import { allocQueue, attached, join, MAX_DEPTH, POLLIN, poll, refusedQueue, trigger, VIOMMU } from "./viommu-calls.ts";
+import { allocQueue, attached, join, MAX_DEPTH, POLLIN, refusedQueue, trigger, VIOMMU } from "./viommu-calls.ts";
 
 export const VIOMMU_QUEUES: readonly Scenario[] = [
   scenario({

@@ -8,6 +8,7 @@ const PAGE = 4096n;
 
 const CAPABILITIES = 0x34;
 const CAP_MSI = 0x05;
+const CAP_EXPRESS = 0x10;
 const CAP_MSIX = 0x11;
 
 /** Drivers that programs bind functions to. */
@@ -82,6 +83,7 @@ function functionOf(
     bars: Array.from({ length: 7 }, (_, at) => barOf(device.resources[at], survey)),
     romImage: device.romImage,
     configSize: device.config.length,
+    express: capability(device.config, CAP_EXPRESS) !== 0,
     vga: device.class >> 8 === 0x0300,
     intx: byte(device.config, 0x3d) !== 0,
     msi: msi === 0 ? 0 : 1 << ((word(device.config, msi + 2) >> 1) & 7),

@@ -37,6 +37,7 @@ import {
 import { nodeMissing } from "./node-missing.ts";
 import { ownerReleaseFails } from "./owner-release-fails.ts";
 import { pasidZero } from "./pasid-zero.ts";
+import { errIrqRefused, singleIrqNegative } from "./pci-irqs.ts";
 import { probeRemovesGroups } from "./probe-removes-groups.ts";
 import { replaceDropsReserved } from "./replace-drops-reserved.ts";
 import { replaceForeignTable } from "./replace-foreign-table.ts";
@@ -111,6 +112,8 @@ export const DEVIATIONS: readonly Deviation[] = [
   type1ReplayCrawl,
   type1UnmapFault,
   vgaRegionRefused,
+  errIrqRefused,
+  singleIrqNegative,
   viommuReservedUnchecked,
 ];
 

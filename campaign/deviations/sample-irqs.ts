@@ -135,7 +135,7 @@ export const mttyIrqsBefore67: Deviation = {
     k.mtty = {
       ...k.mtty,
       *setIrqs(kernel, card, block) {
-        readIrqSet(block, kernel.samples.irqIndexes(card), PCI_IRQ_COUNT);
+        readIrqSet(kernel, block, () => kernel.samples.irqIndexes(card), PCI_IRQ_COUNT);
         throw new Ruined("an eventfd that is put too often", "mtty-irqs-before-6.7");
       },
     };

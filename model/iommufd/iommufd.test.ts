@@ -56,6 +56,7 @@ function pciFunction(group: IommuGroup, apertureBits = 39): PciFunction {
     bars: [],
     romImage: false,
     configSize: 4096,
+    express: true,
     vga: false,
     intx: true,
     msi: 1,

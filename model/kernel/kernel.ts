@@ -34,6 +34,7 @@ import { steps as noiommu } from "../vfio/noiommu.ts";
 import { steps as type1 } from "../vfio/type1.ts";
 import { steps as vfio } from "../vfio/vfio-main.ts";
 import { steps as hotReset } from "../vfio-pci/hot-reset.ts";
+import { steps as intrs } from "../vfio-pci/intrs.ts";
 import { steps as vfioPci } from "../vfio-pci/vfio-pci-core.ts";
 import { Memory, steps as shortage } from "./alloc.ts";
 import type { Clause } from "./clause.ts";
@@ -120,6 +121,7 @@ export class Kernel {
   vfioIommufd = vfioIommufd;
   vfioPci = vfioPci;
   hotReset = hotReset;
+  intrs = intrs;
   iommufd = iommufd;
   ioas = ioas;
   iommufdDevice = iommufdDevice;

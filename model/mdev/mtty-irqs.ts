@@ -1,6 +1,6 @@
 /** Interrupts of mtty: one line, or one message, signalled on an eventfd. Beside samples/vfio-mdev/mtty.c:mtty_set_irqs. */
-import { type EventCounter, EventFile } from "../eventfd.ts";
-import { clauses, must, refuse } from "../kernel/clause.ts";
+import { type EventCounter, eventfdOf } from "../eventfd.ts";
+import { clauses, must } from "../kernel/clause.ts";
 import type { Kernel } from "../kernel/kernel.ts";
 import type { Operation } from "../kernel/operation.ts";
 import type { UserBlock } from "../kernel/user-memory.ts";
@@ -87,7 +87,7 @@ export class CardIrqs {
 export const steps = {
   /** mtty_set_irqs, and what mtty_ioctl does before it */
   *setIrqs(k: Kernel, card: MttyCard, block: UserBlock): Operation<number> {
-    const request = readIrqSet(block, k.samples.irqIndexes(card), PCI_IRQ_COUNT);
+    const request = readIrqSet(k, block, () => k.samples.irqIndexes(card), PCI_IRQ_COUNT);
     using _ = yield* k.lock(card.opsLock);
     must(request.index <= MSI, rule["MTTY-IRQS-1"]);
     switch (request.flags & IRQ_ACTION) {
@@ -106,7 +106,7 @@ export const steps = {
   mask(interrupts: CardIrqs, { flags, start, count, data }: IrqSetRequest): void {
     must(interrupts.active?.index === INTX && start === 0 && count === 1, rule["MTTY-IRQS-2"]);
     must((flags & IRQ_SET.EVENTFD) === 0, rule["MTTY-IRQS-3"]);
-    if (flags & IRQ_SET.BOOL && data === 0) return;
+    if (flags & IRQ_SET.BOOL && data[0] === 0) return;
     interrupts.masked = (flags & IRQ_SET.MASK) !== 0;
   },
 
@@ -120,18 +120,18 @@ export const steps = {
     }
     must((isActive || !interrupts.active) && start === 0 && count === 1, rule["MTTY-IRQS-4"]);
     if (flags & IRQ_SET.EVENTFD) {
-      k.mtty.setEventfd(k, interrupts, index, data);
+      k.mtty.setEventfd(k, interrupts, index, data[0] ?? -1);
       return;
     }
     must(isActive, rule["MTTY-IRQS-7"]);
-    if (flags & IRQ_SET.BOOL && data === 0) return;
+    if (flags & IRQ_SET.BOOL && data[0] === 0) return;
     k.mtty.raise(interrupts);
     if (index === INTX) k.keeps(rule["MTTY-IRQS-9"]);
   },
 
   /** Signals an index on another eventfd, or on none. */
   setEventfd(k: Kernel, interrupts: CardIrqs, index: number, fd: number): void {
-    const counter = fd < 0 ? null : k.mtty.counterOf(k, fd);
+    const counter = fd < 0 ? null : eventfdOf(k, fd, rule["MTTY-IRQS-5"], rule["MTTY-IRQS-6"]);
     interrupts.disable();
     if (counter) interrupts.active = { index, counter };
     k.keeps(rule["MTTY-IRQS-8"]);
@@ -143,12 +143,5 @@ export const steps = {
     if (!active || (active.index === INTX && masked)) return;
     active.counter.signal();
     if (active.index === INTX) interrupts.masked = true;
-  },
-
-  /** eventfd_ctx_fdget */
-  counterOf(k: Kernel, fd: number): EventCounter {
-    const file = k.fds.get(fd);
-    if (file instanceof EventFile) return file.counter;
-    return refuse(file ? rule["MTTY-IRQS-6"] : rule["MTTY-IRQS-5"]);
   },
 };

@@ -3,6 +3,7 @@ import type { IommuDevice } from "../iommu/device.ts";
 import type { IommuGroup } from "../iommu/group.ts";
 import type { FunctionSpec, ReservedRegion } from "../topology.ts";
 import type { VfioDevice } from "../vfio/device.ts";
+import { FunctionIrqs } from "../vfio-pci/function-irqs.ts";
 
 export class PciFunction implements IommuDevice {
   readonly spec: FunctionSpec;
@@ -17,6 +18,7 @@ export class PciFunction implements IommuDevice {
   driverOverride: string | null;
   /** The VFIO device that vfio-pci registered for it. */
   vfio: VfioDevice | null = null;
+  readonly irqs = new FunctionIrqs();
 
   constructor(spec: FunctionSpec, group: IommuGroup | null, driver: string | null, driverOverride: string | null) {
     this.spec = spec;

@@ -1,16 +1,19 @@
-/** The locks of a PCI function: device_lock(), and the memory_lock of its struct vfio_pci_core_device. */
+/** The locks of a PCI function: device_lock(), and the memory_lock and igate of its struct vfio_pci_core_device. */
 import type { Kernel } from "../kernel/kernel.ts";
 import { Lock, LockClass } from "../kernel/lock.ts";
 import type { PciFunction } from "./function.ts";
 
 const deviceLock = new LockClass("device_lock");
 const memoryLock = new LockClass("vdev->memory_lock");
+const interruptGate = new LockClass("vdev->igate");
 
 export class FunctionLocks {
   /** Held over binding, unbinding and every reset. */
   readonly device = new Lock(deviceLock);
   /** Held, for writing, by whoever may change whether the device's memory answers. */
   readonly memory = new Lock(memoryLock);
+  /** Held over every change of how the function interrupts. */
+  readonly igate = new Lock(interruptGate);
 }
 
 const locks = new WeakMap<PciFunction, FunctionLocks>();

@@ -1,5 +1,5 @@
 /** Features of vfio-pci. Beside drivers/vfio/pci/vfio_pci_core.c and vfio_pci_dmabuf.c. */
-import { EventFile } from "../eventfd.ts";
+import { eventfdOf } from "../eventfd.ts";
 import { clauses, must, refuse } from "../kernel/clause.ts";
 import { type Operation, Unmodelled } from "../kernel/operation.ts";
 import { locksOf } from "../pci/locks.ts";
@@ -119,9 +119,7 @@ const lowPowerEntryWithWakeup: Feature = {
     block.copyFrom(FEATURE_HEADER + 8, rule["VFIO-PCI-WAKEUP-1"], FEATURE_HEADER);
     const fd = block.s32(FEATURE_HEADER);
     must(fd >= 0, rule["VFIO-PCI-WAKEUP-2"]);
-    const file = k.fds.get(fd);
-    must(file !== undefined, rule["VFIO-PCI-WAKEUP-3"]);
-    must(file instanceof EventFile, rule["VFIO-PCI-WAKEUP-4"]);
+    eventfdOf(k, fd, rule["VFIO-PCI-WAKEUP-3"], rule["VFIO-PCI-WAKEUP-4"]);
     using _ = yield* k.lock(locksOf(functionOf(request.device)).memory);
     must(!request.device.lowPower, rule["VFIO-PCI-POWER-1"]);
     throw new Unmodelled("a function that wakes up");

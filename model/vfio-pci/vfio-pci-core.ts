@@ -23,6 +23,7 @@ import {
   type RegionDescription,
   resetDevice,
 } from "../vfio/device-info.ts";
+import { getIrqInfo, setIrqs } from "../vfio/irqs.ts";
 import { vfioPciFeatures } from "./feature.ts";
 import { pciHotReset } from "./hot-reset.ts";
 import { getPciHotResetInfo } from "./hot-reset-info.ts";
@@ -80,11 +81,7 @@ const CAP_PCI_ATOMIC_COMP = 5;
 /** Where a region begins in the device's file. */
 const regionOffset = (index: number): number => index * 2 ** 40;
 
-const UNMODELLED: ReadonlySet<number> = new Set([
-  DEVICE_REQUEST.GET_IRQ_INFO,
-  DEVICE_REQUEST.SET_IRQS,
-  DEVICE_REQUEST.IOEVENTFD,
-]);
+const UNMODELLED: ReadonlySet<number> = new Set([DEVICE_REQUEST.IOEVENTFD]);
 
 export const vfioPciOps: VfioDeviceOps = {
   name: "vfio-pci",
@@ -100,6 +97,12 @@ export const vfioPciOps: VfioDeviceOps = {
         return 0;
       case getRegionInfo.request:
         k.vfioPci.getRegionInfo(k, pciFunction, arg.block);
+        return 0;
+      case getIrqInfo.request:
+        k.intrs.getIrqInfo(k, pciFunction, arg.block);
+        return 0;
+      case setIrqs.request:
+        yield* k.intrs.setIrqs(k, pciFunction, arg.block);
         return 0;
       case resetDevice.request:
         yield* k.vfioPci.reset(k, pciFunction);
@@ -124,6 +127,9 @@ export const vfioPciOps: VfioDeviceOps = {
   *mmap(): Operation<number> {
     throw new Unmodelled("mapping a function's regions");
   },
+
+  close: (k, device) => k.intrs.closeIrqs(k, functionOf(device)),
+  trace: (device) => functionOf(device).irqs.trace(),
 };
 
 /** A region that the function does not have. */

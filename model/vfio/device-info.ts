@@ -88,6 +88,8 @@ export const REGION_FLAGS = { READ: 1, WRITE: 2, MMAP: 4, CAPS: 8 } as const;
 
 /** Region indexes of PCI devices. */
 export const PCI_REGION = { ROM: 6, CONFIG: 7, VGA: 8, COUNT: 9 } as const;
+/** Interrupt indexes of PCI devices. */
+export const PCI_IRQ = { INTX: 0, MSI: 1, MSIX: 2, ERR: 3, REQ: 4 } as const;
 /** INTx, MSI, MSI-X, errors and requests. */
 export const PCI_IRQ_COUNT = 5;
 

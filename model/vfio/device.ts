@@ -48,7 +48,7 @@ export interface VfioDeviceOps {
   /** close_device: the last file of the device is closed. */
   close?(k: Kernel, device: VfioDevice): Operation<void>;
   /** A number for what calls can change of the device itself. */
-  trace?(): number;
+  trace?(device: VfioDevice): number;
 }
 
 /** What stands behind a VFIO device. */

@@ -2,6 +2,8 @@
 import { clauses, must } from "../kernel/clause.ts";
 import { type Ioctl, ioctl } from "../kernel/ioctl.ts";
 import type { Kernel } from "../kernel/kernel.ts";
+import { BLOCK_SIZE } from "../kernel/memory-map.ts";
+import { Unmodelled } from "../kernel/operation.ts";
 import type { UserBlock } from "../kernel/user-memory.ts";
 import { field, layout, offsetOfEnd } from "../uapi/layout.ts";
 import type { DeviceFile } from "./device.ts";
@@ -90,7 +92,7 @@ const IrqSet = layout(
 );
 const SET_MINSZ = offsetOfEnd(IrqSet, "count");
 
-const useful = (_k: Kernel, file: DeviceFile): boolean => file.accessGranted && file.device.emulated;
+const useful = (_k: Kernel, file: DeviceFile): boolean => file.accessGranted;
 
 export const getIrqInfo: Ioctl<DeviceFile> = ioctl<DeviceFile>({
   name: "VFIO_DEVICE_GET_IRQ_INFO",
@@ -138,12 +140,17 @@ export interface IrqSetRequest {
   readonly index: number;
   readonly start: number;
   readonly count: number;
-  /** The first element of the data: a descriptor, or a byte that is not 0. */
-  readonly data: number;
+  /** `count` descriptors, or bytes that are 0 or not; empty where there is no data. */
+  readonly data: readonly number[];
 }
 
-/** vfio_set_irqs_validate_and_prepare, with what comes before and after it: `irqs` of each index, and so many indexes. */
-export function readIrqSet(block: UserBlock, irqs: number, indexes: number): IrqSetRequest {
+/** vfio_set_irqs_validate_and_prepare, with what comes before and after it: `irqsOf` an index, and so many indexes. */
+export function readIrqSet(
+  k: Kernel,
+  block: UserBlock,
+  irqsOf: (index: number) => number,
+  indexes: number,
+): IrqSetRequest {
   block.copyFrom(SET_MINSZ, rule["VFIO-DEV-IRQS-1"]);
   const [argsz, flags, index, start, count] = [0, 4, 8, 12, 16].map((offset) => block.u32(offset)) as [
     number,
@@ -156,12 +163,19 @@ export function readIrqSet(block: UserBlock, irqs: number, indexes: number): Irq
     argsz >= SET_MINSZ && index < indexes && count < 0xffff_ffff - start && (flags & ~(DATA | IRQ_ACTION)) === 0,
     rule["VFIO-DEV-IRQS-2"],
   );
+  const irqs = irqsOf(index);
   must(start < irqs && start + count <= irqs, rule["VFIO-DEV-IRQS-3"]);
   const kind = flags & DATA;
   must(kind === NONE || kind === BOOL || kind === EVENTFD, rule["VFIO-DEV-IRQS-4"]);
   const size = kind === NONE ? 0 : kind === BOOL ? count : 4 * count;
   must(argsz - SET_MINSZ >= size, rule["VFIO-DEV-IRQS-4"]);
-  if (size > 0) block.copyFrom(SET_MINSZ + size, rule["VFIO-DEV-IRQS-5"], SET_MINSZ);
-  const data = size === 0 ? 0 : kind === BOOL ? (block.bytes[SET_MINSZ] ?? 0) : block.s32(SET_MINSZ);
+  if (size > 0) {
+    k.alloc();
+    if (SET_MINSZ + size > BLOCK_SIZE && block.readable === BLOCK_SIZE) throw new Unmodelled("data behind the block");
+    block.copyFrom(SET_MINSZ + size, rule["VFIO-DEV-IRQS-5"], SET_MINSZ);
+  }
+  const data = Array.from({ length: size === 0 ? 0 : count }, (_, i) =>
+    kind === BOOL ? (block.bytes[SET_MINSZ + i] ?? 0) : block.s32(SET_MINSZ + 4 * i),
+  );
   return { flags, index, start, count, data };
 }

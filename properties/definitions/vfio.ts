@@ -3,6 +3,7 @@ import { NO_RESETS, property } from "../define.ts";
 import { functions, mdevs, standing } from "../devices.ts";
 import { KVM_MOTIFS } from "../generate/kvm-motifs.ts";
 import { BINDING_MOTIFS, FUNCTION_MOTIFS } from "../generate/pair-motifs.ts";
+import { IRQ_GOALS } from "../goals/irqs.ts";
 import {
   kvmFileAdded,
   kvmFileTwice,
@@ -48,11 +49,13 @@ export const emulatedDevices = property({
 export const pciFunctions = property({
   id: "pci-functions",
   functionsBehind: "iommu",
-  title: "PCI functions bound to vfio-pci: opening, sharing groups, attaching",
+  title: "PCI functions bound to vfio-pci: opening, sharing groups, attaching, interrupts",
   motifs: FUNCTION_MOTIFS,
   devices: functions,
-  weights: { credentials: 1 },
+  weights: { credentials: 1, io: 6 },
   ioctls: {
+    VFIO_DEVICE_GET_IRQ_INFO: 2,
+    VFIO_DEVICE_SET_IRQS: 14,
     VFIO_DEVICE_RESET: 0.2,
     VFIO_DEVICE_PCI_HOT_RESET: 0.5,
     VFIO_DEVICE_FEATURE: 0.5,
@@ -60,7 +63,7 @@ export const pciFunctions = property({
     VFIO_DEVICE_FEATURE_LOW_POWER_EXIT: 0.3,
   },
   share: 1,
-  goals: [deviceThroughGroup, bound, attached],
+  goals: [deviceThroughGroup, bound, attached, ...IRQ_GOALS],
 });
 
 export const hotReset = property({

@@ -2,6 +2,7 @@
 import { ioctl } from "../../model/ioctl-calls.ts";
 import type { PciFunction } from "../../model/pci/function.ts";
 import { oneIn, pick } from "./dice.ts";
+import { IRQ_MOTIFS } from "./irq-motifs.ts";
 import { allocIoas, attach, open, openBound } from "./motif-calls.ts";
 import { MOTIFS, type Motif } from "./motifs.ts";
 import type { Situation } from "./moves.ts";
@@ -45,5 +46,10 @@ const givenAway: Motif = (on, make) => {
 };
 
 /** For properties about functions, and for those that bind drivers as well. */
-export const FUNCTION_MOTIFS: readonly Motif[] = [...MOTIFS, together, together, together];
+export const FUNCTION_MOTIFS: readonly Motif[] = [
+  ...MOTIFS,
+  ...[together, together, together],
+  ...IRQ_MOTIFS,
+  ...IRQ_MOTIFS,
+];
 export const BINDING_MOTIFS: readonly Motif[] = [...MOTIFS, together, givenAway, givenAway, givenAway];

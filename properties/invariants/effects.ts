@@ -40,6 +40,8 @@ export class EffectWatch {
       if (vfio.registrations !== 0) return `${vfio.name} is held by ${vfio.registrations} files`;
       if (vfio.cdevOpened) return `${vfio.name} is still open through its node`;
       if (vfio.kvm) return `${vfio.name} still holds a VM`;
+      if (vfio.backing.kind === "pci" && vfio.backing.function.irqs.trace() !== 0)
+        return `${vfio.name} still interrupts`;
       if (vfio.iommufdAttached) return `${vfio.name} is still attached`;
       const { group } = vfio;
       if (group.openedFile) return `the group of ${vfio.name} is still open`;

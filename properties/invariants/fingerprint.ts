@@ -95,7 +95,7 @@ function vfioDevice(device: VfioDevice): void {
       (device.openCount << 6) |
       (device.registrations << 19),
   );
-  if (device.ops.trace) mix(device.ops.trace());
+  if (device.ops.trace) mix(device.ops.trace(device));
   if (device.kvm) mix(device.kvm.refs);
   vfioGroup(device.group);
 }

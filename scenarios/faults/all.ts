@@ -33,12 +33,14 @@ import { hwptForgetsQueue } from "./hwpt-forgets-queue.ts";
 import { hwptListedTwice } from "./hwpt-listed-twice.ts";
 import { hwptParentWithQueue } from "./hwpt-parent-with-queue.ts";
 import { hwptRefusedKeepsIoas } from "./hwpt-refused-keeps-ioas.ts";
+import { intxLosesEventfd } from "./intx-loses-eventfd.ts";
 import { ioasChargeStays } from "./ioas-charge-stays.ts";
 import { ioasCopiesPinTwice } from "./ioas-copies-pin-twice.ts";
 import { ioasCountsForProcess } from "./ioas-counts-for-process.ts";
 import { ioasOverlap } from "./ioas-overlap.ts";
 import { ioasReservesMapped } from "./ioas-reserves-mapped.ts";
 import { ioasUserOverflow } from "./ioas-user-overflow.ts";
+import { irqOutlivesClose } from "./irq-outlives-close.ts";
 import { kvmDeviceWithoutFile } from "./kvm-device-without-file.ts";
 import { kvmLockUnderDevSet } from "./kvm-lock-under-dev-set.ts";
 import { kvmReleaseForgetsRecord } from "./kvm-release-forgets-record.ts";
@@ -76,11 +78,13 @@ import { type1ReplayUnwind } from "./type1-replay-unwind.ts";
 import { type1VaddrOfEmulated } from "./type1-vaddr-of-emulated.ts";
 import { unbindWaitsForGroup } from "./unbind-waits-for-group.ts";
 import { vdeviceOutlives } from "./vdevice-outlives.ts";
+import { vectorsStayAfterFailure } from "./vectors-stay-after-failure.ts";
 import { veventLooksLost } from "./vevent-looks-lost.ts";
 import { veventQueueUnbounded } from "./vevent-queue-unbounded.ts";
 import { veventReadKeepsHeader } from "./vevent-read-keeps-header.ts";
 import { veventReadWithoutRoom } from "./vevent-read-without-room.ts";
 import { veventqCountDrifts } from "./veventq-count-drifts.ts";
+import { virqfdKeepsCount } from "./virqfd-keeps-count.ts";
 import { vmForgetsWhenGone } from "./vm-forgets-when-gone.ts";
 import { vmNotPut } from "./vm-not-put.ts";
 
@@ -168,6 +172,10 @@ export const FAULTS: readonly Fault[] = [
   veventQueueUnbounded,
   veventReadKeepsHeader,
   veventReadWithoutRoom,
+  intxLosesEventfd,
+  irqOutlivesClose,
+  vectorsStayAfterFailure,
+  virqfdKeepsCount,
 ];
 
 /** The fault of that id, or undefined. */

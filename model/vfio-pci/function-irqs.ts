@@ -1,0 +1,55 @@
+/** How a PCI function interrupts: what of struct vfio_pci_core_device is about that, and struct vfio_pci_irq_ctx. */
+import type { EventCounter } from "../eventfd.ts";
+import { PCI_IRQ } from "../vfio/device-info.ts";
+import { VirqfdSlot } from "../vfio/virqfd.ts";
+
+/** INTx in use. */
+export class IntxContext {
+  /** Where it is signalled; it may be in use without. */
+  trigger: EventCounter | null;
+  masked: boolean;
+  /** The eventfd that unmasks it. */
+  readonly unmask = new VirqfdSlot();
+
+  constructor(trigger: EventCounter | null, masked: boolean) {
+    this.trigger = trigger;
+    this.masked = masked;
+  }
+}
+
+/** MSI or MSI-X in use. */
+export interface VectorContext {
+  readonly index: typeof PCI_IRQ.MSI | typeof PCI_IRQ.MSIX;
+  /** Vectors that were asked for when it was put to use; with MSI-X more may have come since. */
+  readonly enabled: number;
+  /** Where vectors are signalled; those that are not there are not. */
+  readonly triggers: Map<number, EventCounter>;
+}
+
+/** Indexes that are signalled on one eventfd, whatever else is in use. */
+export type SingleIndex = typeof PCI_IRQ.ERR | typeof PCI_IRQ.REQ;
+
+export class FunctionIrqs {
+  /** One of INTx, MSI and MSI-X is in use at a time. */
+  intx: IntxContext | null = null;
+  vectors: VectorContext | null = null;
+  readonly singles: Record<SingleIndex, EventCounter | null> = { [PCI_IRQ.ERR]: null, [PCI_IRQ.REQ]: null };
+  /** virq_disabled: the user has turned INTx off in the command register. */
+  intxDisabled = false;
+
+  /** vdev->irq_type: the index in use, or null. */
+  get inUse(): number | null {
+    return this.intx ? PCI_IRQ.INTX : (this.vectors?.index ?? null);
+  }
+
+  /** A number for all of it. */
+  trace(): number {
+    const { intx, vectors, singles } = this;
+    let hash = (singles[PCI_IRQ.ERR] ? 1 : 0) + (singles[PCI_IRQ.REQ] ? 2 : 0) + (this.intxDisabled ? 4 : 0);
+    if (intx) hash += 8 + (intx.trigger ? 16 : 0) + (intx.masked ? 32 : 0) + (intx.unmask.virqfd ? 64 : 0);
+    if (!vectors) return hash;
+    hash += vectors.index * 128 + vectors.enabled * 512;
+    for (const vector of vectors.triggers.keys()) hash = Math.imul(hash ^ (vector + 1), 0x01000193);
+    return hash;
+  }
+}
