@@ -113,6 +113,7 @@ describe("every deviation", () => {
       "group-changes-backend",
       "map-file-cycle",
       "mdev-create-leaks",
+      "mock-leaves-pasids",
       "mtty-data-fd-outlives",
       "mtty-resume-reopened",
       "mtty-stream-unchecked",

@@ -3,7 +3,7 @@ import { iommufdCompat, type1 } from "./definitions/containers.ts";
 import { iommufdAreas, iommufdObjects, pageTables } from "./definitions/iommufd.ts";
 import { mdevLifecycle, migration, sampleDevices } from "./definitions/mdevs.ts";
 import { allocationFailures } from "./definitions/memory.ts";
-import { iommufdAccess, iommufdMock, mockTables, mockViommus } from "./definitions/mocks.ts";
+import { iommufdAccess, iommufdMock, mockPasids, mockTables, mockViommus } from "./definitions/mocks.ts";
 import { driverBinding, emulatedDevices, hotReset, kvmVfio, noiommu, pciFunctions } from "./definitions/vfio.ts";
 import type { Property } from "./property.ts";
 
@@ -13,6 +13,7 @@ export const PROPERTIES: readonly Property[] = [
   pageTables,
   mockTables,
   mockViommus,
+  mockPasids,
   iommufdMock,
   iommufdAreas,
   iommufdAccess,

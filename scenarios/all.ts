@@ -24,10 +24,12 @@ import { MOCKS } from "./mocks.ts";
 import { NOIOMMU } from "./noiommu.ts";
 import { OWNERSHIP } from "./ownership.ts";
 import { PAGE_TABLES } from "./page-tables.ts";
+import { PASIDS } from "./pasids.ts";
 import { SAMPLES } from "./samples.ts";
 import type { Scenario } from "./scenario.ts";
 import { SELFTESTS } from "./selftests.ts";
 import { IOMMUFD_SELFTESTS } from "./selftests-iommufd.ts";
+import { PASID_SELFTESTS } from "./selftests-pasid.ts";
 import { TYPE1 } from "./type1.ts";
 import { VIOMMU_QUEUES } from "./viommu-queues.ts";
 import { VIOMMUS } from "./viommus.ts";
@@ -60,6 +62,8 @@ export const SCENARIOS: readonly Scenario[] = [
   ...MOCK_TABLES,
   ...PAGE_TABLES,
   ...FAULT_QUEUES,
+  ...PASID_SELFTESTS,
+  ...PASIDS,
   ...ACCESSES,
   ...NOIOMMU,
   ...CORNERS,

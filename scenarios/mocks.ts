@@ -44,6 +44,10 @@ const OPS: Readonly<Record<string, number>> = {
   TRIGGER_IOPF: 15,
   DEV_CHECK_CACHE: 16,
   TRIGGER_VEVENT: 17,
+  PASID_ATTACH: 18,
+  PASID_REPLACE: 19,
+  PASID_DETACH: 20,
+  PASID_CHECK_HWPT: 21,
 };
 
 /** A mock that is attached; it goes by the number that its handles get. */

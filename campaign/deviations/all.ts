@@ -37,6 +37,7 @@ import {
 import { nodeMissing } from "./node-missing.ts";
 import { ownerReleaseFails } from "./owner-release-fails.ts";
 import { pasidZero } from "./pasid-zero.ts";
+import { mockLeavesPasids, pasidDirtyUnenforced, pasidOfNone } from "./pasids.ts";
 import { errIrqRefused, singleIrqNegative } from "./pci-irqs.ts";
 import { probeRemovesGroups } from "./probe-removes-groups.ts";
 import { replaceDropsReserved } from "./replace-drops-reserved.ts";
@@ -99,6 +100,9 @@ export const DEVIATIONS: readonly Deviation[] = [
   sampleOverruns,
   nodeMissing,
   ownerReleaseFails,
+  mockLeavesPasids,
+  pasidDirtyUnenforced,
+  pasidOfNone,
   pasidZero,
   probeRemovesGroups,
   replaceDropsReserved,

@@ -45,13 +45,13 @@ export const faultReplaceKeeps: Deviation = {
     const right = k.iommufdDevice.replaceHwpt;
     k.iommufdDevice = {
       ...k.iommufdDevice,
-      *replaceHwpt(kernel, device, hwpt) {
+      *replaceHwpt(kernel, device, hwpt, pasid) {
         const { igroup } = device;
-        const queue = igroup.hwpt?.fault;
-        if (queue && queue !== hwpt.fault && queue.hasFaultsOf(igroup)) {
+        const queue = igroup.attachments.get(pasid)?.hwpt.fault;
+        if (queue && queue !== hwpt.fault && queue.hasFaultsOf(igroup, pasid)) {
           throw new Ruined("faults of an attachment that is gone", "fault-replace-keeps");
         }
-        return yield* right(kernel, device, hwpt);
+        return yield* right(kernel, device, hwpt, pasid);
       },
     };
   },

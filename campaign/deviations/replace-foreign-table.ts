@@ -1,4 +1,5 @@
 /** A device that moves may move to a page table that its IOMMU's driver knows nothing of. */
+import { NO_PASID } from "../../model/iommufd/igroup.ts";
 import { type Deviation, Ruined } from "./deviation.ts";
 
 export const replaceForeignTable: Deviation = {
@@ -15,11 +16,11 @@ export const replaceForeignTable: Deviation = {
     const { replaceHwpt } = k.iommufdDevice;
     k.iommufdDevice = {
       ...k.iommufdDevice,
-      *replaceHwpt(kernel, device, hwpt) {
-        if (hwpt.driver !== device.device.iommuDriver) {
+      *replaceHwpt(kernel, device, hwpt, pasid) {
+        if (pasid === NO_PASID && hwpt.driver !== device.device.iommuDriver) {
           throw new Ruined("a page table of another driver", "replace-foreign-table");
         }
-        return yield* replaceHwpt(kernel, device, hwpt);
+        return yield* replaceHwpt(kernel, device, hwpt, pasid);
       },
     };
   },

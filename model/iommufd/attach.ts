@@ -4,7 +4,9 @@ import { clauses, must } from "../kernel/clause.ts";
 import type { Kernel } from "../kernel/kernel.ts";
 import type { Operation } from "../kernel/operation.ts";
 import { IOMMUFD, iommufdSource } from "./availability.ts";
-import type { AnyHwpt, Ioas, IommufdDevice, IommufdGroup } from "./objects.ts";
+import { type IommufdGroup, NO_PASID } from "./igroup.ts";
+import type { AnyHwpt, Ioas, IommufdDevice } from "./objects.ts";
+import { rule as pasidRule } from "./pasid.ts";
 
 const source = (name: string) => iommufdSource("device", name);
 
@@ -29,8 +31,8 @@ export const rule = clauses({
     errno: "EBUSY",
     source: source("iommufd_hw_pagetable_attach"),
     since: "6.15",
-    observable: "internal",
-    unseen: "VFIO remembers what it has attached, and replaces that",
+    kconfig: ["IOMMUFD", "IOMMUFD_TEST"],
+    machine: "mock",
   },
   "IOMMUFD-ATTACH-8": {
     since: "6.18",
@@ -51,8 +53,9 @@ export const rule = clauses({
     rule: "only an attached device can change what it is attached to",
     errno: "EINVAL",
     source: source("iommufd_device_do_replace"),
-    since: "6.6",
-    unseen: "VFIO changes what a device is attached to only while it is attached",
+    since: "6.15",
+    kconfig: ["IOMMUFD", "IOMMUFD_TEST"],
+    machine: "mock",
   },
   "IOMMUFD-REPLACE-2": {
     ...IOMMUFD,
@@ -71,32 +74,41 @@ export const rule = clauses({
 });
 
 export const steps = {
-  /** iommufd_hw_pagetable_attach. The first device of a group takes the group along. */
-  *attachHwpt(k: Kernel, device: IommufdDevice, hwpt: AnyHwpt): Operation<null> {
+  /** iommufd_hw_pagetable_attach. The first device of a group takes the group along. Only the group itself reserves anything. */
+  *attachHwpt(k: Kernel, device: IommufdDevice, hwpt: AnyHwpt, pasid: number): Operation<null> {
     const { igroup } = device;
     using _ = yield* k.lock(igroup.lock);
-    must(!igroup.attached.includes(device), rule["IOMMUFD-ATTACH-7"]);
-    must(igroup.hwpt === null || igroup.hwpt === hwpt, rule["IOMMUFD-ATTACH-3"]);
-    yield* k.ioas.reserve(k, hwpt.paging.ioas, device.device);
-    if (igroup.attached.length === 0) {
+    const { attachments } = igroup;
+    const attachment = attachments.get(pasid);
+    const own = pasid === NO_PASID;
+    must(!attachment?.devices.includes(device), own ? rule["IOMMUFD-ATTACH-7"] : pasidRule["IOMMUFD-PASID-4"]);
+    must(!attachment || attachment.hwpt === hwpt, rule["IOMMUFD-ATTACH-3"]);
+    if (own) yield* k.ioas.reserve(k, hwpt.paging.ioas, device.device);
+    if (attachment) attachment.devices.push(device);
+    else {
       try {
-        yield* k.iommufdDevice.attachGroup(k, device, hwpt);
+        yield* k.iommufdDevice.attachGroup(k, device, hwpt, pasid);
       } catch (refusal) {
-        yield* k.ioas.unreserve(k, hwpt.paging.ioas, device.device);
+        if (own) yield* k.ioas.unreserve(k, hwpt.paging.ioas, device.device);
         throw refusal;
       }
-      igroup.hwpt = hwpt;
+      attachments.set(pasid, { hwpt, devices: [device] });
     }
     hwpt.users++;
-    igroup.attached.push(device);
     return null;
   },
 
-  /** iommu_attach_group_handle and iommu_replace_group_handle: the IOMMU's driver looks whether the table suits it. */
-  *attachGroup(k: Kernel, device: IommufdDevice, hwpt: AnyHwpt): Operation<void> {
+  /** iommufd_hwpt_attach_device and iommufd_hwpt_replace_device: the IOMMU's driver looks whether the table suits it. */
+  *attachGroup(k: Kernel, device: IommufdDevice, hwpt: AnyHwpt, pasid: number): Operation<void> {
+    k.iommufdDevice.checkForPasids(device.igroup, hwpt, pasid);
     k.alloc();
     using _ = yield* k.lock(device.igroup.group.mutex);
     const { iommuDriver } = device.device;
+    if (pasid !== NO_PASID) {
+      must(hwpt.driver === iommuDriver, pasidRule["IOMMUFD-PASID-6"]);
+      k.iommufdDevice.setPasid(k, device, hwpt, pasid);
+      return;
+    }
     const ops = opsOf(device.device);
     must(hwpt.driver === iommuDriver, rule["IOMMUFD-ATTACH-8"]);
     must(ops.suits(device.device, hwpt), rule["IOMMUFD-ATTACH-4"]);
@@ -106,26 +118,29 @@ export const steps = {
   },
 
   /** iommufd_device_do_replace: moves the whole group. The hwpt that it left, with one use for the caller to drop. */
-  *replaceHwpt(k: Kernel, device: IommufdDevice, hwpt: AnyHwpt): Operation<AnyHwpt | null> {
+  *replaceHwpt(k: Kernel, device: IommufdDevice, hwpt: AnyHwpt, pasid: number): Operation<AnyHwpt | null> {
     const { igroup } = device;
     using _ = yield* k.lock(igroup.lock);
-    const old = igroup.hwpt;
-    must(old !== null && igroup.attached.includes(device), rule["IOMMUFD-REPLACE-1"]);
+    const attachment = igroup.attachments.get(pasid);
+    const own = pasid === NO_PASID;
+    const missing = own ? rule["IOMMUFD-REPLACE-1"] : pasidRule["IOMMUFD-PASID-5"];
+    must(attachment?.devices.includes(device) === true, missing);
+    const { hwpt: old, devices } = attachment;
     if (old === hwpt) return null;
-    const moves = hwpt.paging.ioas !== old.paging.ioas;
+    const moves = own && hwpt.paging.ioas !== old.paging.ioas;
     try {
-      if (moves) for (const member of igroup.attached) yield* k.ioas.reserve(k, hwpt.paging.ioas, member.device);
-      yield* k.iommufdDevice.attachGroup(k, device, hwpt);
+      if (moves) for (const member of devices) yield* k.ioas.reserve(k, hwpt.paging.ioas, member.device);
+      yield* k.iommufdDevice.attachGroup(k, device, hwpt, pasid);
     } catch (refusal) {
-      yield* k.iommufdDevice.stayReserved(k, igroup, hwpt.paging.ioas, moves);
+      if (own) yield* k.iommufdDevice.stayReserved(k, igroup, hwpt.paging.ioas, moves);
       throw refusal;
     }
-    k.iommufdDevice.answerLeft(k, old, igroup);
-    if (moves) for (const member of igroup.attached) yield* k.ioas.unreserve(k, old.paging.ioas, member.device);
-    igroup.hwpt = hwpt;
-    hwpt.users += igroup.attached.length;
-    old.users -= igroup.attached.length - 1;
-    k.keeps(rule["IOMMUFD-REPLACE-2"]);
+    k.iommufdDevice.answerLeft(k, old, igroup, pasid);
+    if (moves) for (const member of devices) yield* k.ioas.unreserve(k, old.paging.ioas, member.device);
+    attachment.hwpt = hwpt;
+    hwpt.users += devices.length;
+    old.users -= devices.length - 1;
+    k.keeps(own ? rule["IOMMUFD-REPLACE-2"] : pasidRule["IOMMUFD-PASID-11"]);
     return old;
   },
 
@@ -135,20 +150,22 @@ export const steps = {
     k.keeps(rule["IOMMUFD-REPLACE-3"]);
   },
 
-  /** iommufd_hw_pagetable_detach: the hwpt that the device was attached to, for the caller to put. */
-  *detachHwpt(k: Kernel, device: IommufdDevice): Operation<AnyHwpt> {
+  /** iommufd_hw_pagetable_detach: the hwpt that the device was attached to, for the caller to put; null where it was not. */
+  *detachHwpt(k: Kernel, device: IommufdDevice, pasid: number): Operation<AnyHwpt | null> {
     const { igroup } = device;
     using _ = yield* k.lock(igroup.lock);
-    const { hwpt } = igroup;
-    if (!hwpt) throw new Error("a device that is not attached can't be detached");
-    igroup.attached.splice(igroup.attached.indexOf(device), 1);
-    if (igroup.attached.length === 0) {
+    const attachment = igroup.attachments.get(pasid);
+    if (!attachment) return null;
+    const { hwpt, devices } = attachment;
+    devices.splice(devices.indexOf(device), 1);
+    if (devices.length === 0) {
       using _group = yield* k.lock(igroup.group.mutex);
-      igroup.hwpt = null;
-      k.iommufdDevice.answerLeft(k, hwpt, igroup);
-      k.selftest.noteViommu(device, null, null);
+      igroup.attachments.delete(pasid);
+      k.iommufdDevice.answerLeft(k, hwpt, igroup, pasid);
+      if (pasid === NO_PASID) k.selftest.noteViommu(device, null, null);
+      else k.selftest.clearPasid(device, pasid);
     }
-    yield* k.ioas.unreserve(k, hwpt.paging.ioas, device.device);
+    if (pasid === NO_PASID) yield* k.ioas.unreserve(k, hwpt.paging.ioas, device.device);
     return hwpt;
   },
 };

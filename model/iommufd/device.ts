@@ -12,9 +12,10 @@ import { steps as faultQueue } from "./fault-queue.ts";
 import { steps as hwPagetable } from "./hw-pagetable.ts";
 import { steps as hwQueue } from "./hw-queue.ts";
 import { steps as hwptAlloc } from "./hwpt-alloc.ts";
+import { IommufdGroup, NO_PASID } from "./igroup.ts";
 import { steps as invalidate } from "./invalidate.ts";
-import { type AnyHwpt, type Hwpt, type Ioas, type IommufdContext, IommufdDevice, IommufdGroup } from "./objects.ts";
-import { steps as pasid } from "./pasid.ts";
+import { type AnyHwpt, type Hwpt, type Ioas, type IommufdContext, IommufdDevice } from "./objects.ts";
+import { steps as pasid, rule as pasidRule } from "./pasid.ts";
 import { steps as vdevice } from "./vdevice.ts";
 import { steps as veventQueue } from "./vevent-queue.ts";
 import { steps as viommu } from "./viommu.ts";
@@ -138,20 +139,33 @@ export const steps = {
   },
 
   /** iommufd_device_attach: the id of the hwpt. `site` is where the caller gets it. */
-  *attachDevice(k: Kernel, device: IommufdDevice, ptId: number, site: ChoiceSite | null): Operation<number> {
-    const id = yield* k.iommufdDevice.changePt(k, device, ptId, site, k.iommufdDevice.attachHwpt);
+  *attachDevice(
+    k: Kernel,
+    device: IommufdDevice,
+    ptId: number,
+    site: ChoiceSite | null,
+    pasid: number = NO_PASID,
+  ): Operation<number> {
+    const id = yield* k.iommufdDevice.changePt(k, device, ptId, site, k.iommufdDevice.attachHwpt, pasid);
     device.users++;
     return id;
   },
 
   /** iommufd_device_replace: the id of the hwpt. When it is refused, the device stays attached as it was. */
-  *replaceDevice(k: Kernel, device: IommufdDevice, ptId: number, site: ChoiceSite | null): Operation<number> {
-    return yield* k.iommufdDevice.changePt(k, device, ptId, site, k.iommufdDevice.replaceHwpt);
+  *replaceDevice(
+    k: Kernel,
+    device: IommufdDevice,
+    ptId: number,
+    site: ChoiceSite | null,
+    pasid: number = NO_PASID,
+  ): Operation<number> {
+    return yield* k.iommufdDevice.changePt(k, device, ptId, site, k.iommufdDevice.replaceHwpt, pasid);
   },
 
-  /** iommufd_device_detach */
-  *detachDevice(k: Kernel, device: IommufdDevice): Operation<void> {
-    const hwpt = yield* k.iommufdDevice.detachHwpt(k, device);
+  /** iommufd_device_detach; what is not attached is left as it is. */
+  *detachDevice(k: Kernel, device: IommufdDevice, pasid: number = NO_PASID): Operation<void> {
+    const hwpt = yield* k.iommufdDevice.detachHwpt(k, device, pasid);
+    if (!hwpt) return;
     yield* k.iommufdDevice.putHwpt(k, hwpt);
     device.users--;
     k.keeps(rule["IOMMUFD-DETACH-1"]);
@@ -164,21 +178,23 @@ export const steps = {
     ptId: number,
     site: ChoiceSite | null,
     attach: AttachHwpt,
+    pasid: number,
   ): Operation<number> {
+    const own = pasid === NO_PASID;
     let id = ptId;
     let left: AnyHwpt | null;
     {
       using pt = device.context.get(ptId)?.hold();
-      must(pt !== undefined, rule["IOMMUFD-ATTACH-1"]);
+      must(pt !== undefined, own ? rule["IOMMUFD-ATTACH-1"] : pasidRule["IOMMUFD-PASID-2"]);
       if (pt.kind === "hwpt" || pt.kind === "nested") {
-        left = yield* attach(k, device, pt);
+        left = yield* attach(k, device, pt, pasid);
         k.keeps(rule["IOMMUFD-ATTACH-6"]);
       } else if (pt.kind === "ioas") {
-        const auto = yield* k.iommufdDevice.autoDomain(k, device, pt, site, attach);
+        const auto = yield* k.iommufdDevice.autoDomain(k, device, pt, site, attach, pasid);
         ({ id, left } = auto);
         k.keeps(rule["IOMMUFD-ATTACH-5"]);
       } else {
-        refuse(rule["IOMMUFD-ATTACH-2"]);
+        refuse(own ? rule["IOMMUFD-ATTACH-2"] : pasidRule["IOMMUFD-PASID-3"]);
       }
     }
     // Only now, because it takes the locks of an IOAS again.
@@ -193,12 +209,13 @@ export const steps = {
     ioas: Ioas,
     site: ChoiceSite | null,
     attach: AttachHwpt,
+    pasid: number,
   ): Operation<{ readonly id: number; readonly left: AnyHwpt | null }> {
     using _ = yield* k.lock(ioas.mutex);
     for (const hwpt of ioas.hwpts) {
       if (!hwpt.auto) continue;
       try {
-        return { id: hwpt.id, left: yield* attach(k, device, hwpt) };
+        return { id: hwpt.id, left: yield* attach(k, device, hwpt, pasid) };
       } catch (refusal) {
         // EINVAL: it does not suit the device, and another may.
         if (!(refusal instanceof Refusal && refusal.clause.code === ERRNO.EINVAL)) throw refusal;
@@ -208,10 +225,10 @@ export const steps = {
     const hwpt = k.iommufdDevice.allocAutoHwpt(k, ioas, device);
     let left: AnyHwpt | null = null;
     try {
-      if (attach === k.iommufdDevice.attachHwpt) yield* k.iommufdDevice.attachThenFill(k, device, hwpt);
+      if (attach === k.iommufdDevice.attachHwpt) yield* k.iommufdDevice.attachThenFill(k, device, hwpt, pasid);
       else {
         yield* k.ioas.addDomain(k, ioas, hwpt);
-        left = yield* attach(k, device, hwpt);
+        left = yield* attach(k, device, hwpt, pasid);
       }
     } catch (refusal) {
       yield* k.iommufdDevice.abortHwpt(k, hwpt);
@@ -222,16 +239,16 @@ export const steps = {
   },
 
   /** "Immediate attach": a new hwpt gets the device first, because some IOMMU drivers can't do it the other way round. */
-  *attachThenFill(k: Kernel, device: IommufdDevice, hwpt: Hwpt): Operation<void> {
-    yield* k.iommufdDevice.attachHwpt(k, device, hwpt);
+  *attachThenFill(k: Kernel, device: IommufdDevice, hwpt: Hwpt, pasid: number): Operation<void> {
+    yield* k.iommufdDevice.attachHwpt(k, device, hwpt, pasid);
     try {
       yield* k.ioas.addDomain(k, hwpt.ioas, hwpt);
     } catch (refusal) {
-      yield* k.iommufdDevice.detachHwpt(k, device);
+      yield* k.iommufdDevice.detachHwpt(k, device, pasid);
       throw refusal;
     }
   },
 };
 
 /** How a device gets to an hwpt: attachHwpt or replaceHwpt. Brings the hwpt that was left, if one was. */
-type AttachHwpt = (k: Kernel, device: IommufdDevice, hwpt: AnyHwpt) => Operation<AnyHwpt | null>;
+type AttachHwpt = (k: Kernel, device: IommufdDevice, hwpt: AnyHwpt, pasid: number) => Operation<AnyHwpt | null>;

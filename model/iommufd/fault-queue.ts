@@ -11,7 +11,8 @@ import { POLL } from "../uapi/poll.ts";
 import { IOMMUFD, iommufdSource } from "./availability.ts";
 import { steps as faultFile } from "./fault-file.ts";
 import type { IommufdFile } from "./file.ts";
-import { type AnyHwpt, Counted, type IommufdContext, type IommufdDevice, type IommufdGroup } from "./objects.ts";
+import type { IommufdGroup } from "./igroup.ts";
+import { type AnyHwpt, Counted, type IommufdContext, type IommufdDevice } from "./objects.ts";
 
 const source = (name: string) => iommufdSource("eventq", name);
 const QUEUE = { ...IOMMUFD, since: "6.11" } as const;
@@ -57,11 +58,17 @@ const mutexClass = new LockClass("fault->mutex");
 export interface PageFault {
   readonly flags: number;
   readonly pasid: number;
+  /** The PASID whose page table took it: its own, or NO_PASID. */
+  readonly via: number;
   readonly group: number;
   readonly perm: number;
   readonly address: bigint;
   readonly device: IommufdDevice;
 }
+
+/** Whether it came by what a group is attached to under a PASID. */
+const isOf = ({ device, via }: PageFault, igroup: IommufdGroup, pasid: number): boolean =>
+  device.igroup === igroup && via === pasid;
 
 /** struct iommufd_fault. The table of ids uses it, and its file, and every page table whose faults it takes. */
 export class FaultQueue extends Counted {
@@ -77,18 +84,19 @@ export class FaultQueue extends Counted {
     this.users++;
   }
 
-  /** Nobody needs to answer the faults of a group that has left. */
-  answerAll(igroup: IommufdGroup): void {
+  /** Nobody needs to answer the faults of a group, or of one of its PASIDs, that has left. */
+  answerAll(igroup: IommufdGroup, pasid: number): void {
     for (let i = this.deliver.length - 1; i >= 0; i--) {
-      if (this.deliver[i]?.device.igroup === igroup) this.deliver.splice(i, 1);
+      const fault = this.deliver[i];
+      if (fault && isOf(fault, igroup, pasid)) this.deliver.splice(i, 1);
     }
-    for (const [cookie, { device }] of this.response) if (device.igroup === igroup) this.response.delete(cookie);
+    for (const [cookie, fault] of this.response) if (isOf(fault, igroup, pasid)) this.response.delete(cookie);
   }
 
-  /** Whether faults of a group wait to be read or answered. */
-  hasFaultsOf(igroup: IommufdGroup): boolean {
-    const isOf = ({ device }: PageFault): boolean => device.igroup === igroup;
-    return this.deliver.some(isOf) || [...this.response.values()].some(isOf);
+  /** Whether faults of a group, or of one of its PASIDs, wait to be read or answered. */
+  hasFaultsOf(igroup: IommufdGroup, pasid: number): boolean {
+    const its = (fault: PageFault): boolean => isOf(fault, igroup, pasid);
+    return this.deliver.some(its) || [...this.response.values()].some(its);
   }
 
   /** The lowest cookie that no fault waits under. */
@@ -176,10 +184,10 @@ export const faultQueueAlloc = ioctl<IommufdFile>({
 export const steps = {
   ...faultFile,
 
-  /** iommufd_auto_response_faults: a group has left the page table. */
-  answerLeft(k: Kernel, { fault }: AnyHwpt, igroup: IommufdGroup): void {
+  /** iommufd_auto_response_faults: a group, or one of its PASIDs, has left the page table. */
+  answerLeft(k: Kernel, { fault }: AnyHwpt, igroup: IommufdGroup, pasid: number): void {
     if (!fault) return;
-    fault.answerAll(igroup);
+    fault.answerAll(igroup, pasid);
     k.keeps(rule["IOMMUFD-FAULTQ-15"]);
   },
 

@@ -10,6 +10,7 @@ import type { Accounting, Area, PageRange } from "./area.ts";
 import type { DirtyLog } from "./dirty-log.ts";
 import type { FaultQueue } from "./fault-queue.ts";
 import type { HwQueue } from "./hw-queue.ts";
+import type { IommufdGroup } from "./igroup.ts";
 import { IoPagetable, PAGE_SIZE, type Range } from "./io-pagetable.ts";
 import { MmapOffsets } from "./mmap.ts";
 import type { NestedHwpt } from "./nested-hwpt.ts";
@@ -18,7 +19,6 @@ import type { VeventQueue } from "./vevent-queue.ts";
 import type { Viommu } from "./viommu.ts";
 
 const ioasMutex = new LockClass("ioas->mutex");
-const igroupLock = new LockClass("igroup->lock");
 const ioasLock = new LockClass("access->ioas_lock");
 const ioasCreationLock = new LockClass("ictx->ioas_creation_lock");
 
@@ -121,19 +121,6 @@ export class Hwpt extends Counted {
 /** What devices are attached to. */
 export type AnyHwpt = Hwpt | NestedHwpt;
 
-/** What a context knows of an IOMMU group, while devices of it are bound: they are all attached to one hwpt. */
-export class IommufdGroup {
-  readonly group: IommuGroup;
-  bound = 0;
-  hwpt: AnyHwpt | null = null;
-  readonly attached: IommufdDevice[] = [];
-  readonly lock = new Lock(igroupLock);
-
-  constructor(group: IommuGroup) {
-    this.group = group;
-  }
-}
-
 /** A physical device that is bound to the context. Its driver is a user, and so is an attachment. */
 export class IommufdDevice extends Counted {
   readonly kind = "device";
@@ -150,7 +137,7 @@ export class IommufdDevice extends Counted {
   }
 
   override trace(): number {
-    return (this.igroup.hwpt?.id ?? 0) * 31 + this.igroup.attached.length;
+    return this.igroup.trace();
   }
 }
 

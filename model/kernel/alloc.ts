@@ -82,6 +82,9 @@ const HOOKS = [rule["ALLOC-3"], rule["ALLOC-4"], rule["ALLOC-5"]] as const;
 /** Commands that go step by step, and may stop on the way: vfio.h has the caller ask where (struct vfio_device_feature_mig_state). */
 const STEP_BY_STEP: ReadonlySet<string> = new Set(["VFIO_DEVICE_FEATURE", "VFIO_DEVICE_FEATURE_MIG_DEVICE_STATE"]);
 
+/** IOMMU_TEST_PASID_RESERVED */
+const FAILING_PASID = 1024;
+
 /** iommufd.h has a refused invalidation tell, in entry_num, how much of it was done. */
 const HANDLED = "how many requests of an invalidation were handled before memory ran out";
 
@@ -104,6 +107,7 @@ export function refusedForMemory(
       throw new Unmodelled("an event that is lost for want of memory, which its queue tells of");
     }
     if (call.op === "ioctl" && call.request === "IOMMU_HWPT_INVALIDATE") throw new Unmodelled(HANDLED);
+    if (namesFailingPasid(call)) throw new Unmodelled("whether a PASID failed that fails every second time");
     return rule["ALLOC-1"];
   }
   if (call.op !== "ioctl" || !kconfig.has("IOMMUFD_TEST")) return null;
@@ -111,6 +115,12 @@ export function refusedForMemory(
   const hook = HOOKS.find(({ code }) => ret === -code) ?? null;
   if (hook && call.request === "IOMMU_HWPT_INVALIDATE") throw new Unmodelled(HANDLED);
   return hook;
+}
+
+/** Whether a call is about the PASID of mocks that now and then fails by itself, with ENOMEM as well. */
+function namesFailingPasid(call: Call): boolean {
+  if (call.op !== "ioctl" || call.arg.kind !== "struct") return false;
+  return call.request.startsWith("IOMMU_TEST_OP_PASID_") && call.arg.struct.fields["pasid"] === FAILING_PASID;
 }
 
 /** A call of which an allocation fails. */

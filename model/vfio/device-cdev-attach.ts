@@ -216,11 +216,24 @@ export const attachSteps = {
     must(device.iommufdDevice !== null, rule["VFIO-CDEV-ATTACH-9"]);
     must(pasid !== 0, rule["VFIO-CDEV-ATTACH-7"]);
     must(pasid < 2 ** 31, rule["VFIO-CDEV-ATTACH-8"]);
-    return yield* k.iommufdDevice.attachPasid(k, device.iommufdDevice, block.u32(PT_ID));
+    const before = device.iommufdDevice.igroup.attachments.get(pasid)?.hwpt ?? null;
+    const site = { at: "field", offset: PT_ID, width: 4 } as const;
+    const id = yield* k.vfioIommufd.attachPasid(k, device, pasid, block.u32(PT_ID), site);
+    if (!block.canWrite(PT_ID + 4)) yield* k.deviceCdev.undoAttachPasid(k, device, pasid, before?.id ?? null);
+    block.put(PT_ID, 4, id, rule["VFIO-CDEV-ATTACH-5"]);
+    k.keeps(rule["VFIO-CDEV-ATTACH-6"]);
+    return 0;
   },
 
-  /** vfio_iommufd_physical_pasid_detach_ioas: none is ever attached. */
-  *detachPasid(k: Kernel, _device: VfioDevice, _pasid: number): Operation<void> {
+  /** ATTACH could not tell the caller what it did to a PASID: that goes back to what it was attached to. */
+  *undoAttachPasid(k: Kernel, device: VfioDevice, pasid: number, before: number | null): Operation<void> {
+    if (before === null) yield* k.vfioIommufd.detachPasid(k, device, pasid);
+    else yield* k.vfioIommufd.attachPasid(k, device, pasid, before, null);
+  },
+
+  /** vfio_iommufd_physical_pasid_detach_ioas */
+  *detachPasid(k: Kernel, device: VfioDevice, pasid: number): Operation<void> {
+    yield* k.vfioIommufd.detachPasid(k, device, pasid);
     k.keeps(rule["VFIO-CDEV-DETACH-6"]);
   },
 

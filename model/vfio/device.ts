@@ -73,6 +73,8 @@ export class VfioDevice {
   iommufdDevice: IommufdDevice | null = null;
   iommufdAccess: Access | null = null;
   iommufdAttached = false;
+  /** PASIDs of it that are attached. */
+  readonly pasids = new Set<number>();
   /** Whether vfio-pci lets the function go to low power. */
   lowPower = false;
   /** The VM whose reference the open device holds. */

@@ -29,6 +29,7 @@ export const steps = {
 
   /** vfio_iommufd_physical_unbind and vfio_iommufd_emulated_unbind */
   *unbind(k: Kernel, device: VfioDevice): Operation<void> {
+    for (const pasid of device.pasids) yield* k.vfioIommufd.detachPasid(k, device, pasid);
     yield* k.vfioIommufd.detach(k, device);
     if (device.iommufdDevice) yield* k.iommufdDevice.unbindDevice(k, device.iommufdDevice);
     if (device.iommufdAccess) yield* k.iommufdDevice.destroyAccess(k, device.iommufdAccess);
@@ -57,6 +58,22 @@ export const steps = {
     if (device.iommufdDevice) yield* k.iommufdDevice.detachDevice(k, device.iommufdDevice);
     else if (device.iommufdAccess) yield* k.iommufdDevice.detachAccess(k, device.iommufdAccess);
     device.iommufdAttached = false;
+  },
+
+  /** vfio_iommufd_physical_pasid_attach_ioas: the id of what the PASID is attached to now. */
+  *attachPasid(k: Kernel, device: VfioDevice, pasid: number, ptId: number, site: ChoiceSite | null): Operation<number> {
+    const { iommufdDevice, pasids } = device;
+    if (!iommufdDevice) throw new Error("a device that is not bound has no PASIDs");
+    if (pasids.has(pasid)) return yield* k.iommufdDevice.replaceDevice(k, iommufdDevice, ptId, site, pasid);
+    const id = yield* k.iommufdDevice.attachDevice(k, iommufdDevice, ptId, site, pasid);
+    pasids.add(pasid);
+    return id;
+  },
+
+  /** vfio_iommufd_physical_pasid_detach_ioas */
+  *detachPasid(k: Kernel, { iommufdDevice, pasids }: VfioDevice, pasid: number): Operation<void> {
+    if (!iommufdDevice || !pasids.delete(pasid)) return;
+    yield* k.iommufdDevice.detachDevice(k, iommufdDevice, pasid);
   },
 
   /** vfio_iommufd_compat_attach_ioas: a device that is opened through its group is attached at once. */

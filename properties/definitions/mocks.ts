@@ -2,7 +2,7 @@
 import { NO_RESETS, property } from "../define.ts";
 import { standing } from "../devices.ts";
 import { ACCESS_MOTIFS, MOCK_MOTIFS } from "../generate/mock-motifs.ts";
-import { MOCK_TABLE_MOTIFS, VIOMMU_MOTIFS } from "../generate/table-motifs.ts";
+import { MOCK_TABLE_MOTIFS, PASID_MOTIFS, VIOMMU_MOTIFS } from "../generate/table-motifs.ts";
 import { destroyBusy, unmapped } from "../goals/iommufd.ts";
 import {
   accessGap,
@@ -26,6 +26,11 @@ import {
   hwQueueMade,
   mockTableMade,
   mockWrote,
+  pasidAttached,
+  pasidChecked,
+  pasidDetached,
+  pasidMoved,
+  pasidUnsuited,
   veventRead,
   viommuJoined,
   viommuMade,
@@ -143,4 +148,29 @@ export const mockViommus = property({
   },
   share: 1,
   goals: [viommuMade, viommuJoined, veventRead, deviceCacheChecked, hwQueueMade, destroyBusy],
+});
+
+export const mockPasids = property({
+  id: "mock-pasids",
+  mocks: true,
+  needs: ["IOMMUFD_TEST"],
+  title: "PASIDs of mocks: what they are attached to beside their device, where they move, and their page faults",
+  devices: standing,
+  kvm: false,
+  weights: { mdev: 0, open: 1, io: 8, close: 2, probe: 1 },
+  motifs: PASID_MOTIFS,
+  ioctls: {
+    ...NO_RESETS,
+    IOMMU_HWPT_ALLOC: 5,
+    IOMMU_DESTROY: 4,
+    IOMMU_TEST_OP_MOCK_DOMAIN_FLAGS: 1,
+    IOMMU_TEST_OP_MOCK_DOMAIN_REPLACE: 3,
+    IOMMU_TEST_OP_PASID_ATTACH: 6,
+    IOMMU_TEST_OP_PASID_REPLACE: 6,
+    IOMMU_TEST_OP_PASID_DETACH: 2,
+    IOMMU_TEST_OP_PASID_CHECK_HWPT: 4,
+    IOMMU_TEST_OP_TRIGGER_IOPF: 4,
+  },
+  share: 1,
+  goals: [pasidAttached, pasidUnsuited, pasidMoved, pasidDetached, pasidChecked, destroyBusy],
 });

@@ -74,13 +74,15 @@ export function mock(
   make: Make,
   iommufd: string,
   id: Value,
+  dev_flags = 0,
 ): { readonly stdev: string; readonly devid: string } {
   const binds = {
     out_stdev_id: handles.fresh("stdev"),
     out_hwpt_id: handles.fresh("hwpt"),
     out_idev_id: handles.fresh("devid"),
   };
-  make(ioctl(iommufd, "IOMMU_TEST_OP_MOCK_DOMAIN", { size: 72, op: 2, id }, { binds }));
+  if (dev_flags === 0) make(ioctl(iommufd, "IOMMU_TEST_OP_MOCK_DOMAIN", { size: 72, op: 2, id }, { binds }));
+  else make(ioctl(iommufd, "IOMMU_TEST_OP_MOCK_DOMAIN_FLAGS", { size: 72, op: 12, id, dev_flags }, { binds }));
   return { stdev: binds.out_stdev_id, devid: binds.out_idev_id };
 }
 

@@ -17,6 +17,8 @@ const PASID = 8;
 /** IOMMU_HWPT_DATA_SELFTEST and what its caches are mostly made with. */
 const SELFTEST = 0xdead;
 const CACHED = 0x0bad_beef;
+/** PASIDs that programs attach: few, so that they meet; 1024 fails every second time. */
+const SOME_PASIDS = [1, 1, 2, 1024] as const;
 
 /** Fields that the state of the model suggests; undefined where there is nothing to suggest, or chance is to have its way. */
 export function tableFields(on: Situation, name: string, file: File | null): Fields | undefined {
@@ -51,9 +53,40 @@ export function tableFields(on: Situation, name: string, file: File | null): Fie
       const device = find(on, context, (object) => object.kind === "device" && object.igroup.hwpt?.fault !== null);
       return device && { dev_id: device.handle };
     }
+    case "IOMMU_TEST_OP_PASID_ATTACH":
+    case "IOMMU_TEST_OP_PASID_REPLACE":
+    case "IOMMU_TEST_OP_PASID_CHECK_HWPT":
+    case "IOMMU_TEST_OP_PASID_DETACH":
+      return pasidFields(on, context, name);
     default:
       return undefined;
   }
+}
+
+/** Whether an object is a page table for PASIDs. */
+const isForPasids = (object: IommufdObject): boolean =>
+  (object.kind === "hwpt" || object.kind === "nested") && object.forPasids;
+
+/** A mock that has PASIDs, and mostly one that is attached and what it is, or could be, attached to. */
+function pasidFields(on: Situation, context: IommufdContext, name: string): Fields | undefined {
+  const { dice } = on;
+  const mock = find(on, context, (object) => object.kind === "selftest" && object.device.device.pasidBits > 0);
+  if (mock?.object.kind !== "selftest") return undefined;
+  const { attachments } = mock.object.device.igroup;
+  const id = mock.handle;
+  if (name === "IOMMU_TEST_OP_PASID_ATTACH" || attachments.size === 0) {
+    const table = find(on, context, isForPasids);
+    const pasid = pick(dice, SOME_PASIDS);
+    return table && { id, pasid, [name === "IOMMU_TEST_OP_PASID_CHECK_HWPT" ? "hwpt_id" : "pt_id"]: table.handle };
+  }
+  const [pasid, { hwpt }] = pick(dice, [...attachments]);
+  if (name === "IOMMU_TEST_OP_PASID_DETACH") return { id, pasid };
+  if (name === "IOMMU_TEST_OP_PASID_CHECK_HWPT") {
+    const table = find(on, context, (object) => object === hwpt);
+    return { id, pasid, hwpt_id: table?.handle ?? 0 };
+  }
+  const table = find(on, context, (object) => isForPasids(object) && object !== hwpt);
+  return table && { id, pasid, pt_id: table.handle };
 }
 
 /** A page table of an IOAS, or one that is nested in another, with data where that must be. */
@@ -62,10 +95,10 @@ function hwptAlloc(on: Situation, context: IommufdContext): Fields | undefined {
   const queue = find(on, context, (object) => object.kind === "fault");
   const parent = find(on, context, (object) => object.kind === "hwpt" && object.nestParent);
   if (parent && !oneIn(dice, 3)) {
-    const flags = queue && !oneIn(dice, 3) ? FAULT_ID_VALID : oneIn(dice, 8) ? PASID : 0;
+    const flags = queue && !oneIn(dice, 3) ? FAULT_ID_VALID : 0;
     return {
       pt_id: parent.handle,
-      flags,
+      flags: flags | (oneIn(dice, 4) ? PASID : 0),
       data_type: SELFTEST,
       data_len: 4,
       data_uptr: { fields: { iotlb: CACHED } },

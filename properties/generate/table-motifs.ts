@@ -12,7 +12,9 @@ import { FUNCTION_MOTIFS } from "./pair-motifs.ts";
 
 const IO_PAGE = PAGE / 2;
 const FIXED_READ_WRITE = 7;
-const [NEST_PARENT, DIRTY_TRACKING, FAULT_ID_VALID] = [1, 2, 4];
+const [NEST_PARENT, DIRTY_TRACKING, FAULT_ID_VALID, ALLOC_PASID] = [1, 2, 4, 8];
+/** MOCK_FLAGS_DEVICE_* */
+const [NO_DIRTY, HAS_PASIDS] = [1, 4];
 
 function allocHwpt(
   { handles }: Situation,
@@ -70,6 +72,30 @@ const nesting: Motif = (on, make) => {
   if (!answering) return;
   for (let left = on.dice.roll(3); left > 0; left--) {
     make(ioctl(iommufd, "IOMMU_TEST_OP_TRIGGER_IOPF", { size: 72, op: 15, dev_id: devid, grpid: left, addr: PAGE }));
+  }
+};
+
+/** A mock that has PASIDs, one or two of them attached, mostly with a page table for PASIDs of its own. */
+const withPasids: Motif = (on, make) => {
+  const { dice } = on;
+  const { iommufd, ioas } = openIoas(on, make);
+  const { stdev, devid } = mock(on, make, iommufd, ioas, oneIn(dice, 8) ? HAS_PASIDS | NO_DIRTY : HAS_PASIDS);
+  const own = allocHwpt(on, make, iommufd, devid, ioas, { flags: ALLOC_PASID | pick(dice, [0, 0, DIRTY_TRACKING]) });
+  const parent = allocHwpt(on, make, iommufd, devid, ioas, { flags: NEST_PARENT | pick(dice, [0, ALLOC_PASID]) });
+  const data = { data_type: 0xdead, data_len: 4, data_uptr: { fields: { iotlb: 0x0bad_beef } } };
+  const answering = oneIn(dice, 2);
+  const queue = answering ? { fault_id: allocFaultQueue(on, make, iommufd) } : {};
+  const flags = ALLOC_PASID | (answering ? FAULT_ID_VALID : 0);
+  const nested = allocHwpt(on, make, iommufd, devid, parent, { ...data, flags, ...queue });
+  if (!oneIn(dice, 8)) replace(make, iommufd, stdev, pick(dice, [own, own, nested]));
+  for (let left = 1 + dice.roll(2); left > 0; left--) {
+    const fields = { size: 72, op: 18, id: stdev, pasid: left, pt_id: pick(dice, [own, nested]) };
+    make(ioctl(iommufd, "IOMMU_TEST_OP_PASID_ATTACH", fields));
+  }
+  if (!answering) return;
+  for (let left = 1 + dice.roll(3); left > 0; left--) {
+    const fields = { size: 72, op: 15, dev_id: devid, pasid: left - 1, grpid: left, addr: PAGE };
+    make(ioctl(iommufd, "IOMMU_TEST_OP_TRIGGER_IOPF", fields));
   }
 };
 
@@ -134,7 +160,7 @@ const asked: Motif = (on, make) => {
   if (!on.machine.k.has("VFIO_DEVICE_CDEV")) return pick(dice, MOTIFS)(on, make);
   const { iommufd, ioas } = openIoas(on, make);
   const { file, devid } = openBound(on, make, iommufd, pick(dice, on.focus.devices));
-  const table = allocHwpt(on, make, iommufd, devid, ioas, {});
+  const table = allocHwpt(on, make, iommufd, devid, ioas, { flags: oneIn(dice, 3) ? ALLOC_PASID : 0 });
   if (oneIn(dice, 2)) {
     const queue = allocFaultQueue(on, make, iommufd);
     allocHwpt(on, make, iommufd, devid, ioas, { flags: FAULT_ID_VALID, fault_id: queue });
@@ -144,6 +170,8 @@ const asked: Motif = (on, make) => {
 
 /** For programs about the page tables of mocks. */
 export const MOCK_TABLE_MOTIFS: readonly Motif[] = [telling, nesting];
+/** For programs about PASIDs of mocks. */
+export const PASID_MOTIFS: readonly Motif[] = [withPasids, withPasids, withPasids, nesting];
 /** For programs about virtual IOMMUs of mocks. */
 export const VIOMMU_MOTIFS: readonly Motif[] = [virtual];
 /** For programs about those of functions. */

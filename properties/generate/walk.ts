@@ -16,6 +16,7 @@ import { makeShort } from "./failures.ts";
 import { Handles, isFileKind } from "./handles.ts";
 import { MOTIFS } from "./motifs.ts";
 import { type Focus, type MoveKind, makeCall, type Situation } from "./moves.ts";
+import { detachesPasids, soundLength } from "./settle.ts";
 
 /** Told of every call that a walk or a run makes, with what the model answered. */
 export interface Observer {
@@ -40,13 +41,17 @@ export function walk(dice: Dice, focus: Focus, options: MachineOptions, length: 
   const on: Situation = { machine, handles, dice, focus };
   const calls: Call[] = [];
 
+  // A close gives its descriptor up before anything else, so that one without an answer leaves a machine of no use.
+  let useless = false;
   const makeOne = (call: Call): boolean => {
+    if (useless) return false;
     let answer: Answer;
     try {
       answer = machine.step(call);
     } catch (thrown) {
-      if (thrown instanceof Blocked || thrown instanceof Unmodelled) return false;
-      throw thrown;
+      if (!(thrown instanceof Blocked || thrown instanceof Unmodelled)) throw thrown;
+      useless = call.op === "close";
+      return false;
     }
     calls.push(call);
     remember(on, call, answer);
@@ -62,13 +67,29 @@ export function walk(dice: Dice, focus: Focus, options: MachineOptions, length: 
   if (focus.alwaysOpens || dice.roll(3) > 0) pick(dice, focus.motifs ?? MOTIFS)(on, make);
   const deck = kinds(focus);
   let misses = 0;
-  while (calls.length < length && misses < Math.max(64, length)) {
+  while (!useless && calls.length < length && misses < Math.max(64, length)) {
     const call = makeCall(pick(dice, deck), on);
     if (!call || !make(call)) misses++;
   }
-  machine.exit();
+  const last = detachesPasids(calls);
+  for (const call of last) makeOne(call);
+  if (useless || !exits(machine)) {
+    const whole = useless ? [...calls, ...last] : calls;
+    return whole.slice(0, soundLength(whole, options));
+  }
   observer.ended(machine);
   return calls;
+}
+
+/** Ends the process; whether the model knows what comes of that. */
+function exits(machine: Machine): boolean {
+  try {
+    machine.exit();
+    return true;
+  } catch (thrown) {
+    if (thrown instanceof Unmodelled) return false;
+    throw thrown;
+  }
 }
 
 /** A model with a fault in it may break its own assumptions, or deadlock, as a kernel would crash. */
@@ -79,8 +100,8 @@ function crashed(observer: Observer, thrown: unknown, made: number): number {
 }
 
 /**
- * Runs calls that are there already. Ends before the first that would block, or that the model has no answer for, and
- * gives how many were made.
+ * Runs calls that are there already. Ends before the first that would block, or that the model has no answer for,
+ * and where the process can end; gives how many were made.
  */
 export function rerun(calls: readonly Call[], options: MachineOptions, observer: Observer): number {
   const machine = new Machine(options);
@@ -91,6 +112,7 @@ export function rerun(calls: readonly Call[], options: MachineOptions, observer:
     try {
       answer = machine.step(call);
     } catch (thrown) {
+      if (thrown instanceof Unmodelled && call.op === "close") return soundLength(calls.slice(0, made), options);
       if (thrown instanceof Blocked || thrown instanceof Unmodelled) break;
       return crashed(observer, thrown, made);
     }
@@ -98,7 +120,7 @@ export function rerun(calls: readonly Call[], options: MachineOptions, observer:
     observer.called(machine, call, answer);
   }
   try {
-    machine.exit();
+    if (!exits(machine)) return soundLength(calls.slice(0, made), options);
   } catch (thrown) {
     return crashed(observer, thrown, made);
   }

@@ -13,6 +13,8 @@ export const HWPT = { since: "6.7", kconfig: ["VFIO_DEVICE_CDEV"] } as const;
 /** The same of mocks. */
 export const TABLES = { since: "6.8", kconfig: ["IOMMUFD", "IOMMUFD_TEST"] } as const;
 export const FAULTING = { ...TABLES, since: "6.11" } as const;
+/** PASIDs of mocks. */
+export const PASIDS = { ...TABLES, since: "6.15" } as const;
 /** Virtual IOMMUs of mocks. */
 export const VIRTUAL = { ...TABLES, since: "6.15" } as const;
 export const GROUP = { kconfig: ["VFIO_GROUP"] } as const;

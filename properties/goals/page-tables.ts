@@ -1,6 +1,6 @@
 /** Goals about page tables that user space asks for, their faults, and virtual IOMMUs. */
 import { ioctlEnded, moved, some } from "./ended.ts";
-import { FAULTING, HWPT, TABLES, VIRTUAL } from "./needs.ts";
+import { FAULTING, HWPT, PASIDS, TABLES, VIRTUAL } from "./needs.ts";
 
 export const tableMade = ioctlEnded("hwpt-alloc", "a page table was asked for, and made", "IOMMU_HWPT_ALLOC", 0, HWPT);
 export const tableRefused = ioctlEnded(
@@ -73,4 +73,40 @@ export const veventRead = moved(
   "vevent-queue",
   some,
   VIRTUAL,
+);
+
+export const pasidAttached = ioctlEnded(
+  "pasid-attach",
+  "a PASID was attached",
+  "IOMMU_TEST_OP_PASID_ATTACH",
+  0,
+  PASIDS,
+);
+export const pasidUnsuited = ioctlEnded(
+  "pasid-unsuited",
+  "a PASID was refused for what it, or its device, would be or is attached to",
+  "IOMMU_TEST_OP_PASID_ATTACH",
+  "EINVAL",
+  PASIDS,
+);
+export const pasidMoved = ioctlEnded(
+  "pasid-move",
+  "a PASID moved to another page table",
+  "IOMMU_TEST_OP_PASID_REPLACE",
+  0,
+  PASIDS,
+);
+export const pasidDetached = ioctlEnded(
+  "pasid-detach",
+  "a PASID was detached",
+  "IOMMU_TEST_OP_PASID_DETACH",
+  0,
+  PASIDS,
+);
+export const pasidChecked = ioctlEnded(
+  "pasid-check",
+  "a PASID was attached to what was asked for",
+  "IOMMU_TEST_OP_PASID_CHECK_HWPT",
+  0,
+  PASIDS,
 );

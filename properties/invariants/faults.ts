@@ -9,8 +9,9 @@ export const faultsOfAttached: StateInvariant = {
     for (const { objects } of machine.k.iommufdContexts) {
       for (const object of objects.values()) {
         if (object.kind !== "fault") continue;
-        for (const { device } of [...object.deliver, ...object.response.values()]) {
-          if (device.igroup.hwpt?.fault !== object) return `a fault of device ${device.id} waits, and it has left`;
+        for (const { device, via } of [...object.deliver, ...object.response.values()]) {
+          if (device.igroup.attachments.get(via)?.hwpt.fault !== object)
+            return `a fault of device ${device.id} waits, and it has left`;
         }
       }
     }

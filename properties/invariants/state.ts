@@ -87,14 +87,12 @@ export const openDevicesAreBacked: StateInvariant = {
   },
 };
 
-/** What an object of an iommufd uses, so that it must stay; null where it uses nothing. */
+/** What an object of an iommufd uses, so that it must stay; null where it uses nothing, or where its group does. */
 function usedBy(object: IommufdObject): IommufdObject | null {
   switch (object.kind) {
     case "hwpt":
     case "access":
       return object.ioas;
-    case "device":
-      return object.igroup.hwpt;
     case "nested":
       return object.base;
     case "viommu":
@@ -103,6 +101,7 @@ function usedBy(object: IommufdObject): IommufdObject | null {
     case "veventq":
     case "hw-queue":
       return object.viommu;
+    case "device":
     case "ioas":
     case "fault":
     case "selftest":
@@ -117,6 +116,12 @@ export const inUseStays: StateInvariant = {
   broken({ machine }) {
     for (const { objects } of machine.k.iommufdContexts) {
       for (const object of objects.values()) {
+        if (object.kind === "device") {
+          for (const [pasid, { hwpt }] of object.igroup.attachments) {
+            if (objects.get(hwpt.id) !== hwpt)
+              return `PASID ${pasid} of ${object.id} is attached to an hwpt that is gone`;
+          }
+        }
         const used = usedBy(object);
         if (used && objects.get(used.id) !== used)
           return `the ${object.kind} ${object.id} uses an ${used.kind} that is gone`;

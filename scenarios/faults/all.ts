@@ -62,6 +62,7 @@ import { nestedForgetsParent } from "./nested-forgets-parent.ts";
 import { noGate } from "./no-gate.ts";
 import { noiommuHasType1 } from "./noiommu-has-type1.ts";
 import { noiommuNeverOpened } from "./noiommu-never-opened.ts";
+import { pasidUnvalidated } from "./pasid-unvalidated.ts";
 import { putsNoIommufd } from "./puts-no-iommufd.ts";
 import { replaceUnwindsWrongTable } from "./replace-unwinds-wrong-table.ts";
 import { secondCdevOpen } from "./second-cdev-open.ts";
@@ -143,6 +144,7 @@ export const FAULTS: readonly Fault[] = [
   ioasChargeStays,
   ioasUserOverflow,
   mapWithoutAccess,
+  pasidUnvalidated,
   replaceUnwindsWrongTable,
   accessEntryOverwritten,
   compatSplitForgotten,

@@ -11,8 +11,8 @@ export const hwptListedTwice: Fault = {
     const right = k.iommufdDevice.attachHwpt;
     k.iommufdDevice = {
       ...k.iommufdDevice,
-      *attachHwpt(kernel, device, hwpt) {
-        const left = yield* right(kernel, device, hwpt);
+      *attachHwpt(kernel, device, hwpt, pasid) {
+        const left = yield* right(kernel, device, hwpt, pasid);
         if (hwpt.id !== 0) hwpt.paging.ioas.hwpts.push(hwpt.paging);
         return left;
       },

@@ -12,10 +12,10 @@ export const replaceUnwindsWrongTable: Fault = {
     const right = k.iommufdDevice.replaceHwpt;
     k.iommufdDevice = {
       ...k.iommufdDevice,
-      *replaceHwpt(kernel, device, hwpt) {
+      *replaceHwpt(kernel, device, hwpt, pasid) {
         const { hwpt: stays, attached } = device.igroup;
         try {
-          return yield* right(kernel, device, hwpt);
+          return yield* right(kernel, device, hwpt, pasid);
         } catch (refusal) {
           if (refusal instanceof Refusal && stays) {
             for (const member of attached) yield* kernel.ioas.unreserve(kernel, stays.paging.ioas, member.device);

@@ -4,5 +4,6 @@ import { steps as checks } from "./check.ts";
 import { steps as events } from "./events.ts";
 import { steps as mockDomain } from "./mock-domain.ts";
 import { steps as viommu } from "./mock-viommu.ts";
+import { steps as pasid } from "./pasid.ts";
 
-export const steps = { ...mockDomain, ...checks, ...access, ...events, ...viommu };
+export const steps = { ...mockDomain, ...checks, ...access, ...events, ...viommu, ...pasid };

@@ -49,10 +49,6 @@ const ops = new Map<number, Ioctl<IommufdFile>>();
 
 /** Ops that kernels have and this model does not. */
 const UNMODELLED: ReadonlyMap<number, Version> = new Map<number, Version>([
-  [18, "6.15"], // PASID_ATTACH
-  [19, "6.15"], // PASID_REPLACE
-  [20, "6.15"], // PASID_DETACH
-  [21, "6.15"], // PASID_CHECK_HWPT
   [22, "6.19"], // DMABUF_GET
   [23, "6.19"], // DMABUF_REVOKE
 ]);

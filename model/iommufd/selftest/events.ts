@@ -7,7 +7,8 @@ import type { Kernel } from "../../kernel/kernel.ts";
 import { BLOCK_SIZE } from "../../kernel/memory-map.ts";
 import { type Operation, Unmodelled } from "../../kernel/operation.ts";
 import { field, layout } from "../../uapi/layout.ts";
-import type { FaultQueue, PageFault } from "../fault-queue.ts";
+import type { PageFault } from "../fault-queue.ts";
+import { NO_PASID } from "../igroup.ts";
 import type { Hwpt, IommufdDevice } from "../objects.ts";
 import { SELFTEST, selftestSource, testOp } from "./command.ts";
 import { GENERIC_TABLES_SINCE } from "./mock-device.ts";
@@ -180,11 +181,13 @@ testOp("TRIGGER_IOPF", {
       must(false, rule["IOMMUFD-MOCKFAULT-2"]);
     }
     const pasid = block.u32(20);
-    const queue = k.selftest.queueOf(device, pasid);
+    const via = k.selftest.faultsVia(device, pasid);
+    const queue = device.igroup.attachments.get(via)?.hwpt.fault;
     if (queue) {
       const fault: PageFault = {
         flags: LAST_PAGE | (pasid === 0 ? 0 : PASID_VALID),
         pasid,
+        via,
         group: block.u32(24),
         perm: block.u32(28),
         address: block.u64(32),
@@ -210,9 +213,11 @@ export const steps = {
     return isMapped;
   },
 
-  /** find_fault_handler: a mock has a PASID table of its own, so that faults of PASIDs go to a nested page table as well. */
-  queueOf({ igroup: { hwpt } }: IommufdDevice, pasid: number): FaultQueue | null {
-    if (!hwpt) return null;
-    return pasid === 0 || hwpt.kind === "nested" ? hwpt.fault : null;
+  /**
+   * find_fault_handler: the PASID under which a fault is taken. A mock has a PASID table of its own, so that a nested page
+   * table takes those of PASIDs that are not attached.
+   */
+  faultsVia({ igroup: { attachments, hwpt } }: IommufdDevice, pasid: number): number {
+    return !attachments.has(pasid) && hwpt?.kind === "nested" ? NO_PASID : pasid;
   },
 };

@@ -43,6 +43,9 @@ export class MockDevice implements IommuDevice {
   /** The virtual IOMMU of the page table that it is attached to, and what it is to that. */
   viommu: { readonly viommu: Viommu; readonly virtualId: bigint } | null = null;
 
+  /** pasid_1024_fake_error: whether the next attach of that PASID fails. */
+  failsPasid = false;
+
   constructor(k: Kernel, group: IommuGroup, flags: number) {
     this.group = group;
     this.flags = flags;

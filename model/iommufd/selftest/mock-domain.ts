@@ -230,9 +230,9 @@ export const steps = {
     return object;
   },
 
-  /** iommufd_selftest_destroy */
+  /** iommufd_selftest_destroy: whatever is attached goes first. */
   *destroyMock(k: Kernel, { device }: SelftestObject): Operation<void> {
-    yield* k.iommufdDevice.detachDevice(k, device);
+    for (const pasid of [...device.igroup.attachments.keys()]) yield* k.iommufdDevice.detachDevice(k, device, pasid);
     yield* k.selftest.unbindMock(k, device);
     k.keeps(rule["IOMMUFD-MOCK-5"]);
   },
