@@ -7,6 +7,7 @@
  */
 import type { Call } from "../program.ts";
 import { ERRNO } from "../uapi/errno.ts";
+import { PCI_IRQ } from "../vfio/device-info.ts";
 import { type Clause, clauses, refuse } from "./clause.ts";
 import type { File } from "./file.ts";
 import type { Failure, Kernel } from "./kernel.ts";
@@ -85,6 +86,14 @@ const STEP_BY_STEP: ReadonlySet<string> = new Set(["VFIO_DEVICE_FEATURE", "VFIO_
 /** IOMMU_TEST_PASID_RESERVED */
 const FAILING_PASID = 1024;
 
+/** Vectors come and go one by one, and the kernel's core of interrupts has errnos of its own where it lacks memory. */
+function lacksVectors(call: Call, ret: number): boolean {
+  if (call.op !== "ioctl" || call.request !== "VFIO_DEVICE_SET_IRQS" || call.arg.kind !== "struct") return false;
+  const { index } = call.arg.struct.fields;
+  if (index !== PCI_IRQ.MSI && index !== PCI_IRQ.MSIX) return false;
+  return ret > 0 || ret === -ERRNO.ENOMEM || ret === -ERRNO.ENOSPC || ret === -ERRNO.ENODEV;
+}
+
 /** iommufd.h has a refused invalidation tell, in entry_num, how much of it was done. */
 const HANDLED = "how many requests of an invalidation were handled before memory ran out";
 
@@ -99,6 +108,7 @@ export function refusedForMemory(
   kconfig: ReadonlySet<string>,
 ): Clause | null {
   if (call.op === "close") return null;
+  if (lacksVectors(call, ret)) throw new Unmodelled("which vectors were set before memory ran out");
   if (ret === -ERRNO.ENOMEM) {
     if (call.op === "ioctl" && STEP_BY_STEP.has(call.request)) {
       throw new Unmodelled("how far a change of state came that ran out of memory");

@@ -137,6 +137,7 @@ export const steps = {
     if (!k.since("6.5")) {
       must(start < vectors.enabled && start + count <= vectors.enabled, rule["VFIO-PCI-SETIRQS-18"]);
     }
+    if (data.length > 0) k.alloc();
     for (const [i, fd] of data.entries()) {
       try {
         k.intrs.setVector(k, vectors, start + i, fd);
@@ -158,7 +159,6 @@ export const steps = {
     if (fd >= 0) {
       const beyond = vector >= enabled;
       must(!beyond || index === PCI_IRQ.MSIX, rule["VFIO-PCI-SETIRQS-19"]);
-      k.alloc();
       triggers.set(vector, k.intrs.vectorEventfd(k, fd));
       if (beyond) k.keeps(rule["VFIO-PCI-SETIRQS-24"]);
     }

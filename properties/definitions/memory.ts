@@ -19,6 +19,8 @@ export const allocationFailures = property({
     // It stops on its way: where, nobody can say beforehand.
     VFIO_DEVICE_FEATURE: 0,
     VFIO_DEVICE_FEATURE_MIG_DEVICE_STATE: 0,
+    // So do vectors; and what the kernel's core of interrupts does without shows in its log only.
+    VFIO_DEVICE_SET_IRQS: 0,
     VFIO_GROUP_SET_CONTAINER: 3,
     VFIO_IOMMU_MAP_DMA: 4,
     KVM_SET_DEVICE_ATTR: 4,
