@@ -121,6 +121,9 @@ export function refusedForMemory(
     return rule["ALLOC-1"];
   }
   if (call.op !== "ioctl" || !kconfig.has("IOMMUFD_TEST")) return null;
+  if (ret === 0 && call.request === "IOMMU_TEST_OP_TRIGGER_IOPF") {
+    throw new Unmodelled("a page fault that is lost for want of memory, which only its device hears of");
+  }
   if (file?.kind !== "iommufd" && !INTO_IOMMUFD.has(call.request)) return null;
   const hook = HOOKS.find(({ code }) => ret === -code) ?? null;
   if (hook && call.request === "IOMMU_HWPT_INVALIDATE") throw new Unmodelled(HANDLED);
