@@ -114,6 +114,25 @@ test("a kernel is not blamed for what it does after a known deviation has ruined
   }
 });
 
+test("a call that has to wait is no hang; one that has not is", () => {
+  const unbind: Call = {
+    op: "sysfs-write",
+    attribute: { kind: "unbind", driver: "vfio-pci" },
+    text: { device: "edu0" },
+  };
+  const open: Call = { op: "open", node: { kind: "group", device: "edu0" }, as: "@group0" };
+  const end = { kind: "hung", call: 1, stack: "vfio_unregister_group_dev" } as const;
+  const device: Call = { op: "open", node: { kind: "cdev", device: "edu0" }, as: "@device0" };
+  const hang = (first: Call) =>
+    examine(
+      { program: { machine: "reference", calls: [first, unbind] }, outcomes: [{ ret: 3 }], end, log: "", leaks: [] },
+      options,
+      [],
+    );
+  expect(hang(device)).toMatchObject({ problem: null, verdict: { kind: "not-comparable", at: 1, waits: true } });
+  expect(hang(open)).toMatchObject({ problem: { kind: "hang", at: 1 } });
+});
+
 /** A mediated device that there was too little memory for, as a target was seen to answer. */
 const create: Call = {
   op: "sysfs-write",

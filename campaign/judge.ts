@@ -49,6 +49,8 @@ export type Verdict =
       readonly known: readonly string[];
       /** Whether a destructive deviation struck: the kernel is not to blame for what it does afterwards. */
       readonly ruined: boolean;
+      /** Whether the call waits where it is right to: it does not come back in a program of one task. */
+      readonly waits: boolean;
     };
 
 /** Takes what the target took. */
@@ -184,13 +186,13 @@ function judgeWith(
   return { verdict: { kind: "agrees", known: [...fired], judged: at }, doubtful };
 }
 
-/** The target gave no more outcomes: by a deviation that strikes in the next call, or for another reason. */
+/** The target gave no more outcomes: by a deviation that strikes in the next call, by a call that waits, or otherwise. */
 function ending(machine: Machine, next: Call, at: number, fired: ReadonlySet<string>): Verdict {
   try {
     machine.step(next);
   } catch (thrown) {
-    if (thrown instanceof Ruined) return notComparable(thrown, at, fired);
-    if (!(thrown instanceof Blocked || thrown instanceof Unmodelled)) throw thrown;
+    if (thrown instanceof Ruined || thrown instanceof Blocked) return notComparable(thrown, at, fired);
+    if (!(thrown instanceof Unmodelled)) throw thrown;
   }
   return { kind: "agrees", known: [...fired], judged: at };
 }
@@ -200,13 +202,13 @@ function notComparable(thrown: unknown, at: number, fired: ReadonlySet<string>):
   const known = [...fired];
   if (thrown instanceof Ruined) {
     const why = `the model does not cover ${thrown.what}`;
-    return { kind: "not-comparable", at, why, known: [...known, thrown.by], ruined: true };
+    return { kind: "not-comparable", at, why, known: [...known, thrown.by], ruined: true, waits: false };
   }
   if (thrown instanceof Blocked) {
-    return { kind: "not-comparable", at, why: `it waits for ${thrown.on}`, known, ruined: false };
+    return { kind: "not-comparable", at, why: `it waits for ${thrown.on}`, known, ruined: false, waits: true };
   }
   if (thrown instanceof Unmodelled) {
-    return { kind: "not-comparable", at, why: `the model does not cover ${thrown.what}`, known, ruined: false };
+    return { kind: "not-comparable", at, why: `the model does not cover ${thrown.what}`, known, ruined: false, waits: false };
   }
   throw thrown;
 }

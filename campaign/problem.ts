@@ -30,7 +30,7 @@ export interface Examined {
 
 /**
  * Looks at a run from every side. The first of these counts: lost, hung, differs, log, invariant, leak. What a kernel does
- * after a known deviation has ruined it says nothing.
+ * after a known deviation has ruined it says nothing, and a call that has to wait is no hang.
  */
 export function examine(run: ProgramRun, options: JudgeOptions, history: readonly HistoryInvariant[]): Examined {
   const verdict = judge(run.program, run.outcomes, options);
@@ -42,8 +42,9 @@ export function examine(run: ProgramRun, options: JudgeOptions, history: readonl
   const at = verdict.kind === "differs" ? verdict.at : 0;
   const record = onRecord(recorded, verdict, run.program.calls[at], callName, profile.version);
   const known = [...verdict.known, ...(record ? [record.id] : []), ...onlyLogged(run, options)];
+  const waits = verdict.kind === "not-comparable" && verdict.waits && run.end.kind === "hung";
   const problem =
-    lost(run) ??
+    (waits ? null : lost(run)) ??
     (record ? null : differs(run, verdict)) ??
     logged(run, options, known) ??
     broken(run, history) ??
