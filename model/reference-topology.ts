@@ -3,6 +3,7 @@
  * function, two devices behind a PCI bridge, one behind a root port, mtty and mdpy, an IOMMU, KVM. The numbers are those of
  * QEMU's devices.
  */
+import { E1000, E1000E, EDU, NVME } from "./reference-config.ts";
 import { type Bar, type FunctionSpec, mdevsFor, type Topology } from "./topology.ts";
 
 const MSI_WINDOW = { start: 0xfee0_0000n, last: 0xfeef_ffffn };
@@ -11,7 +12,10 @@ const PAGE_SIZES = 0x4020_1000n;
 const memory = (size: number): Bar => ({ size, memory: true, mappable: size >= 4096 });
 const ports = (size: number): Bar => ({ size, memory: false, mappable: false });
 
-type Given = Pick<FunctionSpec, "name" | "bus" | "devfn" | "vendor" | "device" | "class" | "group" | "bars"> &
+type Given = Pick<
+  FunctionSpec,
+  "name" | "bus" | "devfn" | "vendor" | "device" | "class" | "group" | "bars" | "config" | "configKeeps"
+> &
   Partial<FunctionSpec>;
 
 function pciFunction(given: Given): FunctionSpec {
@@ -68,9 +72,10 @@ const e1000 = {
 export const REFERENCE_TOPOLOGY: Topology = {
   name: "reference",
   functions: [
-    pciFunction({ ...e1000e, name: "nic0.0", bus: 1, devfn: 0, group: 4 }),
-    pciFunction({ ...e1000e, name: "nic0.1", bus: 1, devfn: 1, group: 4 }),
+    pciFunction({ ...e1000e, ...E1000E[0], name: "nic0.0", bus: 1, devfn: 0, group: 4 }),
+    pciFunction({ ...e1000e, ...E1000E[1], name: "nic0.1", bus: 1, devfn: 1, group: 4 }),
     pciFunction({
+      ...EDU,
       name: "edu0",
       bus: 0,
       devfn: 0x30,
@@ -84,9 +89,10 @@ export const REFERENCE_TOPOLOGY: Topology = {
       msi: 1,
       resettable: false,
     }),
-    pciFunction({ ...e1000, name: "bridged0", bus: 2, devfn: 0x08, group: 6 }),
-    pciFunction({ ...e1000, name: "bridged1", bus: 2, devfn: 0x10, group: 6 }),
+    pciFunction({ ...e1000, ...E1000[0], name: "bridged0", bus: 2, devfn: 0x08, group: 6 }),
+    pciFunction({ ...e1000, ...E1000[1], name: "bridged1", bus: 2, devfn: 0x10, group: 6 }),
     pciFunction({
+      ...NVME,
       name: "rooted0",
       bus: 3,
       devfn: 0,

@@ -46,6 +46,13 @@ export interface FunctionSpec {
   readonly configSize: number;
   /** Whether it is of PCI Express. */
   readonly express: boolean;
+  /** Configuration space as the function has it while vfio-pci holds it and nobody uses it; see pci/register-text.ts. */
+  readonly config: string;
+  /**
+   * Bits of it that keep what is written, of those that a user may write; tried out by whoever surveyed the machine. null where
+   * nobody did, as on hosts with hardware of their own.
+   */
+  readonly configKeeps: string | null;
   readonly vga: boolean;
   /** Interrupt pin and vectors: INTx present, MSI and MSI-X vectors. */
   readonly intx: boolean;

@@ -1,5 +1,6 @@
 /** The properties of the suite. */
 import { iommufdCompat, type1 } from "./definitions/containers.ts";
+import { configSpace } from "./definitions/functions.ts";
 import { iommufdAreas, iommufdObjects, pageTables } from "./definitions/iommufd.ts";
 import { mdevLifecycle, migration, sampleDevices } from "./definitions/mdevs.ts";
 import { allocationFailures } from "./definitions/memory.ts";
@@ -22,6 +23,7 @@ export const PROPERTIES: readonly Property[] = [
   type1,
   iommufdCompat,
   hotReset,
+  configSpace,
   mdevLifecycle,
   migration,
   sampleDevices,

@@ -81,6 +81,9 @@ const functionSpec = z.strictObject({
   romImage: z.boolean(),
   configSize: count,
   express: z.boolean(),
+  // Not in files from before configuration space was looked at.
+  config: z.string().default(""),
+  configKeeps: z.string().nullable().default(null),
   vga: z.boolean(),
   intx: z.boolean(),
   msi: count,

@@ -2,6 +2,7 @@
 
 import { ACCESSES } from "./accesses.ts";
 import { COMPAT } from "./compat.ts";
+import { CONFIG_SPACE } from "./config-space.ts";
 import { CORNERS } from "./corners.ts";
 import { EVIDENCE } from "./evidence.ts";
 import { SAMPLE_EVIDENCE } from "./evidence-samples.ts";
@@ -51,6 +52,7 @@ export const SCENARIOS: readonly Scenario[] = [
   ...IRQS,
   ...INTX_IRQS,
   ...VECTOR_IRQS,
+  ...CONFIG_SPACE,
   ...IOAS,
   ...IOCTL_FORMAT,
   ...IOAS_MEMORY,

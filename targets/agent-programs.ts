@@ -16,6 +16,7 @@ import type { AgentRequest, AgentResult, AgentStatus } from "./agent/wire.ts";
 import { OutputReader } from "./lower/decode.ts";
 import { Lowering, type Shape } from "./lower/lower.ts";
 import { attributePath, devicePath, KVM_DEBUGFS, MDEV_DEVICES, VM_DIRECTORY } from "./lower/paths.ts";
+import { restoreRegisters } from "./registers.ts";
 import { makeStanding, removeMdev, standingMdevs } from "./standing.ts";
 import type { ProgramRun, RunEnd } from "./target.ts";
 
@@ -64,6 +65,7 @@ function lowerCleanup(program: Program, topology: Topology): Check[] {
     ignore(create);
     for (const { before, question } of ways) [...before, question].forEach(ignore);
   }
+  for (const device of touched.written) restoreRegisters(lowering, program, topology, device).forEach(ignore);
   for (const device of touched.rebound) {
     const path = devicePath(topology, device);
     const address = path.slice(path.lastIndexOf("/") + 1);
@@ -120,6 +122,8 @@ const RESTORE_MEMORY_LIMIT: readonly Call[] = [
 
 interface Touched {
   readonly mdevs: ReadonlySet<string>;
+  /** Devices whose registers may have been written. */
+  readonly written: ReadonlySet<string>;
   readonly rebound: ReadonlySet<string>;
   /** Functions whose group or node was opened. */
   readonly opened: ReadonlySet<string>;
@@ -137,8 +141,8 @@ function touchedBy(program: Program, topology: Topology): Touched {
   let kvm = false;
   let autoprobe = false;
   const memoryLimit = program.calls.some((call) => call.op === "ioctl" && call.request === setTempMemoryLimit.name);
-  for (const name of changedDevices(program, topology))
-    if (topology.mdevs.some((mdev) => mdev.name === name)) mdevs.add(name);
+  const written = changedDevices(program, topology);
+  for (const name of written) if (topology.mdevs.some((mdev) => mdev.name === name)) mdevs.add(name);
   const isFunction = (device: string): boolean => topology.functions.some((spec) => spec.name === device);
   for (const call of program.calls) {
     if (call.op === "open") {
@@ -149,7 +153,7 @@ function touchedBy(program: Program, topology: Topology): Touched {
       if (call.attribute.kind === "mdev-bus") autoprobe = true;
     }
   }
-  return { mdevs, rebound, opened, kvm, autoprobe, memoryLimit };
+  return { mdevs, written, rebound, opened, kvm, autoprobe, memoryLimit };
 }
 
 /** Names of devices in which a program may leave something: emulated ones keep registers and migration state for the next. */

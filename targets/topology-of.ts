@@ -1,4 +1,5 @@
 /** The topology of a system that was surveyed: what sysfs and configuration space show, in the model's terms. */
+import { formatRegisters } from "../model/pci/register-text.ts";
 import { type Bar, type BridgeSpec, type FunctionSpec, mdevsFor, type Topology } from "../model/topology.ts";
 import type { PlacedFunction, ResourceLine, Survey, SurveyedDevice } from "./qemu/survey.ts";
 
@@ -84,6 +85,8 @@ function functionOf(
     romImage: device.romImage,
     configSize: device.config.length,
     express: capability(device.config, CAP_EXPRESS) !== 0,
+    config: formatRegisters(device.config),
+    configKeeps: null,
     vga: device.class >> 8 === 0x0300,
     intx: byte(device.config, 0x3d) !== 0,
     msi: msi === 0 ? 0 : 1 << ((word(device.config, msi + 2) >> 1) & 7),

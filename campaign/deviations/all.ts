@@ -25,6 +25,7 @@ import { kvmDeviceFaultLeaks } from "./kvm-device-fault-leaks.ts";
 import { mapFileAnyFile, mapFileCycle } from "./map-file-any-file.ts";
 import { mdevCreateLeaks } from "./mdev-create-leaks.ts";
 import { migrationBlockedArc } from "./migration-blocked-arc.ts";
+import { msiCapableWritten } from "./msi-capable-written.ts";
 import {
   mttyBadHeaderCounts,
   mttyDataFdOutlives,
@@ -83,6 +84,7 @@ export const DEVIATIONS: readonly Deviation[] = [
   mdpyFrameOffset,
   mdpyIrqFlags,
   migrationBlockedArc,
+  msiCapableWritten,
   mttyBadHeaderCounts,
   mttyDataFdOutlives,
   mttyDivisorOrs,

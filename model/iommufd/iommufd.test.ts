@@ -57,6 +57,8 @@ function pciFunction(group: IommuGroup, apertureBits = 39): PciFunction {
     romImage: false,
     configSize: 4096,
     express: true,
+    config: "",
+    configKeeps: null,
     vga: false,
     intx: true,
     msi: 1,

@@ -4,6 +4,7 @@ import type { IommuGroup } from "../iommu/group.ts";
 import type { FunctionSpec, ReservedRegion } from "../topology.ts";
 import type { VfioDevice } from "../vfio/device.ts";
 import { FunctionIrqs } from "../vfio-pci/function-irqs.ts";
+import type { ConfigSpace } from "../vfio-pci/config-space.ts";
 
 export class PciFunction implements IommuDevice {
   readonly spec: FunctionSpec;
@@ -19,6 +20,10 @@ export class PciFunction implements IommuDevice {
   /** The VFIO device that vfio-pci registered for it. */
   vfio: VfioDevice | null = null;
   readonly irqs = new FunctionIrqs();
+  /** Its configuration space since a user looked into it; null while it is closed. */
+  config: ConfigSpace | null = null;
+  /** Registers that users wrote and nobody puts back, by offset; null where a reset may have changed them. */
+  readonly strays = new Map<number, number | null>();
 
   constructor(spec: FunctionSpec, group: IommuGroup | null, driver: string | null, driverOverride: string | null) {
     this.spec = spec;

@@ -104,6 +104,7 @@ const lowPowerEntry: Feature = {
     const pciFunction = functionOf(request.device);
     using _ = yield* k.lock(locksOf(pciFunction).memory);
     must(!request.device.lowPower, rule["VFIO-PCI-POWER-1"]);
+    k.vfioPci.maySleep(functionOf(request.device));
     request.device.lowPower = true;
     k.keeps(rule["VFIO-PCI-POWER-2"]);
     return 0;

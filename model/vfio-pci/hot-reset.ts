@@ -5,7 +5,7 @@ import type { File } from "../kernel/file.ts";
 import { ioctl, vfioRequest } from "../kernel/ioctl.ts";
 import type { Kernel } from "../kernel/kernel.ts";
 import type { Lock } from "../kernel/lock.ts";
-import type { Operation } from "../kernel/operation.ts";
+import { type Operation, Unmodelled } from "../kernel/operation.ts";
 import type { UserBlock } from "../kernel/user-memory.ts";
 import type { PciFunction } from "../pci/function.ts";
 import { locksOf, tryLock } from "../pci/locks.ts";
@@ -200,7 +200,9 @@ export const steps = {
         must(lock !== null, rule["VFIO-PCI-HOTRESET-15"]);
         held.push(lock);
       }
-      must(k.hotReset.busComesBack(functionOf(device)), rule["VFIO-PCI-HOTRESET-16"]);
+      const comesBack = k.hotReset.busComesBack(functionOf(device));
+      k.hotReset.resetRegisters(k, affected, comesBack);
+      must(comesBack, rule["VFIO-PCI-HOTRESET-16"]);
       k.keeps(rule["VFIO-PCI-HOTRESET-17"]);
     } finally {
       for (const lock of held.reverse()) lock[Symbol.dispose]();
@@ -223,6 +225,15 @@ export const steps = {
   checkOwned(k: Kernel, member: VfioDevice, proof: Proof): void {
     if (proof.kind === "groups") must(proof.groups.includes(member.group), rule["VFIO-PCI-HOTRESET-12"]);
     else must(k.hotReset.ownedId(member, proof.context) !== null, rule["VFIO-PCI-HOTRESET-13"]);
+  },
+
+  /** Functions that a hot reset hits are in full power before. */
+  resetRegisters(k: Kernel, affected: readonly PciFunction[], comesBack: boolean): void {
+    for (const { config, strays } of affected) {
+      if (comesBack || (config === null && strays.size === 0)) continue;
+      throw new Unmodelled("registers of functions after a reset that the bus does not come back from");
+    }
+    for (const pciFunction of affected) k.vfioPci.resetRegisters(k, pciFunction);
   },
 
   /** pci_reset_bus */

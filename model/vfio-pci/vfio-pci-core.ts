@@ -28,6 +28,7 @@ import { vfioPciFeatures } from "./feature.ts";
 import { pciHotReset } from "./hot-reset.ts";
 import { getPciHotResetInfo } from "./hot-reset-info.ts";
 import { functionOf } from "./pci-device.ts";
+import { steps as regions } from "./regions.ts";
 import { steps as token } from "./vf-token.ts";
 
 const source = (name: string) => `drivers/vfio/pci/vfio_pci_core.c:${name}`;
@@ -116,12 +117,12 @@ export const vfioPciOps: VfioDeviceOps = {
     return refuse(vfsRule["VFS-IOCTL-1"]);
   },
 
-  *read(): Operation<number> {
-    throw new Unmodelled("reading a function's regions");
-  },
+  read: (k, io, position, device) => k.vfioPci.readRegion(k, functionOf(device), io, position),
 
-  *write(): Operation<number> {
-    throw new Unmodelled("writing a function's regions");
+  write: (k, io, position, device) => k.vfioPci.writeRegion(k, functionOf(device), io, position),
+
+  *close(k, device) {
+    k.vfioPci.closeConfig(functionOf(device));
   },
 
   *mmap(): Operation<number> {
@@ -142,6 +143,7 @@ const absent = (index: number): RegionDescription => ({
 
 export const steps = {
   ...token,
+  ...regions,
 
   /** vfio_pci_probe */
   probe(k: Kernel, pciFunction: PciFunction): void {
@@ -262,6 +264,7 @@ export const steps = {
     using _ = yield* k.lock(locks.memory);
     using device = tryLock(k, locks.device);
     must(device !== null, rule["VFIO-PCI-RESET-2"]);
+    k.vfioPci.resetRegisters(k, pciFunction);
     k.keeps(rule["VFIO-PCI-RESET-3"]);
   },
 };

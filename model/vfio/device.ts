@@ -41,8 +41,8 @@ export interface VfioDeviceOps {
   readonly migration?: MigrationOps;
   readonly logging?: LoggingOps;
   /** Reads and writes regions, from a position on. */
-  read(k: Kernel, io: Transfer, position: number): Operation<number>;
-  write(k: Kernel, io: Transfer, position: number): Operation<number>;
+  read(k: Kernel, io: Transfer, position: number, device: VfioDevice): Operation<number>;
+  write(k: Kernel, io: Transfer, position: number, device: VfioDevice): Operation<number>;
   /** Gives the address; a driver that maps nothing has none. */
   mmap?(k: Kernel, file: DeviceFile, length: number, offset: number): Operation<number>;
   /** close_device: the last file of the device is closed. */

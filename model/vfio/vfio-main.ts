@@ -201,7 +201,7 @@ export const steps = {
   /** vfio_device_fops_read. A read that fails leaves the file's position where it was. */
   *read(k: Kernel, file: DeviceFile, io: Transfer): Operation<number> {
     k.vfio.gate(k, file, rule["VFIO-DEV-GATE-2"]);
-    const done = yield* file.device.ops.read(k, io, io.offset ?? file.position);
+    const done = yield* file.device.ops.read(k, io, io.offset ?? file.position, file.device);
     if (io.offset === null) file.position += done;
     return done;
   },
@@ -209,7 +209,7 @@ export const steps = {
   /** vfio_device_fops_write */
   *write(k: Kernel, file: DeviceFile, io: Transfer): Operation<number> {
     k.vfio.gate(k, file, rule["VFIO-DEV-GATE-2"]);
-    const done = yield* file.device.ops.write(k, io, io.offset ?? file.position);
+    const done = yield* file.device.ops.write(k, io, io.offset ?? file.position, file.device);
     if (io.offset === null) file.position += done;
     return done;
   },

@@ -11,6 +11,7 @@ import { headerOf, MttyDataFile } from "../../model/mdev/mtty-session.ts";
 import { PORT_STATE_SIZE } from "../../model/mdev/mtty-uart.ts";
 import type { Call, Place } from "../../model/program.ts";
 import { DeviceFile } from "../../model/vfio/device.ts";
+import { inFunction } from "./config-transfers.ts";
 import { type Dice, oneIn, pick } from "./dice.ts";
 import type { Handles } from "./handles.ts";
 
@@ -45,8 +46,15 @@ export function transfer(dice: Dice, handles: Handles): Call | undefined {
 
 function ofDevice(dice: Dice, fd: string | -1, file: File, place: Place | undefined): Call {
   const ops = file instanceof DeviceFile && file.accessGranted ? file.device.ops : null;
+  const backing = file instanceof DeviceFile && file.accessGranted ? file.device.backing : null;
   const move =
-    ops instanceof MttyCard ? inCard(dice) : ops instanceof MdpyDisplay ? inDisplay(dice, ops) : anywhere(dice);
+    ops instanceof MttyCard
+      ? inCard(dice)
+      : ops instanceof MdpyDisplay
+        ? inDisplay(dice, ops)
+        : backing?.kind === "pci"
+          ? inFunction(dice, backing.function)
+          : anywhere(dice);
   const { offset = 0, count, bytes } = move;
   const where = place === undefined ? {} : { place };
   const plain = oneIn(dice, 8);

@@ -17,6 +17,7 @@ import { type Container, ContainerFile } from "../../model/vfio/container.ts";
 import { DeviceFile, type VfioDevice } from "../../model/vfio/device.ts";
 import type { Dma } from "../../model/vfio/dma.ts";
 import { GroupFile, type VfioGroup } from "../../model/vfio/group.ts";
+import { traceStrays } from "../../model/vfio-pci/config-space.ts";
 
 let hash = 0;
 
@@ -58,6 +59,9 @@ export function fingerprint({ k }: Machine): number {
     mix((driver === null ? 0 : driver.length) * 64 + (driverOverride === null ? 0 : driverOverride.length));
     if (vfio) vfioDevice(vfio);
     else mix(7);
+    const registers = pciFunction.config?.trace() ?? 0;
+    if (registers !== 0) mix(registers);
+    if (pciFunction.strays.size > 0) mix(traceStrays(pciFunction));
   }
   for (let i = 0; i < mdevs.length; i++) {
     const mdev = mdevs[i];

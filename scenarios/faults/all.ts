@@ -57,12 +57,15 @@ import { migrationPointerStands } from "./migration-pointer-stands.ts";
 import { migrationResetKeepsSession } from "./migration-reset-keeps-session.ts";
 import { mockNumberAgain } from "./mock-number-again.ts";
 import { mockStaysBound } from "./mock-stays-bound.ts";
+import { msiEnabledByWriting } from "./msi-enabled-by-writing.ts";
 import { mttyDisablesAgain } from "./mtty-disables-again.ts";
 import { nestedForgetsParent } from "./nested-forgets-parent.ts";
 import { noGate } from "./no-gate.ts";
 import { noiommuHasType1 } from "./noiommu-has-type1.ts";
 import { noiommuNeverOpened } from "./noiommu-never-opened.ts";
 import { pasidUnvalidated } from "./pasid-unvalidated.ts";
+import { payloadSizeGoesNowhere } from "./payload-size-goes-nowhere.ts";
+import { powerStateLosesRegisters } from "./power-state-loses-registers.ts";
 import { putsNoIommufd } from "./puts-no-iommufd.ts";
 import { replaceUnwindsWrongTable } from "./replace-unwinds-wrong-table.ts";
 import { secondCdevOpen } from "./second-cdev-open.ts";
@@ -109,8 +112,11 @@ export const FAULTS: readonly Fault[] = [
   migrationLooksForEver,
   migrationPointerStands,
   migrationResetKeepsSession,
+  msiEnabledByWriting,
   mttyDisablesAgain,
   noGate,
+  payloadSizeGoesNowhere,
+  powerStateLosesRegisters,
   secondCdevOpen,
   statusAlwaysViable,
   bindTakesTokenForTail,

@@ -13,6 +13,7 @@ import { KVM_DEBUGFS, MDEV_DEVICES, VM_DIRECTORY } from "../lower/paths.ts";
 import { AgentTarget, type Session } from "../on-agent.ts";
 import { profileOf } from "../profile-of.ts";
 import { survey } from "../qemu/survey.ts";
+import { readRegisters } from "../registers.ts";
 import { setUp } from "../setup.ts";
 import { type ProgramRun, type Target, type TargetAbout, TargetError } from "../target.ts";
 import { topologyOf } from "../topology-of.ts";
@@ -91,7 +92,12 @@ async function startSession(
       noFailNth: "Allocations of this host's own kernel are not made to fail.",
     };
     await setUp(host.agent, topology);
-    return { agent: host.agent, topology, console: "", [Symbol.asyncDispose]: () => host[Symbol.asyncDispose]() };
+    return {
+      agent: host.agent,
+      topology: await readRegisters(host.agent, topology),
+      console: "",
+      [Symbol.asyncDispose]: () => host[Symbol.asyncDispose](),
+    };
   } catch (cause) {
     await host[Symbol.asyncDispose]();
     throw cause;

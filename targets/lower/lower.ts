@@ -210,6 +210,20 @@ export class Lowering {
     return { kind: "sysfs-write" };
   }
 
+  /** Writes bytes to a file, from an offset on. */
+  writeFile(path: string, offset: number, bytes: Uint8Array): Shape {
+    this.#code
+      .pokeText(PATH, path)
+      .poke(TEXT, bytes)
+      .syscall(SYS.openat, AT_FDCWD, PATH, O_WRONLY)
+      .keep(FD_SLOT)
+      .unlessFailed((code) => {
+        code.syscall(SYS.pwrite64, { slot: FD_SLOT }, TEXT, bytes.length, offset);
+        code.syscall(SYS.close, { slot: FD_SLOT });
+      });
+    return { kind: "sysfs-write" };
+  }
+
   /** Lists a directory. */
   list(path: string): Shape {
     this.#code.pokeText(PATH, path).list(PATH);

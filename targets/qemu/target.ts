@@ -3,6 +3,7 @@ import type { Version } from "../../model/uapi/version.ts";
 import type { Kernel } from "../kernel/kernel.ts";
 import { AgentTarget, type Session } from "../on-agent.ts";
 import { profileOf } from "../profile-of.ts";
+import { tryRegisters } from "../registers.ts";
 import { setUp } from "../setup.ts";
 import type { TargetAbout } from "../target.ts";
 import { topologyOf } from "../topology-of.ts";
@@ -51,11 +52,12 @@ export async function startQemu({ kernel, machine, signal }: QemuOptions): Promi
     });
     try {
       const surveyed = await survey(guest.agent, machine.devices);
-      const topology = topologyOf(machine.name, surveyed, {
+      const found = topologyOf(machine.name, surveyed, {
         // QEMU's root ports do not bring the link back in the time that the kernel gives them.
         hotResetWorks: ({ bdf }) => machine.conventionalBridges.includes(bdf.slice(-4)),
       });
-      await setUp(guest.agent, topology);
+      await setUp(guest.agent, found);
+      const topology = await tryRegisters(guest.agent, found);
       return {
         agent: guest.agent,
         topology,

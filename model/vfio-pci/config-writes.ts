@@ -1,0 +1,127 @@
+/** What writing some capabilities does beyond storing bits. Beside drivers/vfio/pci/vfio_pci_config.c. */
+import { clauses } from "../kernel/clause.ts";
+import type { Kernel } from "../kernel/kernel.ts";
+import type { Lock } from "../kernel/lock.ts";
+import type { Operation } from "../kernel/operation.ts";
+import type { PciFunction } from "../pci/function.ts";
+import { locksOf } from "../pci/locks.ts";
+import type { Chunk } from "./config.ts";
+import type { Region } from "./config-layout.ts";
+import { AF, EXPRESS, MSI, PM } from "./config-perms.ts";
+import { type ConfigSpace, D0, D3_HOT, forgetStrays, word } from "./config-space.ts";
+
+const source = (name: string) => `drivers/vfio/pci/vfio_pci_config.c:${name}`;
+
+export const rule = clauses({
+  "VFIO-PCI-CONFIG-15": {
+    rule: "the power state that is written is taken, if the function has it and it is no shallower than the one that it is in",
+    source: source("vfio_pm_config_write"),
+    observable: "later-call",
+  },
+  "VFIO-PCI-CONFIG-16": {
+    rule: "in D3hot a function keeps answering; back in D0 its registers are what they were before, also where that resets it",
+    source: "drivers/vfio/pci/vfio_pci_core.c:vfio_pci_set_power_state",
+    observable: "later-call",
+  },
+  "VFIO-PCI-CONFIG-17": {
+    rule: "a power state that the function has not, or that it can't get to from where it is, is not taken",
+    source: "drivers/pci/pci.c:pci_set_low_power_state",
+    observable: "later-call",
+  },
+  "VFIO-PCI-CONFIG-18": {
+    rule: "MSI is not enabled by writing that it is, and uses no more vectors than VFIO_DEVICE_SET_IRQS has asked for; what it is capable of can't be written",
+    source: source("vfio_msi_config_write"),
+    observable: "later-call",
+  },
+  "VFIO-PCI-CONFIG-19": {
+    rule: "a function level reset that is asked for in PCI Express's device control is done, and reads as zero",
+    source: source("vfio_exp_config_write"),
+    observable: "later-call",
+  },
+  "VFIO-PCI-CONFIG-20": {
+    rule: "the same of advanced features",
+    source: source("vfio_af_config_write"),
+    observable: "later-call",
+    unseen: "no function of the suite's machines has that capability",
+  },
+});
+
+/** Bits of the word of capabilities that say whether a function has D1, D2. */
+const HAS_STATE = [0, 0x200, 0x400] as const;
+
+export const steps = {
+  /** vdev->memory_lock, for writing */
+  memoryLock(k: Kernel, pciFunction: PciFunction): Operation<Lock> {
+    return k.lock(locksOf(pciFunction).memory);
+  },
+
+  /** vfio_lock_and_set_power_state */
+  *setPower(k: Kernel, pciFunction: PciFunction, space: ConfigSpace, state: number): Operation<void> {
+    using _ = yield* k.vfioPci.memoryLock(k, pciFunction);
+    const before = space.powerState;
+    const known =
+      state === D0 ||
+      state === D3_HOT ||
+      (word(space.physical, space.powerAt + PM.CAPABILITIES) & (HAS_STATE[state] ?? 0)) !== 0;
+    if (state === before) return;
+    if (!known || (state !== D0 && state < before)) {
+      k.keeps(rule["VFIO-PCI-CONFIG-17"]);
+      return;
+    }
+    k.keeps(rule["VFIO-PCI-CONFIG-15"]);
+    if (state === D0) k.vfioPci.powerUp(k, pciFunction, space);
+    else k.vfioPci.powerDown(space, state);
+  },
+
+  /** Into D1, D2 or D3hot: from the last a function may come back with its registers reset. */
+  powerDown(space: ConfigSpace, state: number): void {
+    const keepsState = (word(space.physical, space.powerAt + PM.CONTROL) & PM.NO_SOFT_RESET) !== 0;
+    if (state === D3_HOT && !keepsState) space.saved = space.physical.slice();
+    space.setPowerState(state);
+  },
+
+  /** Back into D0, with the registers that were saved. */
+  powerUp(k: Kernel, pciFunction: PciFunction, space: ConfigSpace): void {
+    if (space.powerState === D0) return;
+    if (space.powerState === D3_HOT) k.keeps(rule["VFIO-PCI-CONFIG-16"]);
+    if (space.saved) {
+      space.restore(space.saved);
+      space.saved = null;
+      forgetStrays(pciFunction);
+    }
+    space.setPowerState(D0);
+  },
+
+  /** The tail of vfio_msi_config_write, while no MSI was set up: nothing is enabled, and there is one vector. */
+  fixMsi(k: Kernel, space: ConfigSpace, region: Region, { at, width }: Chunk): void {
+    const control = region.start + MSI.CONTROL;
+    if (at > control || at + width <= control) return;
+    space.setVirtual(control, (space.virtual[control] ?? 0) & ~(MSI.ENABLE | MSI.IN_USE));
+    k.keeps(rule["VFIO-PCI-CONFIG-18"]);
+  },
+
+  /** vfio_exp_config_write */
+  *expressWritten(k: Kernel, pciFunction: PciFunction, space: ConfigSpace, region: Region): Operation<void> {
+    const control = region.start + EXPRESS.CONTROL + 1;
+    const asked = space.virtual[control] ?? 0;
+    if ((asked & (EXPRESS.FLR >> 8)) === 0) return;
+    space.setVirtual(control, asked & ~(EXPRESS.FLR >> 8));
+    const can = ((space.physical[region.start + EXPRESS.CAPABILITIES + 3] ?? 0) << 24) & EXPRESS.HAS_FLR;
+    if (can === 0) return;
+    using _ = yield* k.vfioPci.memoryLock(k, pciFunction);
+    k.vfioPci.resetRegisters(k, pciFunction);
+    k.keeps(rule["VFIO-PCI-CONFIG-19"]);
+  },
+
+  /** vfio_af_config_write */
+  *afWritten(k: Kernel, pciFunction: PciFunction, space: ConfigSpace, region: Region): Operation<void> {
+    const control = region.start + AF.CONTROL;
+    const asked = space.virtual[control] ?? 0;
+    if ((asked & AF.FLR) === 0) return;
+    space.setVirtual(control, asked & ~AF.FLR);
+    if (((space.physical[region.start + AF.CAPABILITIES] ?? 0) & AF.HAS_FLR) !== AF.HAS_FLR) return;
+    using _ = yield* k.vfioPci.memoryLock(k, pciFunction);
+    k.vfioPci.resetRegisters(k, pciFunction);
+    k.keeps(rule["VFIO-PCI-CONFIG-20"]);
+  },
+};
