@@ -3,7 +3,7 @@ import { Unmodelled } from "../kernel/operation.ts";
 import type { PciFunction } from "../pci/function.ts";
 import type { FunctionSpec } from "../topology.ts";
 import { type ConfigLayout, layoutOf, type Region } from "./config-layout.ts";
-import { COMMAND, INTERRUPT_PIN, PM, ROM_AT } from "./config-perms.ts";
+import { COMMAND, EXPRESS, INTERRUPT_PIN, PM, ROM_AT } from "./config-perms.ts";
 
 /** Where extended capabilities begin. */
 const EXTENDED = 0x100;
@@ -180,6 +180,30 @@ export function isStray(region: Region | null): boolean {
       return region.start >= EXTENDED || region.permissions.writable === "raw";
     default:
       return true;
+  }
+}
+
+/**
+ * Registers that hardware changes by itself: errors and the interrupt in the header's status, errors and transactions of a
+ * PCI Express device and of its link, what error reporting has logged, interrupts that wait. The functions of the suite's own
+ * machines are driven by nobody, so theirs stand still; of hardware they can't be told.
+ */
+export function isVolatile(space: ConfigSpace, at: number): boolean {
+  const region = space.region(at);
+  // What nobody describes may be anything.
+  if (!region) return true;
+  const offset = at - region.start;
+  switch (region.permissions.kind) {
+    case "header":
+      return offset === 6 || offset === 7;
+    case "express":
+      return (offset >= EXPRESS.CONTROL + 2 && offset < EXPRESS.CONTROL + 4) || offset >= 0x12;
+    case "msi":
+      return offset >= 16;
+    case "plain":
+      return region.start >= 0x100 && offset >= 4;
+    default:
+      return false;
   }
 }
 

@@ -5,8 +5,8 @@ import type { Kernel } from "../kernel/kernel.ts";
 import { type Operation, Unmodelled } from "../kernel/operation.ts";
 import type { PciFunction } from "../pci/function.ts";
 import { passes } from "./config-layout.ts";
-import { BAR_AT, COMMAND, EXPRESS, INTERRUPT_PIN, PM, ROM_AT } from "./config-perms.ts";
-import { ConfigSpace, forgetStrays, word } from "./config-space.ts";
+import { BAR_AT, COMMAND, INTERRUPT_PIN, PM, ROM_AT } from "./config-perms.ts";
+import { ConfigSpace, forgetStrays, isVolatile, word } from "./config-space.ts";
 import { steps as writes } from "./config-writes.ts";
 
 const source = (name: string) => `drivers/vfio/pci/vfio_pci_config.c:${name}`;
@@ -142,7 +142,7 @@ export const steps = {
     return count;
   },
 
-  /** Bytes that hardware changes by itself can't be told, except where nothing drives the function: see volatile(). */
+  /** Bytes that hardware changes by itself can't be told, except where nothing drives the function: see isVolatile(). */
   foreseeRead(space: ConfigSpace, begin: number, count: number): void {
     for (let at = begin; at < begin + count; at++) {
       if (space.keeps === null && isVolatile(space, at)) throw new Unmodelled("what hardware changes by itself");
@@ -281,27 +281,3 @@ export const steps = {
     if (pciFunction.spec.resettable) forgetStrays(pciFunction);
   },
 };
-
-/**
- * Registers that hardware changes by itself: errors and the interrupt in the header's status, errors and transactions of a
- * PCI Express device and of its link, what error reporting has logged, interrupts that wait. The functions of the suite's own
- * machines are driven by nobody, so theirs stand still; of hardware they can't be told.
- */
-function isVolatile(space: ConfigSpace, at: number): boolean {
-  const region = space.region(at);
-  // What nobody describes may be anything.
-  if (!region) return true;
-  const offset = at - region.start;
-  switch (region.permissions.kind) {
-    case "header":
-      return offset === 6 || offset === 7;
-    case "express":
-      return (offset >= EXPRESS.CONTROL + 2 && offset < EXPRESS.CONTROL + 4) || offset >= 0x12;
-    case "msi":
-      return offset >= 16;
-    case "plain":
-      return region.start >= 0x100 && offset >= 4;
-    default:
-      return false;
-  }
-}
