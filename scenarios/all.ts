@@ -3,6 +3,7 @@
 import { ACCESSES } from "./accesses.ts";
 import { COMPAT } from "./compat.ts";
 import { CONFIG_SPACE } from "./config-space.ts";
+import { CONFIG_READS, CONFIG_SWEEPS } from "./config-sweeps.ts";
 import { CORNERS } from "./corners.ts";
 import { EVIDENCE } from "./evidence.ts";
 import { SAMPLE_EVIDENCE } from "./evidence-samples.ts";
@@ -52,6 +53,8 @@ export const SCENARIOS: readonly Scenario[] = [
   ...IRQS,
   ...INTX_IRQS,
   ...VECTOR_IRQS,
+  ...CONFIG_READS,
+  ...CONFIG_SWEEPS,
   ...CONFIG_SPACE,
   ...IOAS,
   ...IOCTL_FORMAT,

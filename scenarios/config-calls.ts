@@ -43,3 +43,9 @@ export const WAYS: readonly { readonly way: string; readonly needs: Needs; open(
     open: (device) => [openIommufd(), openCdev(device), bind("@device", "@iommufd")],
   },
 ];
+
+export const BY_GROUP = { kconfig: ["VFIO_GROUP", "VFIO_CONTAINER"] } as const;
+/** Where e1000e has power management's control, MSI and PCI Express. */
+export const E1000E = { POWER: 0xcc, MSI: 0xd0, EXPRESS: 0xe0 } as const;
+/** Where nvme has power management's control and PCI Express. */
+export const NVME = { POWER: 0x64, EXPRESS: 0x80 } as const;

@@ -1,16 +1,12 @@
 /** Configuration space of functions: what users find there, and what becomes of what they write. */
 import type { Call } from "../model/program.ts";
 import { close, getDeviceFd, resetDevice, throughContainer } from "./calls.ts";
-import { inRegion, MOST, readAll, readConfig, WAYS, writeConfig } from "./config-calls.ts";
+import { BY_GROUP, E1000E, inRegion, MOST, NVME, readConfig, writeConfig } from "./config-calls.ts";
+import { adapter, end, raise, set, signalled, silent } from "./irq-calls.ts";
 import { gives, refused, type Scenario, type Step, scenario } from "./scenario.ts";
 
-const BY_GROUP = { kconfig: ["VFIO_GROUP", "VFIO_CONTAINER"] } as const;
 const ONES = [0xff, 0xff, 0xff, 0xff];
 const ZEROS = [0, 0, 0, 0];
-/** Of e1000e: power management, MSI, PCI Express. */
-const E1000E = { POWER: 0xcc, MSI: 0xd0, EXPRESS: 0xe0 } as const;
-/** Of nvme: power management, PCI Express. */
-const NVME = { POWER: 0x64, EXPRESS: 0x80 } as const;
 
 const at = (index: number, offset: number, count = 4): Call => ({
   op: "pread",
@@ -18,69 +14,6 @@ const at = (index: number, offset: number, count = 4): Call => ({
   count,
   offset: inRegion(index, offset),
 });
-
-/** Functions of the machine, one of each kind, and the length of their configuration space. */
-const KINDS = [
-  ["nic0.0", 4096],
-  ["edu0", 256],
-  ["bridged0", 256],
-  ["rooted0", 4096],
-] as const;
-
-/** Bytes that a sweep leaves alone: the power state, and what resets the function. */
-const spared = (device: string, offset: number): boolean =>
-  (device === "nic0.0" && offset === E1000E.POWER) ||
-  (device === "rooted0" && (offset === NVME.POWER || offset === NVME.EXPRESS + 9));
-
-/** Writes each byte of a space on its own, and reads what has become of them; then the same by words of four. */
-function sweep(device: string, begin: number, end: number): Call[] {
-  const calls: Call[] = [];
-  for (const value of [0xff, 0x00, 0xa5]) {
-    for (let offset = begin; offset < end; offset++) {
-      if (!spared(device, offset)) calls.push(writeConfig(offset, [value]));
-    }
-    calls.push(readConfig(begin, end - begin));
-  }
-  for (let offset = begin; offset < end; offset += 4) {
-    if (![0, 1, 2, 3].some((byte) => spared(device, offset + byte)))
-      calls.push(writeConfig(offset, [0x5a, 0xff, 0, 0x3c]));
-  }
-  calls.push(readConfig(begin, end - begin));
-  return calls;
-}
-
-/** A program holds some hundred calls with buffers, so a space is swept in parts; most of a long one is of one kind. */
-const PARTS = [
-  [0x00, 0x40],
-  [0x40, 0x80],
-  [0x80, 0xc0],
-  [0xc0, 0x100],
-  [0x100, 0x150],
-  [0xfc0, 0x1000],
-] as const;
-
-const SWEEPS: readonly Scenario[] = KINDS.flatMap(([device, size]) =>
-  PARTS.filter(([, end]) => end <= size).map(([begin, end]) =>
-    scenario({
-      id: `config-sweep-${device.replace(".", "-")}-${begin.toString(16)}`,
-      title: `every byte of ${device} from 0x${begin.toString(16)} on, below 0x${end.toString(16)}: what is read, and what writing changes`,
-      needs: BY_GROUP,
-      steps: [...throughContainer(device), ...sweep(device, begin, end)],
-    }),
-  ),
-);
-
-/** Whole spaces as they are found, by each way in. */
-const READS: readonly Scenario[] = WAYS.flatMap(({ way, needs, open }) =>
-  KINDS.map(([device, size]) =>
-    scenario({
-      id: `config-read-${device.replace(".", "-")}-${way}`,
-      title: `all of the configuration space of ${device}, as it is found`,
-      needs,
-      steps: [...open(device), ...readAll(size), refused("EFAULT", readConfig(size, 1))],
-    }),
-  ),
-);
 
 const ends = (device: string, size: number): (Call | Step)[] => [
   ...throughContainer(device),
@@ -106,8 +39,6 @@ const ends = (device: string, size: number): (Call | Step)[] => [
 ];
 
 export const CONFIG_SPACE: readonly Scenario[] = [
-  ...READS,
-  ...SWEEPS,
   scenario({
     id: "config-ends",
     title: "accesses at the end of a configuration space, past it, and where there is no region",
@@ -285,6 +216,53 @@ export const CONFIG_SPACE: readonly Scenario[] = [
       close("@device"),
       getDeviceFd("@group", "edu0"),
       readConfig(0x3c, 4),
+    ],
+  }),
+  scenario({
+    id: "config-intx-disable",
+    title: "INTx that is disabled in the command register is not signalled, and is again once it is enabled",
+    needs: BY_GROUP,
+    steps: [
+      ...adapter,
+      set(0, ["@eventfd"]),
+      raise(0),
+      signalled("@eventfd"),
+      writeConfig(0x04, [0x03, 0x04]),
+      raise(0),
+      silent("@eventfd"),
+      writeConfig(0x05, [0x00]),
+      raise(0),
+      signalled("@eventfd"),
+    ],
+  }),
+  scenario({
+    id: "config-msix-enabled",
+    title: "MSI-X says that it is enabled while it is in use, and can't be put to use in D3hot",
+    needs: BY_GROUP,
+    steps: [
+      ...adapter,
+      readConfig(0xa0, 4),
+      set(2, ["@eventfd", "@eventfd1"]),
+      readConfig(0xa0, 4),
+      writeConfig(0xa2, [0x00, 0x00]),
+      readConfig(0xa0, 4),
+      writeConfig(E1000E.POWER, [0x03]),
+      readConfig(0xa0, 4),
+      writeConfig(E1000E.POWER, [0x00]),
+      readConfig(0xa0, 4),
+      end(2),
+      readConfig(0xa0, 4),
+      writeConfig(E1000E.POWER, [0x03]),
+      refused("EINVAL", set(2, ["@eventfd"])),
+      refused("EINVAL", set(1, ["@eventfd"])),
+      writeConfig(E1000E.POWER, [0x00]),
+      set(1, ["@eventfd"]),
+      writeConfig(E1000E.MSI + 2, [0x11]),
+      readConfig(E1000E.MSI, 4),
+      end(1),
+      readConfig(E1000E.MSI, 4),
+      writeConfig(E1000E.MSI + 2, [0x11]),
+      readConfig(E1000E.MSI, 4),
     ],
   }),
 ];

@@ -3,8 +3,8 @@ import type { IommuDevice } from "../iommu/device.ts";
 import type { IommuGroup } from "../iommu/group.ts";
 import type { FunctionSpec, ReservedRegion } from "../topology.ts";
 import type { VfioDevice } from "../vfio/device.ts";
-import { FunctionIrqs } from "../vfio-pci/function-irqs.ts";
 import type { ConfigSpace } from "../vfio-pci/config-space.ts";
+import { FunctionIrqs } from "../vfio-pci/function-irqs.ts";
 
 export class PciFunction implements IommuDevice {
   readonly spec: FunctionSpec;

@@ -118,6 +118,9 @@ export function messageSignalled(control: number): { readonly length: number; re
   return { length, permissions: table("msi", length, lines) };
 }
 
+/** MSI-X: its id, and in the upper byte of its message control whether it is enabled. */
+export const MSIX = { ID: 0x11, CONTROL: 2, ENABLE: 0x80 } as const;
+
 /** Uncorrectable errors that have a name, and correctable ones. */
 const UNCORRECTABLE = 0x03ff_f031;
 const CORRECTABLE = 0xf1c1;

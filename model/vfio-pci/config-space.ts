@@ -3,7 +3,8 @@ import { Unmodelled } from "../kernel/operation.ts";
 import type { PciFunction } from "../pci/function.ts";
 import type { FunctionSpec } from "../topology.ts";
 import { type ConfigLayout, layoutOf, type Region } from "./config-layout.ts";
-import { COMMAND, EXPRESS, INTERRUPT_PIN, PM, ROM_AT } from "./config-perms.ts";
+import { COMMAND, EXPRESS, INTERRUPT_PIN, MSIX, PM, ROM_AT } from "./config-perms.ts";
+import type { FunctionIrqs } from "./function-irqs.ts";
 
 /** Where extended capabilities begin. */
 const EXTENDED = 0x100;
@@ -28,15 +29,17 @@ export class ConfigSpace {
   /** The registers as they were when the function went to D3hot, where it forgets them on its way back. */
   saved: Uint8Array | null = null;
   readonly spec: FunctionSpec;
+  readonly irqs: FunctionIrqs;
   #hash = 0;
 
-  constructor({ spec, strays }: PciFunction, knowsDvsec: boolean) {
+  constructor({ spec, strays, irqs }: PciFunction, knowsDvsec: boolean) {
     this.spec = spec;
     this.layout = layoutOf(spec, knowsDvsec);
     this.physical = this.layout.physical.slice();
     this.virtual = this.layout.virtual.slice();
     this.keeps = this.layout.keeps;
     this.strays = strays;
+    this.irqs = irqs;
     const power = this.layout.regions.find((region) => region?.permissions.kind === "pm");
     this.powerAt = power ? power.start : 0;
     this.#enable();
@@ -134,6 +137,11 @@ export class ConfigSpace {
   /** A sum over what each byte holds, kept up as they change. */
   #note(at: number, before: number, after: number): void {
     this.#hash = (this.#hash + Math.imul(at + 1, 0x9e3779b1) * (after - before)) | 0;
+  }
+
+  /** Whether a byte is the one that says whether MSI-X is enabled, which the function's driver sets. */
+  isMsixControl({ start }: Region, at: number): boolean {
+    return at === start + MSIX.CONTROL + 1 && start < EXTENDED && this.physical[start] === MSIX.ID;
   }
 
   get powerState(): number {

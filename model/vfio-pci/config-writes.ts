@@ -5,9 +5,10 @@ import type { Lock } from "../kernel/lock.ts";
 import type { Operation } from "../kernel/operation.ts";
 import type { PciFunction } from "../pci/function.ts";
 import { locksOf } from "../pci/locks.ts";
+import { PCI_IRQ } from "../vfio/device-info.ts";
 import type { Chunk } from "./config.ts";
 import type { Region } from "./config-layout.ts";
-import { AF, EXPRESS, MSI, PM } from "./config-perms.ts";
+import { AF, COMMAND, EXPRESS, MSI, MSIX, PM } from "./config-perms.ts";
 import { type ConfigSpace, D0, D3_HOT, forgetStrays, word } from "./config-space.ts";
 
 const source = (name: string) => `drivers/vfio/pci/vfio_pci_config.c:${name}`;
@@ -38,6 +39,21 @@ export const rule = clauses({
     source: source("vfio_exp_config_write"),
     observable: "later-call",
   },
+  "VFIO-PCI-CONFIG-21": {
+    rule: "INTx is masked, and not signalled, as long as the user's copy of the command register disables interrupts",
+    source: source("vfio_basic_config_write"),
+    observable: "later-call",
+  },
+  "VFIO-PCI-CONFIG-22": {
+    rule: "MSI-X says that it is enabled while VFIO_DEVICE_SET_IRQS has it in use, and nothing of it can be written",
+    source: "include/uapi/linux/vfio.h:VFIO_DEVICE_SET_IRQS",
+    observable: "output",
+  },
+  "VFIO-PCI-CONFIG-23": {
+    rule: "MSI and MSI-X are put to use in full power only",
+    errno: "EINVAL",
+    source: "drivers/pci/msi/msi.c:__pci_enable_msix_range",
+  },
   "VFIO-PCI-CONFIG-20": {
     rule: "the same of advanced features",
     source: source("vfio_af_config_write"),
@@ -50,6 +66,28 @@ export const rule = clauses({
 const HAS_STATE = [0, 0x200, 0x400] as const;
 
 export const steps = {
+  /** The tail of vfio_basic_config_write: INTx is masked as long as the user's copy disables it. */
+  disableIntxBit(k: Kernel, { irqs, virtual }: ConfigSpace): void {
+    const disabled = (word(virtual, COMMAND.AT) & COMMAND.INTX_DISABLE) !== 0;
+    if (disabled === irqs.intxDisabled) return;
+    irqs.intxDisabled = disabled;
+    if (!disabled) k.intrs.unmask(irqs);
+    else if (irqs.intx) irqs.intx.masked = true;
+    k.keeps(rule["VFIO-PCI-CONFIG-21"]);
+  },
+
+  /** The upper byte of MSI-X's message control: enabled while VFIO_DEVICE_SET_IRQS has it in use. */
+  msixControl(k: Kernel, space: ConfigSpace, at: number): number {
+    k.keeps(rule["VFIO-PCI-CONFIG-22"]);
+    const enabled = space.irqs.vectors?.index === PCI_IRQ.MSIX;
+    return (space.read(at) & ~MSIX.ENABLE) | (enabled ? MSIX.ENABLE : 0);
+  },
+
+  /** Whether a function has its power, as it must to be given vectors. */
+  isAwake({ config }: PciFunction): boolean {
+    return config === null || config.powerState === D0;
+  },
+
   /** vdev->memory_lock, for writing */
   memoryLock(k: Kernel, pciFunction: PciFunction): Operation<Lock> {
     return k.lock(locksOf(pciFunction).memory);
@@ -92,11 +130,16 @@ export const steps = {
     space.setPowerState(D0);
   },
 
-  /** The tail of vfio_msi_config_write, while no MSI was set up: nothing is enabled, and there is one vector. */
+  /** The tail of vfio_msi_config_write: nothing is enabled unless MSI is in use, nor more vectors than were asked for. */
   fixMsi(k: Kernel, space: ConfigSpace, region: Region, { at, width }: Chunk): void {
     const control = region.start + MSI.CONTROL;
     if (at > control || at + width <= control) return;
-    space.setVirtual(control, (space.virtual[control] ?? 0) & ~(MSI.ENABLE | MSI.IN_USE));
+    const { vectors } = space.irqs;
+    const own = vectors?.index === PCI_IRQ.MSI ? vectors.enabled : 0;
+    const most = Math.ceil(Math.log2(Math.max(1, own)));
+    const written = space.virtual[control] ?? 0;
+    const inUse = Math.min((written & MSI.IN_USE) >> 4, most) << 4;
+    space.setVirtual(control, (written & ~(MSI.ENABLE | MSI.IN_USE)) | (own > 0 ? written & MSI.ENABLE : 0) | inUse);
     k.keeps(rule["VFIO-PCI-CONFIG-18"]);
   },
 

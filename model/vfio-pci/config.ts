@@ -151,11 +151,12 @@ export const steps = {
   },
 
   /** A byte as a user sees it: vfio_default_config_read. */
-  configByte(_k: Kernel, space: ConfigSpace, at: number): number {
+  configByte(k: Kernel, space: ConfigSpace, at: number): number {
     const region = space.region(at);
     if (!region) return space.read(at);
     const virtual = region.permissions.virtual[at - region.start] ?? 0;
     if (virtual === 0xff) return space.virtual[at] ?? 0;
+    if (space.isMsixControl(region, at)) return k.vfioPci.msixControl(k, space, at);
     return (space.read(at) & ~virtual) | ((space.virtual[at] ?? 0) & virtual);
   },
 
@@ -231,6 +232,7 @@ export const steps = {
           using _ = yield* k.vfioPci.memoryLock(k, pciFunction);
           k.keeps(rule["VFIO-PCI-CONFIG-10"]);
         }
+        if (offset === COMMAND.AT || offset === COMMAND.AT + 1) k.vfioPci.disableIntxBit(k, space);
         return;
       }
       case "pm":

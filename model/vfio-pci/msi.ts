@@ -7,6 +7,7 @@ import type { PciFunction } from "../pci/function.ts";
 import { locksOf } from "../pci/locks.ts";
 import { PCI_IRQ } from "../vfio/device-info.ts";
 import { IRQ_SET, type IrqSetRequest } from "../vfio/irqs.ts";
+import { rule as configRule } from "./config-writes.ts";
 import type { FunctionIrqs, VectorContext } from "./function-irqs.ts";
 
 const source = (name: string) => `drivers/vfio/pci/vfio_pci_intrs.c:${name}`;
@@ -125,6 +126,7 @@ export const steps = {
     using _ = yield* k.lock(locksOf(pciFunction).memory);
     must(start + count > 0, rule["VFIO-PCI-SETIRQS-16"]);
     k.alloc();
+    must(k.vfioPci.isAwake(pciFunction), configRule["VFIO-PCI-CONFIG-23"]);
     const vectors: VectorContext = { index, enabled: start + count, triggers: new Map() };
     k.intrs.setBlock(k, vectors, request);
     pciFunction.irqs.vectors = vectors;

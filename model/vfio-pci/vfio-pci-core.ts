@@ -121,15 +121,16 @@ export const vfioPciOps: VfioDeviceOps = {
 
   write: (k, io, position, device) => k.vfioPci.writeRegion(k, functionOf(device), io, position),
 
-  *close(k, device) {
-    k.vfioPci.closeConfig(functionOf(device));
-  },
-
   *mmap(): Operation<number> {
     throw new Unmodelled("mapping a function's regions");
   },
 
-  close: (k, device) => k.intrs.closeIrqs(k, functionOf(device)),
+  *close(k, device) {
+    const pciFunction = functionOf(device);
+    yield* k.intrs.closeIrqs(k, pciFunction);
+    k.vfioPci.closeConfig(pciFunction);
+  },
+
   trace: (device) => functionOf(device).irqs.trace(),
 };
 
