@@ -208,7 +208,14 @@ function notComparable(thrown: unknown, at: number, fired: ReadonlySet<string>):
     return { kind: "not-comparable", at, why: `it waits for ${thrown.on}`, known, ruined: false, waits: true };
   }
   if (thrown instanceof Unmodelled) {
-    return { kind: "not-comparable", at, why: `the model does not cover ${thrown.what}`, known, ruined: false, waits: false };
+    return {
+      kind: "not-comparable",
+      at,
+      why: `the model does not cover ${thrown.what}`,
+      known,
+      ruined: false,
+      waits: false,
+    };
   }
   throw thrown;
 }

@@ -1,7 +1,7 @@
 /**
  * Memory that the kernel has lost: its leak detector (Documentation/dev-tools/kmemleak.rst) as an oracle.
  *
- * A scan takes seconds, so it is made once for many programs. Where it reports something, those programs are run again, by
+ * A scan takes as long as some two hundred programs, so it is made once for many. Where it reports something, those programs are run again, by
  * halves, until one is left that leaks alone.
  */
 
@@ -15,7 +15,7 @@ import type { Agent } from "./on-agent.ts";
 import { type ProgramRun, type Target, type TargetAbout, TargetError } from "./target.ts";
 
 /** Programs between two scans. */
-const WINDOW = 400;
+const WINDOW = 2000;
 /** Runs of fewer programs are tries at one that is known, and are not worth a scan. */
 const WORTH_A_SCAN = 20;
 
