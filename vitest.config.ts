@@ -7,5 +7,7 @@ export default defineConfig({
     exclude: ["node_modules/**", "**/*.kernel.test.ts", "**/*.nightly.test.ts"],
     testTimeout: 900_000,
     hookTimeout: 900_000,
+    // Vitest leaves one core free, which of two is half of the machine.
+    maxWorkers: "100%",
   },
 });
