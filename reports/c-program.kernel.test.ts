@@ -11,7 +11,7 @@ import { deviationsOf, guardsOf } from "../campaign/deviations/all.ts";
 import { isDestructive } from "../campaign/scenarios.ts";
 import type { Override } from "../model/machine.ts";
 import type { Call, Program } from "../model/program.ts";
-import { PCI_REGION } from "../model/vfio/device-info.ts";
+import { PCI_REGION, REGION_SIZE } from "../model/vfio/device-info.ts";
 import { PROPERTIES } from "../properties/all.ts";
 import { sampleChunk } from "../properties/sample.ts";
 import { SCENARIOS } from "../scenarios/all.ts";
@@ -128,7 +128,7 @@ async function start(target: AgentTarget, number: number): Promise<string> {
 /** Whether a call writes to the configuration space, by where that lies in a device's file. */
 function writesConfig(call: Call): boolean {
   if (call.op !== "pwrite" || typeof call.offset === "string") return false;
-  return BigInt(call.offset) >> 40n === BigInt(PCI_REGION.CONFIG);
+  return BigInt(call.offset) / BigInt(REGION_SIZE) === BigInt(PCI_REGION.CONFIG);
 }
 
 describe("the C source of a program", () => {

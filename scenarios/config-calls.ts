@@ -1,10 +1,9 @@
 /** Calls on a function's configuration space, as scenarios write them. */
 import type { Call, Value } from "../model/program.ts";
-import { PCI_REGION } from "../model/vfio/device-info.ts";
+import { PCI_REGION, REGION_SIZE } from "../model/vfio/device-info.ts";
 import { bind, openCdev, openIommufd, throughContainer } from "./calls.ts";
 import type { Needs } from "./scenario.ts";
 
-const REGION_SIZE = 2 ** 40;
 /** Bytes that one call moves at the most. */
 export const MOST = 256;
 

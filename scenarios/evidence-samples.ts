@@ -1,4 +1,5 @@
 /** Evidence of what mtty and mdpy do otherwise: their migration, interrupts and regions. */
+import { REGION_SIZE } from "../model/vfio/device-info.ts";
 import { STATE } from "../model/vfio/migration-states.ts";
 import {
   close,
@@ -31,7 +32,7 @@ const NONE_TRIGGER = 33;
 const MAGIC = [0x4e, 0x2c, 0x3e, 0x8c, 0x89, 0x09, 0x9d, 0x7e];
 const header = (version: number) => [...MAGIC, version, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0];
 const port = (head: number) => Array.from({ length: 36 }, (_, at) => (at === 24 ? head : at === 33 ? 16 : 0));
-const ports = (index: number) => index * 2 ** 40;
+const ports = (index: number) => index * REGION_SIZE;
 const CONFIG = ports(7);
 const LINE_CONTROL = 3;
 const DLAB = 0x80;

@@ -2,9 +2,11 @@
  * What the kernel's own selftests check (tools/testing/selftests/vfio of Linux 7.2), with the errno that each refusal must
  * have. docs/selftests.md says which scenario stands for which test, and why some have none.
  */
+
 import { MEMORY, PAGE } from "../model/kernel/memory-map.ts";
 import type { Call, Value } from "../model/program.ts";
 import { U64_MAX } from "../model/uapi/u64.ts";
+import { REGION_SIZE } from "../model/vfio/device-info.ts";
 import { DmaUnmap, UNMAP } from "../model/vfio/type1-layouts.ts";
 import {
   allocIoas,
@@ -200,7 +202,7 @@ const NONE_TRIGGER = 0x21;
 const irqs = (flags: number, index: number, count: number, data: readonly Value[] = []): Call =>
   ioctl("@device", "VFIO_DEVICE_SET_IRQS", { argsz: 20 + 4 * data.length, flags, index, count, data });
 /** Where mtty has its configuration space. */
-const MTTY_CONFIG = CONFIG_REGION * 2 ** 40;
+const MTTY_CONFIG = CONFIG_REGION * REGION_SIZE;
 
 /** vfio_pci_device_test.c: enable_trigger_disable and the reads of config_space_read_write, on a card of mtty. */
 const emulated: readonly Scenario[] = [

@@ -1,8 +1,8 @@
 /**
  * Memory that the kernel has lost: its leak detector (Documentation/dev-tools/kmemleak.rst) as an oracle.
  *
- * A scan takes as long as some two hundred programs, so it is made once for many. Where it reports something, those programs are run again, by
- * halves, until one is left that leaks alone.
+ * A scan takes as long as some two hundred programs, so it is made once for many. Where it reports something, those programs
+ * are run again, by halves, until one is left that leaks alone.
  */
 
 import type { Profile } from "../model/profile.ts";

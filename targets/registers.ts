@@ -2,24 +2,20 @@
  * The registers of functions: what configuration space holds while vfio-pci has them and nobody uses them, which bits keep
  * what is written, and how a program's writes are undone.
  */
+
 import { formatRegisters, parseRegisters } from "../model/pci/register-text.ts";
 import type { Program, Value } from "../model/program.ts";
 import type { FunctionSpec, Topology } from "../model/topology.ts";
-import { PCI_REGION } from "../model/vfio/device-info.ts";
+import { PCI_REGION, REGION_SIZE } from "../model/vfio/device-info.ts";
 import { passing } from "../model/vfio-pci/config-layout.ts";
 import { Assembler } from "./agent/assembler.ts";
 import type { AgentConnection } from "./agent/connection.ts";
 import { SCRATCH } from "./agent/layout.ts";
 import type { Lowering, Shape } from "./lower/lower.ts";
 import { devicePath } from "./lower/paths.ts";
+import { AT_FDCWD, O_RDWR, SYS } from "./lower/syscalls.ts";
 import { TargetError } from "./target.ts";
 
-const SYS_CLOSE = 3;
-const SYS_PREAD = 17;
-const SYS_PWRITE = 18;
-const SYS_OPENAT = 257;
-const AT_FDCWD = -100;
-const O_RDWR = 2;
 const PATH = SCRATCH.address;
 const BYTES = SCRATCH.address + 0x1000;
 const TIMEOUT_MS = 60_000;
@@ -66,15 +62,15 @@ async function access(
 ): Promise<(Uint8Array | undefined)[]> {
   const code = new Assembler()
     .pokeText(PATH, `${devicePath(topology, name)}/config`)
-    .syscall(SYS_OPENAT, AT_FDCWD, PATH, O_RDWR)
+    .syscall(SYS.openat, AT_FDCWD, PATH, O_RDWR)
     .keep(0);
   for (const bytes of steps) {
-    if (bytes) code.poke(BYTES, bytes).syscall(SYS_PWRITE, { slot: 0 }, BYTES, bytes.length, 0);
-    else code.syscall(SYS_PREAD, { slot: 0 }, BYTES, configSize, 0).peek(BYTES, configSize);
+    if (bytes) code.poke(BYTES, bytes).syscall(SYS.pwrite64, { slot: 0 }, BYTES, bytes.length, 0);
+    else code.syscall(SYS.pread64, { slot: 0 }, BYTES, configSize, 0).peek(BYTES, configSize);
   }
   const { status, output } = await agent.runOne({
     id: 0,
-    code: code.syscall(SYS_CLOSE, { slot: 0 }).finish(),
+    code: code.syscall(SYS.close, { slot: 0 }).finish(),
     timeoutMs: TIMEOUT_MS,
   });
   if (status.kind !== "done") throw new TargetError(`Reading the registers of ${name} ended in ${status.kind}.`);
@@ -89,7 +85,6 @@ async function access(
   });
 }
 
-const REGION_SIZE = 2 ** 40;
 const CONFIG_BEGIN = PCI_REGION.CONFIG * REGION_SIZE;
 
 /**
@@ -99,11 +94,13 @@ const CONFIG_BEGIN = PCI_REGION.CONFIG * REGION_SIZE;
 export function restoreRegisters(lowering: Lowering, program: Program, topology: Topology, name: string): Shape[] {
   const spec = topology.functions.find((each) => each.name === name);
   if (!spec) return [];
+  const ranges = written(program, spec.configSize);
+  if (ranges.length === 0) return [];
   const own = parseRegisters(spec.config, spec.configSize);
   const passed = passing(spec);
   const path = `${devicePath(topology, name)}/config`;
   const shapes: Shape[] = [];
-  for (const [from, to] of written(program, spec.configSize)) {
+  for (const [from, to] of ranges) {
     // The header is the kernel's to put back.
     const begin = Math.max(from, 0x40);
     if (begin >= to || passed.subarray(begin, to).every((bits) => bits === 0)) continue;

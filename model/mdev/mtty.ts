@@ -3,7 +3,13 @@ import { clauses, must, refuse } from "../kernel/clause.ts";
 import type { Argument } from "../kernel/ioctl.ts";
 import type { Kernel } from "../kernel/kernel.ts";
 import type { Operation } from "../kernel/operation.ts";
-import { rule as deviceRule, PCI_REGION, REGION_FLAGS, type RegionDescription } from "../vfio/device-info.ts";
+import {
+  rule as deviceRule,
+  PCI_REGION,
+  REGION_FLAGS,
+  REGION_SIZE,
+  type RegionDescription,
+} from "../vfio/device-info.ts";
 import type { LoggingOps } from "../vfio/dma-logging.ts";
 import { rule as loggingRule } from "../vfio/dma-logging.ts";
 import { IRQ_INFO, type IrqDescription } from "../vfio/irqs.ts";
@@ -32,8 +38,6 @@ export const rule = clauses({
 const PORTS = 24;
 /** Bytes of a port's registers. */
 const PORT_SIZE = 8;
-/** Bits of an offset below the region's index. */
-const REGION_SIZE = 2 ** 40;
 
 function sizeOf(index: number, ports: number): number {
   if (index === PCI_REGION.CONFIG) return CONFIG_SIZE;

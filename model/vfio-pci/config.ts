@@ -1,9 +1,11 @@
 /** Reading and writing the configuration space of a function. Beside drivers/vfio/pci/vfio_pci_config.c. */
+
 import { clauses, must } from "../kernel/clause.ts";
 import type { Transfer } from "../kernel/file.ts";
 import type { Kernel } from "../kernel/kernel.ts";
 import { type Operation, Unmodelled } from "../kernel/operation.ts";
 import type { PciFunction } from "../pci/function.ts";
+import { REGION_SIZE } from "../vfio/device-info.ts";
 import { passes } from "./config-layout.ts";
 import { BAR_AT, COMMAND, INTERRUPT_PIN, PM, ROM_AT } from "./config-perms.ts";
 import { ConfigSpace, forgetStrays, isVolatile, word } from "./config-space.ts";
@@ -87,9 +89,6 @@ export const rule = clauses({
     observable: "output",
   },
 });
-
-/** Bits of an offset below the region's index. */
-const REGION_SIZE = 2 ** 40;
 
 /** A part of a transfer: some bytes of one capability, within one aligned word of four. */
 export interface Chunk {

@@ -4,7 +4,7 @@ import type { Transfer } from "../kernel/file.ts";
 import type { Kernel } from "../kernel/kernel.ts";
 import { type Operation, Unmodelled } from "../kernel/operation.ts";
 import type { PciFunction } from "../pci/function.ts";
-import { PCI_REGION } from "../vfio/device-info.ts";
+import { PCI_REGION, REGION_SIZE } from "../vfio/device-info.ts";
 import { steps as config } from "./config.ts";
 
 export const rule = clauses({
@@ -29,8 +29,6 @@ export const rule = clauses({
   },
 });
 
-/** Bits of an offset below the region's index. */
-const REGION_SIZE = 2 ** 40;
 /** Where the VGA range ends. */
 const VGA_END = 0xc0000;
 

@@ -20,6 +20,7 @@ import {
   PCI_IRQ_COUNT,
   PCI_REGION,
   REGION_FLAGS,
+  REGION_SIZE,
   type RegionDescription,
   resetDevice,
 } from "../vfio/device-info.ts";
@@ -80,7 +81,7 @@ const CAP_MSIX_MAPPABLE: Capability = { id: 3, version: 1, words: [] };
 const CAP_PCI_ATOMIC_COMP = 5;
 
 /** Where a region begins in the device's file. */
-const regionOffset = (index: number): number => index * 2 ** 40;
+const regionOffset = (index: number): number => index * REGION_SIZE;
 
 const UNMODELLED: ReadonlySet<number> = new Set([DEVICE_REQUEST.IOEVENTFD]);
 

@@ -86,6 +86,9 @@ export const rule = clauses({
 export const DEVICE_FLAGS = { RESET: 1, PCI: 2, CAPS: 0x80 } as const;
 export const REGION_FLAGS = { READ: 1, WRITE: 2, MMAP: 4, CAPS: 8 } as const;
 
+/** How far apart regions begin in the file of a PCI device, and of mtty, which does as they do (VFIO_PCI_OFFSET_SHIFT). */
+export const REGION_SIZE = 2 ** 40;
+
 /** Region indexes of PCI devices. */
 export const PCI_REGION = { ROM: 6, CONFIG: 7, VGA: 8, COUNT: 9 } as const;
 /** Interrupt indexes of PCI devices. */

@@ -1,5 +1,7 @@
 /** Accesses to a function's configuration space: mostly registers that mean something, at their widths and across them. */
+
 import type { PciFunction } from "../../model/pci/function.ts";
+import { REGION_SIZE } from "../../model/vfio/device-info.ts";
 import { layoutOf, type Region } from "../../model/vfio-pci/config-layout.ts";
 import { EXPRESS, MSI, PM } from "../../model/vfio-pci/config-perms.ts";
 import { type Dice, oneIn, pick } from "./dice.ts";
@@ -11,8 +13,7 @@ export interface RegionMove {
   readonly bytes?: readonly number[];
 }
 
-const REGION = 2 ** 40;
-const CONFIG = 7 * REGION;
+const CONFIG = 7 * REGION_SIZE;
 /** Ids, command, status, cache line, BARs, ROM, capabilities, interrupts. */
 const HEADER = [
   0x04, 0x04, 0x10, 0x10, 0x14, 0x18, 0x1c, 0x24, 0x30, 0x3c, 0x3d, 0x05, 0x06, 0x0c, 0x0e, 0x00, 0x2c, 0x34,
@@ -32,7 +33,15 @@ export function inFunction(dice: Dice, { spec }: PciFunction): RegionMove {
 
 /** Regions that are none, ranges that the function has not, the ROM, and behind a BAR's end. */
 function elsewhere(dice: Dice, barSize: number): RegionMove {
-  const offset = pick(dice, [9 * REGION, 2 ** 20 * REGION, 8 * REGION, 6 * REGION, 5 * REGION, barSize, barSize + 4]);
+  const offset = pick(dice, [
+    9 * REGION_SIZE,
+    2 ** 20 * REGION_SIZE,
+    8 * REGION_SIZE,
+    6 * REGION_SIZE,
+    5 * REGION_SIZE,
+    barSize,
+    barSize + 4,
+  ]);
   const move = { offset, count: pick(dice, [4, 1, 0]) };
   return oneIn(dice, 2) ? move : { ...move, bytes: [1] };
 }

@@ -11,6 +11,7 @@ import { headerOf, MttyDataFile } from "../../model/mdev/mtty-session.ts";
 import { PORT_STATE_SIZE } from "../../model/mdev/mtty-uart.ts";
 import type { Call, Place } from "../../model/program.ts";
 import { DeviceFile } from "../../model/vfio/device.ts";
+import { REGION_SIZE } from "../../model/vfio/device-info.ts";
 import { inFunction } from "./config-transfers.ts";
 import { type Dice, oneIn, pick } from "./dice.ts";
 import type { Handles } from "./handles.ts";
@@ -22,7 +23,6 @@ interface Move {
   readonly bytes?: readonly number[];
 }
 
-const REGION = 2 ** 40;
 const CONFIG = 7;
 
 /** A read, a write or a mapping of some open file; of one in a dozen that is not open. */
@@ -85,16 +85,23 @@ const REGISTER_BYTES: readonly (readonly number[])[] = [
 
 function inCard(dice: Dice): Move {
   if (oneIn(dice, 4)) {
-    return inConfig(dice, CONFIG * REGION, [0x10, 0x14, 0x18, 0x3c, 0x04, 0x00, 0x2c, 0x40, 0x60, 0x3d, 0xfc, 0xfe]);
+    return inConfig(
+      dice,
+      CONFIG * REGION_SIZE,
+      [0x10, 0x14, 0x18, 0x3c, 0x04, 0x00, 0x2c, 0x40, 0x60, 0x3d, 0xfc, 0xfe],
+    );
   }
   if (oneIn(dice, 12)) {
     const region = pick(dice, [0, 1, 6, 8, 9, 2 ** 20]);
-    const move = { offset: region * REGION + pick(dice, [0, 5, 6, 7, 8, 0x100]), count: pick(dice, [1, 4, 2, 8, 0]) };
+    const move = {
+      offset: region * REGION_SIZE + pick(dice, [0, 5, 6, 7, 8, 0x100]),
+      count: pick(dice, [1, 4, 2, 8, 0]),
+    };
     return oneIn(dice, 2) ? move : { ...move, bytes: [0x41] };
   }
   const port = oneIn(dice, 4) ? 1 : 0;
   const register = oneIn(dice, 3) ? 0 : dice.roll(8);
-  const offset = port * REGION + register;
+  const offset = port * REGION_SIZE + register;
   if (oneIn(dice, 2)) return { offset, count: oneIn(dice, 8) ? pick(dice, [2, 4, 8 - register]) : 1 };
   // A fifth of what is sent comes in bulk, so that FIFOs get full: a byte at a time, for only the first of more counts.
   const bytes = [pick(dice, REGISTER_BYTES[register] ?? [0])];

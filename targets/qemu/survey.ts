@@ -2,17 +2,13 @@
  * Asks a booted guest (or this host) what it really is: its release, its PCI functions as sysfs shows them, its IOMMU
  * groups, and which of the device nodes that matter exist.
  */
+
 import { Assembler } from "../agent/assembler.ts";
 import type { AgentConnection } from "../agent/connection.ts";
 import { SCRATCH } from "../agent/layout.ts";
+import { AT_FDCWD, SYS } from "../lower/syscalls.ts";
 import type { MachineDevice } from "./machines.ts";
 
-const SYS_READ = 0;
-const SYS_WRITE = 1;
-const SYS_CLOSE = 3;
-const SYS_READLINK = 89;
-const SYS_OPENAT = 257;
-const AT_FDCWD = -100;
 const TIMEOUT_MS = 30_000;
 
 const PATH = SCRATCH.address;
@@ -251,9 +247,9 @@ async function writeText(agent: AgentConnection, path: string, text: string): Pr
   const code = new Assembler()
     .pokeText(PATH, path)
     .pokeText(BYTES, text)
-    .syscall(SYS_OPENAT, AT_FDCWD, PATH, 1)
+    .syscall(SYS.openat, AT_FDCWD, PATH, 1)
     .keep(0)
-    .unlessFailed((then) => then.syscall(SYS_WRITE, { slot: 0 }, BYTES, text.length).syscall(SYS_CLOSE, { slot: 0 }))
+    .unlessFailed((then) => then.syscall(SYS.write, { slot: 0 }, BYTES, text.length).syscall(SYS.close, { slot: 0 }))
     .finish();
   const output = await run(agent, code);
   return output.readBigInt64LE(0) >= 0n && output.length >= 16 && output.readBigInt64LE(8) >= 0n;
@@ -263,9 +259,9 @@ async function writeText(agent: AgentConnection, path: string, text: string): Pr
 async function readFile(agent: AgentConnection, path: string): Promise<Uint8Array | undefined> {
   const code = new Assembler()
     .pokeText(PATH, path)
-    .syscall(SYS_OPENAT, AT_FDCWD, PATH, 0)
+    .syscall(SYS.openat, AT_FDCWD, PATH, 0)
     .keep(0)
-    .unlessFailed((then) => then.syscall(SYS_READ, { slot: 0 }, BYTES, FILE_LIMIT).syscall(SYS_CLOSE, { slot: 0 }))
+    .unlessFailed((then) => then.syscall(SYS.read, { slot: 0 }, BYTES, FILE_LIMIT).syscall(SYS.close, { slot: 0 }))
     .peek(BYTES, FILE_LIMIT)
     .finish();
   const output = await run(agent, code);
@@ -282,7 +278,7 @@ async function readText(agent: AgentConnection, path: string): Promise<string> {
 async function readLink(agent: AgentConnection, path: string): Promise<string> {
   const code = new Assembler()
     .pokeText(PATH, path)
-    .syscall(SYS_READLINK, PATH, BYTES, FILE_LIMIT)
+    .syscall(SYS.readlink, PATH, BYTES, FILE_LIMIT)
     .peek(BYTES, FILE_LIMIT)
     .finish();
   const output = await run(agent, code);
