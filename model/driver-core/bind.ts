@@ -122,7 +122,7 @@ export const steps = {
   /** Gives vfio-pci a function at boot, which has no driver if vfio-pci refuses. */
   attachVfio(k: Kernel, pciFunction: PciFunction): void {
     try {
-      k.vfioPci.register(k, pciFunction);
+      k.vfioPci.probe(k, pciFunction);
       pciFunction.driver = "vfio-pci";
     } catch (refusal) {
       if (!(refusal instanceof Refusal)) throw refusal;

@@ -4,6 +4,7 @@ import type { IommuGroup } from "../iommu/group.ts";
 import type { FunctionSpec, ReservedRegion } from "../topology.ts";
 import type { VfioDevice } from "../vfio/device.ts";
 import type { ConfigSpace } from "../vfio-pci/config-space.ts";
+import type { DeviceRegion, VfioPciCoreDevice } from "../vfio-pci/core-device.ts";
 import { FunctionIrqs } from "../vfio-pci/function-irqs.ts";
 
 export class PciFunction implements IommuDevice {
@@ -17,8 +18,11 @@ export class PciFunction implements IommuDevice {
   group: IommuGroup | null;
   driver: string | null;
   driverOverride: string | null;
-  /** The VFIO device that vfio-pci registered for it. */
+  /** The VFIO device that its driver registered for it, and what the driver keeps of it. */
   vfio: VfioDevice | null = null;
+  core: VfioPciCoreDevice | null = null;
+  /** Regions that its driver has registered, behind those of every PCI device. */
+  readonly regions: DeviceRegion[] = [];
   readonly irqs = new FunctionIrqs();
   /** Its configuration space since a user looked into it; null while it is closed. */
   config: ConfigSpace | null = null;

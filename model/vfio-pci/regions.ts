@@ -6,6 +6,7 @@ import { type Operation, Unmodelled } from "../kernel/operation.ts";
 import type { PciFunction } from "../pci/function.ts";
 import { PCI_REGION, REGION_SIZE } from "../vfio/device-info.ts";
 import { steps as config } from "./config.ts";
+import type { DeviceRegion } from "./core-device.ts";
 
 export const rule = clauses({
   "VFIO-PCI-RW-1": {
@@ -32,12 +33,18 @@ export const rule = clauses({
 /** Where the VGA range ends. */
 const VGA_END = 0xc0000;
 
+/** The region of the driver's own that a position lies in, if it does. */
+const deviceRegionAt = ({ regions }: PciFunction, position: number): DeviceRegion | undefined =>
+  regions[Math.floor(position / REGION_SIZE) - PCI_REGION.COUNT];
+
 export const steps = {
   ...config,
 
   /** vfio_pci_core_read */
   *readRegion(k: Kernel, pciFunction: PciFunction, io: Transfer, position: number): Operation<number> {
     if (!k.vfioPci.mayMove(k, pciFunction, io, position)) return 0;
+    const own = deviceRegionAt(pciFunction, position);
+    if (own) return yield* own.read(k, io, position % REGION_SIZE);
     return yield* k.vfioPci.readConfig(k, pciFunction, io, position);
   },
 
@@ -46,6 +53,8 @@ export const steps = {
     const index = Math.floor(position / REGION_SIZE);
     if (io.count > 0 && index === PCI_REGION.ROM) refuse(rule["VFIO-PCI-RW-4"]);
     if (!k.vfioPci.mayMove(k, pciFunction, io, position)) return 0;
+    const own = deviceRegionAt(pciFunction, position);
+    if (own) return yield* own.write(k, io, position % REGION_SIZE);
     return yield* k.vfioPci.writeConfig(k, pciFunction, io, position);
   },
 
@@ -56,8 +65,8 @@ export const steps = {
       return false;
     }
     const index = Math.floor(position / REGION_SIZE);
-    must(index < PCI_REGION.COUNT, rule["VFIO-PCI-RW-2"]);
-    if (index === PCI_REGION.CONFIG) return true;
+    must(index < PCI_REGION.COUNT + pciFunction.regions.length, rule["VFIO-PCI-RW-2"]);
+    if (index === PCI_REGION.CONFIG || index >= PCI_REGION.COUNT) return true;
     must(position % REGION_SIZE < k.vfioPci.rangeSize(k, pciFunction, index), rule["VFIO-PCI-RW-3"]);
     throw new Unmodelled("what is behind a function's BARs, ROM and VGA ranges");
   },

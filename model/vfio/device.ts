@@ -45,6 +45,8 @@ export interface VfioDeviceOps {
   write(k: Kernel, io: Transfer, position: number, device: VfioDevice): Operation<number>;
   /** Gives the address; a driver that maps nothing has none. */
   mmap?(k: Kernel, file: DeviceFile, length: number, offset: number): Operation<number>;
+  /** open_device: the first file of the device is opened; may refuse, and then leaves nothing. */
+  open?(k: Kernel, device: VfioDevice): Operation<void>;
   /** close_device: the last file of the device is closed. */
   close?(k: Kernel, device: VfioDevice): Operation<void>;
   /** A number for what calls can change of the device itself. */
