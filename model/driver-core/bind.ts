@@ -5,6 +5,8 @@ import { type Operation, Unmodelled } from "../kernel/operation.ts";
 import { rule as vfsRule } from "../kernel/vfs.ts";
 import type { PciFunction } from "../pci/function.ts";
 import { locksOf } from "../pci/locks.ts";
+import { PCI_DRIVERS, type PciDriver, vfioPciDriver } from "./pci-driver.ts";
+import { idOf, matchesOne, type PciDeviceId } from "./pci-id.ts";
 import { cString, names, taken } from "./sysfs-text.ts";
 
 export const rule = clauses({
@@ -60,13 +62,13 @@ const OVERRIDE_LIMIT = 4095;
 
 export const steps = {
   /** bind_store */
-  *bind(k: Kernel, driver: string, text: string): Operation<number> {
-    must(k.topology.drivers.includes(driver), vfsRule["VFS-OPEN-1"]);
+  *bind(k: Kernel, name: string, text: string): Operation<number> {
+    const driver = k.driverCore.findDriver(k, name);
     const written = taken(text);
     if (written.length === 0) return 0;
     const pciFunction = k.driverCore.findDevice(k, written);
     must(pciFunction !== undefined, rule["PCI-BIND-1"]);
-    must(k.driverCore.matches(pciFunction, driver), rule["PCI-BIND-2"]);
+    must(k.driverCore.matches(k, pciFunction, driver), rule["PCI-BIND-2"]);
     using _ = yield* k.lock(locksOf(pciFunction).device);
     must(pciFunction.driver === null, rule["PCI-BIND-3"]);
     yield* k.driverCore.probe(k, pciFunction, driver);
@@ -76,8 +78,8 @@ export const steps = {
   },
 
   /** unbind_store */
-  *unbind(k: Kernel, driver: string, text: string): Operation<number> {
-    must(k.topology.drivers.includes(driver), vfsRule["VFS-OPEN-1"]);
+  *unbind(k: Kernel, name: string, text: string): Operation<number> {
+    const driver = k.driverCore.findDriver(k, name);
     const written = taken(text);
     if (written.length === 0) return 0;
     const pciFunction = k.driverCore.findDevice(k, written);
@@ -97,33 +99,44 @@ export const steps = {
     return k.functions.find((candidate) => names(text, candidate.spec.address));
   },
 
-  /** pci_match_device. Without an override vfio-pci and pci-stub match nothing that no id was added for. */
-  matches(pciFunction: PciFunction, driver: string): boolean {
-    if (pciFunction.driverOverride !== null) return pciFunction.driverOverride === driver;
-    return pciFunction.spec.nativeDriver === driver;
+  /** The driver behind a directory of the bus in sysfs. */
+  findDriver({ topology }: Kernel, name: string): PciDriver {
+    const driver = topology.drivers.includes(name) ? PCI_DRIVERS.get(name) : undefined;
+    must(driver !== undefined, vfsRule["VFS-OPEN-1"]);
+    return driver;
+  },
+
+  /** pci_match_device: an override beats ids, and lets its driver match what no id does. */
+  matches(k: Kernel, pciFunction: PciFunction, driver: PciDriver): boolean {
+    if (pciFunction.driverOverride !== null) return pciFunction.driverOverride === driver.name;
+    return k.driverCore.matchId(k, pciFunction, driver.idTable ?? []);
+  },
+
+  /** do_pci_match_id, of a function without an override: entries for overrides only do not count. */
+  matchId(_k: Kernel, { spec }: PciFunction, ids: readonly PciDeviceId[]): boolean {
+    return ids.some((id) => !id.overrideOnly && matchesOne(id, idOf(spec)));
   },
 
   /** really_probe: DMA is set up for drivers that do not manage it themselves, then the driver's own probe runs. */
-  *probe(k: Kernel, pciFunction: PciFunction, driver: string): Operation<void> {
-    if (driver === "vfio-pci") {
-      k.vfioPci.probe(k, pciFunction);
-    } else if (driver !== "pci-stub") {
-      if (pciFunction.spec.nativeDriver !== driver) throw new Unmodelled(`${driver} with a device that is not its own`);
-      if (pciFunction.group) yield* k.iommu.useDefaultDomain(k, pciFunction.group);
+  *probe(k: Kernel, pciFunction: PciFunction, driver: PciDriver): Operation<void> {
+    if (!driver.takesAny && !k.driverCore.matchId(k, pciFunction, driver.idTable ?? [])) {
+      throw new Unmodelled(`${driver.name} with a device that is not its own`);
     }
+    if (!driver.driverManagedDma && pciFunction.group) yield* k.iommu.useDefaultDomain(k, pciFunction.group);
+    yield* driver.probe(k, pciFunction);
   },
 
   /** __device_release_driver */
-  *remove(k: Kernel, pciFunction: PciFunction, driver: string): Operation<void> {
-    if (driver === "vfio-pci") yield* k.vfioPci.remove(k, pciFunction);
-    else if (driver !== "pci-stub" && pciFunction.group) yield* k.iommu.release(k, pciFunction.group);
+  *remove(k: Kernel, pciFunction: PciFunction, driver: PciDriver): Operation<void> {
+    yield* driver.remove(k, pciFunction);
+    if (!driver.driverManagedDma && pciFunction.group) yield* k.iommu.release(k, pciFunction.group);
   },
 
   /** Gives vfio-pci a function at boot, which has no driver if vfio-pci refuses. */
   attachVfio(k: Kernel, pciFunction: PciFunction): void {
     try {
       k.vfioPci.probe(k, pciFunction);
-      pciFunction.driver = "vfio-pci";
+      pciFunction.driver = vfioPciDriver;
     } catch (refusal) {
       if (!(refusal instanceof Refusal)) throw refusal;
     }

@@ -1,4 +1,5 @@
 /** A PCI function: its registers' facts, its driver, and what a reset of it hits. Beside include/linux/pci.h. */
+import type { PciDriver } from "../driver-core/pci-driver.ts";
 import type { IommuDevice } from "../iommu/device.ts";
 import type { IommuGroup } from "../iommu/group.ts";
 import type { FunctionSpec, ReservedRegion } from "../topology.ts";
@@ -16,7 +17,7 @@ export class PciFunction implements IommuDevice {
   readonly aperture: ReservedRegion;
   /** null where no IOMMU is in front of it; vfio-pci then makes one up, as long as it has the function. */
   group: IommuGroup | null;
-  driver: string | null;
+  driver: PciDriver | null;
   driverOverride: string | null;
   /** The VFIO device that its driver registered for it, and what the driver keeps of it. */
   vfio: VfioDevice | null = null;
@@ -29,7 +30,7 @@ export class PciFunction implements IommuDevice {
   /** Registers that users wrote and nobody puts back, by offset; null where a reset may have changed them. */
   readonly strays = new Map<number, number | null>();
 
-  constructor(spec: FunctionSpec, group: IommuGroup | null, driver: string | null, driverOverride: string | null) {
+  constructor(spec: FunctionSpec, group: IommuGroup | null, driver: PciDriver | null, driverOverride: string | null) {
     this.spec = spec;
     this.aperture = { start: 0n, last: (1n << BigInt(spec.apertureBits)) - 1n };
     this.group = group;

@@ -296,7 +296,7 @@ function binding({ dice, focus, machine }: Situation): Call | undefined {
     }
     case 2:
     case 3: {
-      const driver = oneIn(dice, 6) ? pick(dice, drivers) : (pciFunction.driver ?? pick(dice, drivers));
+      const driver = oneIn(dice, 6) ? pick(dice, drivers) : (pciFunction.driver?.name ?? pick(dice, drivers));
       return { op: "sysfs-write", attribute: { kind: "unbind", driver }, text: { device } };
     }
     default: {

@@ -50,7 +50,7 @@ export class EffectWatch {
       if (group.cdevDeviceOpenCount !== 0) return `the group of ${vfio.name} is still blocked by bound devices`;
     }
     for (const group of k.iommuGroups) {
-      const native = group.members.filter(({ driver }) => driver !== null && !MANAGED.has(driver)).length;
+      const native = group.members.filter(({ driver }) => driver !== null && !driver.driverManagedDma).length;
       if (group.ownerCount !== native) return `IOMMU group ${group.id} still has ${group.ownerCount - native} owners`;
     }
     if (k.vms.size > 0) return `${k.vms.size} VMs are still alive`;
@@ -61,6 +61,3 @@ export class EffectWatch {
     return undefined;
   }
 }
-
-/** Drivers that leave DMA ownership to their users. */
-const MANAGED = new Set(["vfio-pci", "pci-stub"]);

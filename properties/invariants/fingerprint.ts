@@ -56,7 +56,7 @@ export function fingerprint({ k }: Machine): number {
     const pciFunction = functions[i];
     if (!pciFunction) continue;
     const { driver, driverOverride, vfio } = pciFunction;
-    mix((driver === null ? 0 : driver.length) * 64 + (driverOverride === null ? 0 : driverOverride.length));
+    mix((driver === null ? 0 : driver.name.length) * 64 + (driverOverride === null ? 0 : driverOverride.length));
     if (vfio) vfioDevice(vfio);
     else mix(7);
     const registers = pciFunction.config?.trace() ?? 0;
