@@ -128,8 +128,8 @@ export type Call = SystemCall & {
 type SystemCall =
   | { readonly op: "open"; readonly node: Node; readonly flags?: number; readonly as: string }
   | { readonly op: "eventfd"; readonly as: string }
-  /** memfd_create(2), and ftruncate(2) to so many bytes */
-  | { readonly op: "memfd"; readonly size: number; readonly as: string }
+  /** memfd_create(2), and ftruncate(2) to so many bytes; one that is sealed nobody can write to from then on (F_SEAL_WRITE) */
+  | { readonly op: "memfd"; readonly size: number; readonly sealed?: true; readonly as: string }
   | { readonly op: "close"; readonly fd: Value }
   | { readonly op: "dup"; readonly fd: Value; readonly as: string }
   | {

@@ -71,6 +71,7 @@ const EVERY_SHAPE = program(
   },
   { op: "mmap", fd: "@ret", length: 4096, prot: 1, offset: 0 },
   { op: "memfd", size: 4096, as: "@memfd" },
+  { op: "memfd", size: 4096, sealed: true, as: "@sealed" },
   { op: "poll", fd: "@ret" },
   { op: "pread", fd: "@ret", count: 4, offset: 1n << 40n, place: "readonly" },
   { op: "sysfs-write", attribute: { kind: "driver_override", device: "nic0.0" }, text: { text: 'a\n"??/\u0001ü' } },

@@ -32,6 +32,7 @@ import type { Scenario } from "./scenario.ts";
 import { SELFTESTS } from "./selftests.ts";
 import { IOMMUFD_SELFTESTS } from "./selftests-iommufd.ts";
 import { PASID_SELFTESTS } from "./selftests-pasid.ts";
+import { SHARED_MEMORY } from "./shared-memory.ts";
 import { TYPE1 } from "./type1.ts";
 import { VIOMMU_QUEUES } from "./viommu-queues.ts";
 import { VIOMMUS } from "./viommus.ts";
@@ -60,6 +61,7 @@ export const SCENARIOS: readonly Scenario[] = [
   ...IOCTL_FORMAT,
   ...IOAS_MEMORY,
   ...IOAS_FILES,
+  ...SHARED_MEMORY,
   ...MOCKS,
   ...COMPAT,
   ...VIOMMUS,

@@ -23,6 +23,7 @@ import { ioasFaultStays } from "./ioas-fault-stays.ts";
 import { ioasUnmapPartial } from "./ioas-unmap-partial.ts";
 import { kvmDeviceFaultLeaks } from "./kvm-device-fault-leaks.ts";
 import { mapFileAnyFile, mapFileCycle } from "./map-file-any-file.ts";
+import { mapFileSealed } from "./map-file-sealed.ts";
 import { mdevCreateLeaks } from "./mdev-create-leaks.ts";
 import { migrationBlockedArc } from "./migration-blocked-arc.ts";
 import { msiCapableWritten } from "./msi-capable-written.ts";
@@ -80,6 +81,7 @@ export const DEVIATIONS: readonly Deviation[] = [
   kvmDeviceFaultLeaks,
   mapFileAnyFile,
   mapFileCycle,
+  mapFileSealed,
   mdevCreateLeaks,
   mdpyFrameOffset,
   mdpyIrqFlags,

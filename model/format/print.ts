@@ -39,8 +39,12 @@ function printSystemCall(call: Call, topology: Topology | undefined): string {
       return `${handle(call.as)} = open(${quote(nodePath(call.node))}, ${openFlags(call.flags ?? 2)})`;
     case "eventfd":
       return `${handle(call.as)} = eventfd(0, EFD_NONBLOCK)`;
-    case "memfd":
-      return `${handle(call.as)} = memfd_create("memfd", 0), ftruncate(${handle(call.as)}, ${call.size})`;
+    case "memfd": {
+      const file = handle(call.as);
+      const made = (flags: string): string =>
+        `${file} = memfd_create("memfd", ${flags}), ftruncate(${file}, ${call.size})`;
+      return call.sealed ? `${made("MFD_ALLOW_SEALING")}, fcntl(${file}, F_ADD_SEALS, F_SEAL_WRITE)` : made("0");
+    }
     case "close":
       return `close(${printValue(call.fd)})`;
     case "dup":

@@ -113,7 +113,12 @@ const made = <S extends z.core.$ZodLooseShape>(shape: S) =>
 export const callSchema: z.ZodType<Call> = z.discriminatedUnion("op", [
   made({ op: z.literal("open"), node, flags: z.exactOptional(z.int()), as: handle }),
   made({ op: z.literal("eventfd"), as: handle }),
-  z.strictObject({ op: z.literal("memfd"), size: z.int().min(0), as: handle }),
+  z.strictObject({
+    op: z.literal("memfd"),
+    size: z.int().min(0),
+    sealed: z.exactOptional(z.literal(true)),
+    as: handle,
+  }),
   made({ op: z.literal("close"), fd: value }),
   made({ op: z.literal("dup"), fd: value, as: handle }),
   made({

@@ -34,6 +34,7 @@ const KINDS: readonly FileKind[] = [
   "kvm-vfio",
   "eventfd",
   "memfd",
+  "dma-buf",
   "access",
   "migration",
   "fault-queue",

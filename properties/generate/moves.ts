@@ -13,6 +13,7 @@ import { DeviceFile } from "../../model/vfio/device.ts";
 import { rightStruct, spoil } from "./arguments.ts";
 import { deviceName } from "./device-names.ts";
 import { type Dice, oneIn, pick } from "./dice.ts";
+import { fileFields } from "./file-arguments.ts";
 import { type Handles, kindBits } from "./handles.ts";
 import { irqFields } from "./irq-arguments.ts";
 import { mdevCall } from "./mdevs.ts";
@@ -82,9 +83,10 @@ export function makeCall(kind: MoveKind, on: Situation): Call | undefined {
   }
 }
 
-function open({ dice, focus, handles, machine }: Situation): Call {
+function open(on: Situation): Call {
+  const { dice, focus, handles, machine } = on;
   if (oneIn(dice, 12)) return { op: "eventfd", as: handles.fresh("eventfd") };
-  if (focus.memfds && oneIn(dice, 3)) return memfd(dice, handles);
+  if (focus.memfds && oneIn(dice, 3)) return memfd(on);
   const node = pickNode(dice, focus, machine);
   const as = handles.fresh(fileKind(node));
   return oneIn(dice, 16) ? { op: "open", node, as, flags: dice.roll(2) } : { op: "open", node, as };
@@ -93,8 +95,11 @@ function open({ dice, focus, handles, machine }: Situation): Call {
 /** Sizes of files in bytes: as much as is mapped at most, a page, a page and a bit, nothing. */
 const MEMFD_BYTES = [64 * PAGE, 64 * PAGE, 8 * PAGE, PAGE, PAGE + 1, 0];
 
-export function memfd(dice: Dice, handles: Handles): Call {
-  return { op: "memfd", size: pick(dice, MEMFD_BYTES), as: handles.fresh("memfd") };
+export function memfd({ dice, handles, machine }: Situation): Call {
+  const size = pick(dice, MEMFD_BYTES);
+  // Sealed for those who map files.
+  const sealed = machine.k.since("6.13") && oneIn(dice, 8);
+  return { op: "memfd", size, ...(sealed ? { sealed } : {}), as: handles.fresh("memfd") };
 }
 
 function pickNode(dice: Dice, { devices, kvm }: Focus, { k }: Machine): Node {
@@ -249,7 +254,10 @@ function argument(on: Situation, command: Ioctl, file: File | null, wrong: boole
     case "struct": {
       const usual = rightStruct(dice, shape.layout, handles, contextOf(file));
       const suggested =
-        mockFields(on, command.name, file) ?? tableFields(on, command.name, file) ?? irqFields(on, command.name, file);
+        mockFields(on, command.name, file) ??
+        tableFields(on, command.name, file) ??
+        irqFields(on, command.name, file) ??
+        fileFields(on, command.name);
       const right = suggested ? { fields: { ...usual.fields, ...suggested } } : usual;
       return { kind: "struct", struct: wrong ? spoil(dice, shape.layout, right, handles) : right };
     }

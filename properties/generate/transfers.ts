@@ -9,6 +9,7 @@ import { MdpyDisplay } from "../../model/mdev/mdpy.ts";
 import { MttyCard } from "../../model/mdev/mtty.ts";
 import { headerOf, MttyDataFile } from "../../model/mdev/mtty-session.ts";
 import { PORT_STATE_SIZE } from "../../model/mdev/mtty-uart.ts";
+import { MemfdFile } from "../../model/memfd.ts";
 import type { Call, Place } from "../../model/program.ts";
 import { DeviceFile } from "../../model/vfio/device.ts";
 import { REGION_SIZE } from "../../model/vfio/device-info.ts";
@@ -41,6 +42,7 @@ export function transfer(dice: Dice, handles: Handles): Call | undefined {
   if (entry.file instanceof FaultQueueFile) return ofFaults(dice, fd, place);
   if (entry.file instanceof EventFile) return ofEvents(dice, fd, place);
   if (oneIn(dice, 8)) return mapping(dice, fd, entry.file);
+  if (entry.file instanceof MemfdFile) return ofMemory(dice, fd, entry.file, place);
   return ofDevice(dice, fd, entry.file, place);
 }
 
@@ -202,6 +204,18 @@ function ofFaults(dice: Dice, fd: string | -1, place: Place | undefined): Call {
     bytes.push(1 + dice.roll(3), 0, 0, 0, oneIn(dice, 12) ? 2 : dice.roll(2), 0, 0, 0);
   }
   return { op: "write", fd, count: oneIn(dice, 12) ? 4 : bytes.length, bytes, ...where };
+}
+
+/** Memory in a file: at its ends and over the edge of a page, and a little further than it goes. */
+function ofMemory(dice: Dice, fd: string | -1, { size }: MemfdFile, place: Place | undefined): Call {
+  const where = place === undefined ? {} : { place };
+  const count = pick(dice, [8, 32, 256, 1, 0]);
+  const offset = Math.min(pick(dice, [0, 0, 0, 8, PAGE - 4, PAGE, size]), size);
+  if (oneIn(dice, 4)) return { op: "read", fd, count, ...where };
+  if (oneIn(dice, 2)) return { op: "pread", fd, count, offset, ...where };
+  const bytes = [1 + dice.roll(255), 0x22, 0x33, 0x44];
+  if (oneIn(dice, 4)) return { op: "write", fd, count, bytes, ...where };
+  return { op: "pwrite", fd, count, offset, bytes, ...where };
 }
 
 function ofEvents(dice: Dice, fd: string | -1, place: Place | undefined): Call {

@@ -5,6 +5,7 @@
  * counts. It is on the hot path: no strings, no allocation.
  */
 
+import { DmaBufFile } from "../../model/dma-buf.ts";
 import { EventFile } from "../../model/eventfd.ts";
 import { IommufdFile } from "../../model/iommufd/file.ts";
 import type { IommufdContext } from "../../model/iommufd/objects.ts";
@@ -13,6 +14,7 @@ import { type Vm, VmFile } from "../../model/kvm/kvm.ts";
 import { KvmVfioFile } from "../../model/kvm/vfio.ts";
 import type { Machine } from "../../model/machine.ts";
 import { MttyDataFile } from "../../model/mdev/mtty-session.ts";
+import { MemfdFile } from "../../model/memfd.ts";
 import { type Container, ContainerFile } from "../../model/vfio/container.ts";
 import { DeviceFile, type VfioDevice } from "../../model/vfio/device.ts";
 import type { Dma } from "../../model/vfio/dma.ts";
@@ -46,6 +48,8 @@ export function fingerprint({ k }: Machine): number {
     else if (file instanceof EventFile) mix(Number(file.counter.count & 0xffff_ffffn));
     else if (file instanceof AccessFile) mix(file.trace());
     else if (file instanceof MttyDataFile) mix(file.trace());
+    else if (file instanceof MemfdFile) mix(file.trace());
+    else if (file instanceof DmaBufFile) mix(file.trace());
   }
   const { iommuGroups, functions, mdevs } = k;
   for (let i = 0; i < iommuGroups.length; i++) {

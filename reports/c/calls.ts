@@ -125,7 +125,7 @@ export class CallWriter {
       case "eventfd":
         return functionCall(failNth, "result(eventfd(0, EFD_NONBLOCK))", "SYS_eventfd2", ["0", "EFD_NONBLOCK"]);
       case "memfd":
-        return `new_memfd(${call.size}L)`;
+        return `${call.sealed ? "new_sealed_memfd" : "new_memfd"}(${call.size}L)`;
       case "close":
         return functionCall(failNth, `result(close(${value(call.fd)}))`, "SYS_close", [value(call.fd)]);
       case "dup":

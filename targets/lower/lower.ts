@@ -27,7 +27,17 @@ import { POLL_ALL } from "../../model/uapi/poll.ts";
 import type { Assembler, SyscallArgument } from "../agent/assembler.ts";
 import { SLOT_COUNT } from "../agent/layout.ts";
 import { attributePath, devicePath, groupPrefix, KVM_DEBUGFS, MDEV_DEVICES } from "./paths.ts";
-import { AT_FDCWD, EFD_NONBLOCK, MAP_SHARED, O_RDONLY, O_WRONLY, SYS } from "./syscalls.ts";
+import {
+  AT_FDCWD,
+  EFD_NONBLOCK,
+  F_ADD_SEALS,
+  F_SEAL_WRITE,
+  MAP_SHARED,
+  MFD_ALLOW_SEALING,
+  O_RDONLY,
+  O_WRONLY,
+  SYS,
+} from "./syscalls.ts";
 
 /** A program that no target can run, with the reason in one sentence. */
 export class TooLarge extends Error {
@@ -51,8 +61,8 @@ export type Shape =
   | { readonly kind: "tainted" }
   /** a struct pollfd follows, of which revents counts */
   | { readonly kind: "poll" }
-  /** the result of setting its size follows, unless it was refused */
-  | { readonly kind: "memfd" }
+  /** the results of so many calls that make the file what it is to be follow, unless it was refused */
+  | { readonly kind: "memfd"; readonly steps: number }
   /** a path was completed with a number first: results of that come before */
   | { readonly kind: "found-group" };
 
@@ -148,13 +158,18 @@ export class Lowering {
         this.#syscall(SYS.eventfd2, 0, EFD_NONBLOCK);
         this.#keep(call.as);
         return { kind: "plain" };
-      case "memfd":
+      case "memfd": {
+        const file = { slot: this.#slot(call.as) };
         code
           .pokeText(TEXT, "memfd")
-          .syscall(SYS.memfd_create, TEXT, 0)
-          .keep(this.#slot(call.as))
-          .unlessFailed((sized) => sized.syscall(SYS.ftruncate, { slot: this.#slot(call.as) }, call.size));
-        return { kind: "memfd" };
+          .syscall(SYS.memfd_create, TEXT, call.sealed ? MFD_ALLOW_SEALING : 0)
+          .keep(file.slot)
+          .unlessFailed((made) => {
+            made.syscall(SYS.ftruncate, file, call.size);
+            if (call.sealed) made.syscall(SYS.fcntl, file, F_ADD_SEALS, F_SEAL_WRITE);
+          });
+        return { kind: "memfd", steps: call.sealed ? 2 : 1 };
+      }
       case "close":
         this.#syscall(SYS.close, this.#value(call.fd));
         return { kind: "plain" };
