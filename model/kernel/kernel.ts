@@ -37,7 +37,7 @@ import { steps as hotReset } from "../vfio-pci/hot-reset.ts";
 import { steps as intrs } from "../vfio-pci/intrs.ts";
 import { steps as vfioPci } from "../vfio-pci/vfio-pci-core.ts";
 import { Memory, steps as shortage } from "./alloc.ts";
-import type { Clause } from "./clause.ts";
+import { type Clause, refuse } from "./clause.ts";
 import { steps as credentials } from "./credentials.ts";
 import { FdTable, type File } from "./file.ts";
 import { acquire, type Lock, type LockOrder, Task } from "./lock.ts";
@@ -56,6 +56,8 @@ export type ChoiceSite =
  */
 export interface Chooser {
   choose(site: ChoiceSite, own: bigint, allowed: (value: bigint) => boolean): bigint;
+  /** Whether the target was seen to refuse the call by a clause. Left out where the model goes on. */
+  refuses?(clause: Clause): boolean;
   /**
    * Of a call that asked for an allocation to fail: what became of that on the target. Left out, or undefined, where the
    * model's own allocations are counted.
@@ -171,6 +173,11 @@ export class Kernel {
   /** A value that the kernel may choose; see Chooser. */
   choose(site: ChoiceSite, own: bigint, allowed: (value: bigint) => boolean): bigint {
     return this.chooser.choose(site, own, allowed);
+  }
+
+  /** Where a kernel may refuse by a clause, or may not, and nobody can see by what it decides. */
+  mayRefuse(clause: Clause): void {
+    if (this.chooser.refuses?.(clause)) refuse(clause);
   }
 
   /** Gives a new file the lowest free descriptor (fs/file.c:alloc_fd). */
