@@ -5,7 +5,7 @@ import type { Kernel } from "../kernel/kernel.ts";
 import type { Operation } from "../kernel/operation.ts";
 import { Area, type Memory, type Pages } from "./area.ts";
 import { IOMMUFD, iommufdSource } from "./availability.ts";
-import type { Ioas } from "./objects.ts";
+import type { Hwpt, Ioas } from "./objects.ts";
 
 /** Without the selftests' own, only functions lend buffers. */
 const SINCE = { ...IOMMUFD, since: "6.19", kconfig: ["IOMMUFD", "IOMMUFD_TEST"] } as const;
@@ -64,10 +64,14 @@ export const steps = {
   revoke(k: Kernel, pages: Pages): void {
     pages.revoked = true;
     for (const { hwpts, pagetable } of ioases(k)) {
-      const areas = pagetable.areas.filter((area) => area.pages === pages);
-      for (const { dirty } of hwpts) for (const { start, last } of areas) dirty?.clean(start, last);
+      for (const area of pagetable.areas) if (area.pages === pages) k.ioas.giveUp(hwpts, area);
     }
     k.keeps(rule["IOMMUFD-DMABUF-4"]);
+  },
+
+  /** iopt_area_unmap_domain_range of what was taken back: entries go, and what was written through them is forgotten. */
+  giveUp(hwpts: readonly Hwpt[], { start, last }: Area): void {
+    for (const { dirty } of hwpts) dirty?.clean(start, last);
   },
 };
 

@@ -144,6 +144,7 @@ export const mockTables = property({
     IOMMU_TEST_OP_DIRTY: 6,
     IOMMU_TEST_OP_MD_CHECK_IOTLB: 4,
     IOMMU_TEST_OP_TRIGGER_IOPF: 6,
+    IOMMU_TEST_OP_DMABUF_REVOKE: 1,
   },
   share: 2,
   goals: [mockTableMade, cacheInvalidated, cacheChecked, mockWrote, dirtyTold, faultRead, faultAnswered],

@@ -4,9 +4,8 @@ import { MOCK_START } from "../../model/iommufd/selftest/mock-device.ts";
 import { MEMORY, PAGE } from "../../model/kernel/memory-map.ts";
 import type { Value } from "../../model/program.ts";
 import { oneIn, pick, times } from "./dice.ts";
-import { type Make, openIoas } from "./motif-calls.ts";
+import { mapBuffer, mapFile, openIoas, takeBack } from "./motif-calls.ts";
 import { MOTIFS, type Motif } from "./motifs.ts";
-import type { Situation } from "./moves.ts";
 
 /** The smallest page of a mock: half a page of the CPU's. */
 const IO_PAGE = PAGE / 2;
@@ -28,7 +27,13 @@ const mocked: Motif = (on, make) => {
     make(ioctl(iommufd, "IOMMU_IOAS_MAP", { size: 40, flags, ioas_id: ioas, user_va, length, ...place }, { binds }));
   };
   if (oneIn(dice, 2)) map();
-  if (oneIn(dice, 8)) mapBuffer(on, make, iommufd, ioas);
+  if (oneIn(dice, 8) && on.machine.k.since("6.19")) {
+    const { fd, iova, length } = mapBuffer(on, make, iommufd, ioas);
+    if (oneIn(dice, 2)) {
+      takeBack(make, iommufd, fd);
+      mapFile(on, make, iommufd, { ioas_id: ioas, fd, length, iova: iova + 8 * PAGE });
+    }
+  }
   let pt: Value = ioas;
   for (let left = 1 + dice.roll(2); left > 0; left--) {
     const hwpt = handles.fresh("hwpt");
@@ -42,29 +47,6 @@ const mocked: Motif = (on, make) => {
   const binds = { out_access_fd: handles.fresh("access") };
   make(ioctl(iommufd, "IOMMU_TEST_OP_CREATE_ACCESS", { size: 72, op: 5, id: ioas, flags }, { binds }));
 };
-
-/** Maps memory of a file, all of it, at an address. */
-function mapFile(
-  on: Situation,
-  make: Make,
-  where: { iommufd: string; ioas: Value; fd: string; length: number; iova: number },
-) {
-  const { iommufd, ioas, fd, length, iova } = where;
-  const binds = { iova: on.handles.fresh("iova") };
-  const fields = { size: 40, flags: READ_WRITE | FIXED, ioas_id: ioas, fd, length, iova };
-  make(ioctl(iommufd, "IOMMU_IOAS_MAP_FILE", fields, { binds }));
-}
-
-/** Maps a buffer as drivers share them. */
-function mapBuffer(on: Situation, make: Make, iommufd: string, ioas: Value): void {
-  const { dice, handles, machine } = on;
-  if (!machine.k.since("6.19")) return;
-  const length = (1 + dice.roll(4)) * PAGE;
-  const fd = handles.fresh("dma-buf");
-  const fields = { size: 72, op: 22, length, open_flags: 2 };
-  make(ioctl(iommufd, "IOMMU_TEST_OP_DMABUF_GET", fields, { as: fd }));
-  mapFile(on, make, { iommufd, ioas, fd, length, iova: MOCK_START + (32 + dice.roll(4)) * PAGE });
-}
 
 /** One access or several, something mapped, and sometimes a page table besides. */
 const accessed: Motif = (on, make) => {
@@ -83,7 +65,7 @@ const accessed: Motif = (on, make) => {
     if (oneIn(dice, 4) && on.machine.k.since("6.13")) {
       const fd = handles.fresh("memfd");
       make({ op: "memfd", size: length, as: fd });
-      mapFile(on, make, { iommufd, ioas, fd, length, iova: at });
+      mapFile(on, make, iommufd, { ioas_id: ioas, fd, length, iova: at });
     } else {
       const user_va = MEMORY.user + BigInt(dice.roll(32) * PAGE);
       const binds = { iova: handles.fresh("iova") };
@@ -93,6 +75,7 @@ const accessed: Motif = (on, make) => {
     // Mostly the next begins where this one ends.
     at += length + (oneIn(dice, 4) ? PAGE : 0);
   }
+  if (oneIn(dice, 8) && on.machine.k.since("6.19")) mapBuffer(on, make, iommufd, ioas);
   if (!mock) return;
   const binds = { out_stdev_id: handles.fresh("stdev"), out_hwpt_id: handles.fresh("hwpt") };
   make(ioctl(iommufd, "IOMMU_TEST_OP_MOCK_DOMAIN", { size: 72, op: 2, id: ioas }, { binds }));

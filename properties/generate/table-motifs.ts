@@ -5,7 +5,7 @@ import { MEMORY, PAGE } from "../../model/kernel/memory-map.ts";
 import type { Fields, Value } from "../../model/program.ts";
 import { U64_MAX } from "../../model/uapi/u64.ts";
 import { type Dice, oneIn, pick, times } from "./dice.ts";
-import { attach, type Make, mock, openBound, openIoas } from "./motif-calls.ts";
+import { attach, type Make, mapBuffer, mock, openBound, openIoas, takeBack } from "./motif-calls.ts";
 import { MOTIFS, type Motif } from "./motifs.ts";
 import type { Situation } from "./moves.ts";
 import { FUNCTION_MOTIFS } from "./pair-motifs.ts";
@@ -55,8 +55,20 @@ const telling: Motif = (on, make) => {
   const table = allocHwpt(on, make, iommufd, devid, ioas, { flags: DIRTY_TRACKING });
   if (oneIn(on.dice, 2)) replace(make, iommufd, stdev, table);
   make(ioctl(iommufd, "IOMMU_HWPT_SET_DIRTY_TRACKING", { size: 16, flags: 1, hwpt_id: table }));
-  map(on.dice, make, iommufd, ioas);
+  if (oneIn(on.dice, 8) && on.machine.k.since("6.19")) withBuffer(on, make, iommufd, ioas, table);
+  else map(on.dice, make, iommufd, ioas);
 };
+
+/** A buffer that is written to and then taken back, mostly, and what is told of that. */
+function withBuffer(on: Situation, make: Make, iommufd: string, ioas: string, table: string): void {
+  const { fd, iova, length } = mapBuffer(on, make, iommufd, ioas);
+  const written = { iova, length, page_size: IO_PAGE, uptr: { fields: { bits_0: 1 + on.dice.roll(3) } } };
+  make(ioctl(iommufd, "IOMMU_TEST_OP_DIRTY", { size: 72, op: 13, id: table, ...written }));
+  if (oneIn(on.dice, 4)) return;
+  takeBack(make, iommufd, fd);
+  const asked = { hwpt_id: table, iova, length, page_size: IO_PAGE, data: { fields: {} } };
+  make(ioctl(iommufd, "IOMMU_HWPT_GET_DIRTY_BITMAP", { size: 48, ...asked }));
+}
 
 /** One or two mocks with a nested page table, mostly with a fault queue. */
 const nesting: Motif = (on, make) => {

@@ -2,6 +2,7 @@
 import { accessEntryOverwritten } from "./access-entry-overwritten.ts";
 import { accessLosesPins } from "./access-loses-pins.ts";
 import { accessNotTold } from "./access-not-told.ts";
+import { accessPinsBuffer } from "./access-pins-buffer.ts";
 import { accessPinsMisaligned } from "./access-pins-misaligned.ts";
 import { attachWrongErrno } from "./attach-wrong-errno.ts";
 import { bindIgnoresGroup } from "./bind-ignores-group.ts";
@@ -24,6 +25,7 @@ import { faultReadTriesForEver } from "./fault-read-tries-for-ever.ts";
 import { faultReadWithoutRoom } from "./fault-read-without-room.ts";
 import { faultWriteTellsLeft } from "./fault-write-tells-left.ts";
 import { featureUnknownEinval } from "./feature-unknown-einval.ts";
+import { fileReadFromPage } from "./file-read-from-page.ts";
 import { forgetUnknownFile } from "./forget-unknown-file.ts";
 import { getDeviceFdStaysOpen } from "./get-device-fd-stays-open.ts";
 import { hotResetInfoCountsOn } from "./hot-reset-info-counts-on.ts";
@@ -68,6 +70,7 @@ import { payloadSizeGoesNowhere } from "./payload-size-goes-nowhere.ts";
 import { powerStateLosesRegisters } from "./power-state-loses-registers.ts";
 import { putsNoIommufd } from "./puts-no-iommufd.ts";
 import { replaceUnwindsWrongTable } from "./replace-unwinds-wrong-table.ts";
+import { revokedStaysDirty } from "./revoked-stays-dirty.ts";
 import { secondCdevOpen } from "./second-cdev-open.ts";
 import { statusAlwaysViable } from "./status-always-viable.ts";
 import { stubOwnsDma } from "./stub-owns-dma.ts";
@@ -184,6 +187,9 @@ export const FAULTS: readonly Fault[] = [
   irqOutlivesClose,
   vectorsStayAfterFailure,
   virqfdKeepsCount,
+  accessPinsBuffer,
+  fileReadFromPage,
+  revokedStaysDirty,
 ];
 
 /** The fault of that id, or undefined. */
