@@ -249,4 +249,20 @@ export const VIOMMUS: readonly Scenario[] = [
       unmap("@iommufd", "@ioas", START, 2 * PAGE),
     ],
   }),
+  scenario({
+    id: "mock-queue-place",
+    breaks: "mock-queue-place",
+    title: "a hardware queue that is gone can be made again, and the one before it can't be made twice",
+    needs: VIOMMU,
+    steps: [
+      ...parent,
+      allocViommu("@parent"),
+      map("@iommufd", "@ioas", START, 2 * PAGE),
+      hwQueue(0, START, PAGE),
+      hwQueue(1, START + PAGE, PAGE),
+      destroy("@iommufd", "@hw-queue1"),
+      hwQueue(1, START + PAGE, PAGE),
+      refused("EEXIST", refusedHwQueue({})),
+    ],
+  }),
 ];

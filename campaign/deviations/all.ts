@@ -26,6 +26,7 @@ import { mapFileAnyFile, mapFileCycle } from "./map-file-any-file.ts";
 import { mapFileSealed } from "./map-file-sealed.ts";
 import { mdevCreateLeaks } from "./mdev-create-leaks.ts";
 import { migrationBlockedArc } from "./migration-blocked-arc.ts";
+import { mockQueuePlace } from "./mock-queue-place.ts";
 import { msiCapableWritten } from "./msi-capable-written.ts";
 import {
   mttyBadHeaderCounts,
@@ -105,6 +106,7 @@ export const DEVIATIONS: readonly Deviation[] = [
   nodeMissing,
   ownerReleaseFails,
   mockLeavesPasids,
+  mockQueuePlace,
   pasidDirtyUnenforced,
   pasidOfNone,
   pasidZero,

@@ -140,7 +140,7 @@ export const hwQueueAlloc = ioctl<IommufdFile>({
       const queue = yield* k.iommufdDevice.pinQueue(k, viommu, block.u32(16), iova, length);
       try {
         driver.init(k, queue);
-        if (!block.canWrite(HwQueueAlloc.size)) driver.destroy(queue);
+        if (!block.canWrite(HwQueueAlloc.size)) driver.destroy(k, queue);
         must(block.canWrite(HwQueueAlloc.size), rule["IOMMUFD-HWQUEUE-7"]);
       } catch (refusal) {
         yield* k.iommufdDevice.unpinQueue(k, queue);
@@ -204,7 +204,7 @@ export const steps = {
 
   /** iommufd_hw_queue_destroy */
   *destroyHwQueue(k: Kernel, queue: HwQueue): Operation<void> {
-    queue.viommu.own?.hwQueues?.destroy(queue);
+    queue.viommu.own?.hwQueues?.destroy(k, queue);
     yield* k.iommufdDevice.unpinQueue(k, queue);
   },
 };
