@@ -118,7 +118,7 @@ export const SHARED_MEMORY: readonly Scenario[] = [
   scenario({
     id: "dma-buf-file",
     title: "a buffer has whole pages, and is neither read, written nor mapped by the CPU",
-    needs: { ...BUFFER, mock: true },
+    needs: BUFFER,
     steps: [
       openIommufd(),
       refused("EINVAL", buffer(0)),
