@@ -21,13 +21,23 @@ export const steps = {
   /** The end of iommufd_hw_queue_alloc_phys: refuses pages that do not follow each other. */
   inOnePiece(k: Kernel, context: IommufdContext, pins: readonly AccessPin[], refusedBy: Clause): void {
     const frames = framesOf(k, pins);
-    must(!frames.some((frame, i) => frames.some((other, j) => j < i && isSame(frame, other))), refusedBy);
+    must(!isTwice(frames), refusedBy);
     for (const object of context.objects.values()) {
       if (object.kind === "hw-queue" && has(framesOf(k, object.pins), frames)) return;
     }
     if (frames.length > 1) k.mayRefuse(refusedBy);
   },
 };
+
+/** Whether a page is among them more than once. */
+function isTwice(frames: readonly Frame[]): boolean {
+  const seen = new Map<File | null, Set<bigint>>();
+  return frames.some(({ file, at }) => {
+    const pages = seen.get(file) ?? new Set();
+    seen.set(file, pages);
+    return pages.size === pages.add(at).size;
+  });
+}
 
 /** The pages that are pinned, one after the other. */
 function framesOf({ mm }: Kernel, pins: readonly AccessPin[]): Frame[] {
