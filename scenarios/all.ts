@@ -15,6 +15,8 @@ import { IOAS } from "./ioas.ts";
 import { IOAS_FILES } from "./ioas-files.ts";
 import { IOAS_MEMORY } from "./ioas-memory.ts";
 import { IOCTL_FORMAT } from "./ioctl-format.ts";
+import { IRQ_BYPASS } from "./irq-bypass.ts";
+import { IRQFD } from "./irqfd.ts";
 import { IRQ_EVIDENCE, IRQS } from "./irqs.ts";
 import { INTX_IRQS } from "./irqs-intx.ts";
 import { VECTOR_IRQS } from "./irqs-vectors.ts";
@@ -45,6 +47,8 @@ export const SCENARIOS: readonly Scenario[] = [
   ...OWNERSHIP,
   ...EXCLUSION,
   ...KVM,
+  ...IRQFD,
+  ...IRQ_BYPASS,
   ...VMM,
   ...MDEV,
   ...SELFTESTS,

@@ -1,5 +1,6 @@
 /** All invariants. */
 import { areasApart, areasInReach } from "./areas.ts";
+import { bypassConnected, bypassLives, irqfdsApart, irqfdsLive } from "./bypass.ts";
 import { faultsOfAttached } from "./faults.ts";
 import { accessStays, gateBeforeAccess, hotResetNeedsOwnership } from "./history.ts";
 import { recordedVmsLive } from "./kvm.ts";
@@ -29,6 +30,10 @@ export const STATE_INVARIANTS = [
   mdevsUnique,
   mdevsCounted,
   recordedVmsLive,
+  irqfdsApart,
+  irqfdsLive,
+  bypassConnected,
+  bypassLives,
   sessionByState,
   areasApart,
   areasInReach,
