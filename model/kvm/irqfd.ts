@@ -187,8 +187,7 @@ export const steps = {
   /** kvm_irqfd_assign */
   *assign(k: Kernel, vm: Vm, { fd, gsi, flags, resamplefd }: IrqfdRequest): Operation<void> {
     const resampled = (flags & RESAMPLE) !== 0;
-    if (resampled) must(vm.irqchip instanceof KernelIrqchip, rule["KVM-IRQFD-4"]);
-    else must(vm.irqchip !== null, rule["KVM-IRQFD-3"]);
+    k.irqfd.mustBeAllowed(vm, resampled);
     k.alloc();
     const counter = eventfdOf(k, fd, rule["KVM-IRQFD-5"], rule["KVM-IRQFD-6"]);
     const resampler = resampled ? k.irqfd.resampleEventfd(k, resamplefd) : null;
@@ -204,6 +203,12 @@ export const steps = {
       k.keeps(rule["KVM-IRQFD-13"]);
     }
     k.irqBypass.registerConsumer(k, irqfd, counter);
+  },
+
+  /** kvm_arch_irqfd_allowed */
+  mustBeAllowed({ irqchip }: Vm, resampled: boolean): void {
+    if (resampled) must(irqchip instanceof KernelIrqchip, rule["KVM-IRQFD-4"]);
+    else must(irqchip !== null, rule["KVM-IRQFD-3"]);
   },
 
   resampleEventfd(k: Kernel, fd: number): EventCounter {

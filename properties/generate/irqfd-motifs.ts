@@ -71,7 +71,8 @@ const passed: Motif = (on, make) => {
   const name = many.length > 0 ? pick(dice, many).spec.name : pick(dice, focus.devices);
   const index = many.length > 0 ? MSIX : MSI;
   const device = openDevice(on, make, name);
-  const vm = openIrqVm(on, make, open(on, make, { kind: "kvm" }));
+  const kvm = open(on, make, { kind: "kvm" });
+  const vm = openIrqVm(on, make, kvm);
   const eventfds = [makeEventfd(on, make), makeEventfd(on, make)];
   if (oneIn(dice, 4)) eventfds[1] = eventfds[0] ?? "";
   const setVectors = (data: readonly Value[]): void => {
@@ -85,6 +86,11 @@ const passed: Motif = (on, make) => {
   if (vmFirst) setVectors(all);
   make(ioctl(device, "VFIO_DEVICE_SET_IRQS", irqSet(index, NONE | TRIGGER, { count: all.length })));
   for (const fd of all) make({ op: "read", fd, count: 8 });
+  if (oneIn(dice, 3)) {
+    const other = openIrqVm(on, make, kvm);
+    for (const fd of all) assign(make, other, fd, pick(dice, GSIS));
+    if (oneIn(dice, 2)) make({ op: "close", fd: other });
+  }
   if (oneIn(dice, 4)) return;
   switch (dice.roll(4)) {
     case 0:

@@ -8,6 +8,7 @@ import { bindIgnoresGroup } from "./bind-ignores-group.ts";
 import { bindLeavesBlock } from "./bind-leaves-block.ts";
 import { bindTakesTokenForTail } from "./bind-takes-token-for-tail.ts";
 import { bridgesSpoilGroup } from "./bridges-spoil-group.ts";
+import { bypassPartsAnother } from "./bypass-parts-another.ts";
 import { cdevOpenStaysRegistered } from "./cdev-open-stays-registered.ts";
 import { closeByLastFile } from "./close-by-last-file.ts";
 import { closeUnregistersEachTime } from "./close-unregisters-each-time.ts";
@@ -41,6 +42,11 @@ import { ioasOverlap } from "./ioas-overlap.ts";
 import { ioasReservesMapped } from "./ioas-reserves-mapped.ts";
 import { ioasUserOverflow } from "./ioas-user-overflow.ts";
 import { irqOutlivesClose } from "./irq-outlives-close.ts";
+import { irqfdKeepsCount } from "./irqfd-keeps-count.ts";
+import { irqfdOfTwoVms } from "./irqfd-of-two-vms.ts";
+import { irqfdStaysAsserted } from "./irqfd-stays-asserted.ts";
+import { irqfdWithoutIrqchip } from "./irqfd-without-irqchip.ts";
+import { irqfdsOutliveVm } from "./irqfds-outlive-vm.ts";
 import { kvmDeviceWithoutFile } from "./kvm-device-without-file.ts";
 import { kvmLockUnderDevSet } from "./kvm-lock-under-dev-set.ts";
 import { kvmReleaseForgetsRecord } from "./kvm-release-forgets-record.ts";
@@ -82,6 +88,7 @@ import { type1ReplayUnwind } from "./type1-replay-unwind.ts";
 import { type1VaddrOfEmulated } from "./type1-vaddr-of-emulated.ts";
 import { unbindWaitsForGroup } from "./unbind-waits-for-group.ts";
 import { vdeviceOutlives } from "./vdevice-outlives.ts";
+import { vectorStaysProducer } from "./vector-stays-producer.ts";
 import { vectorsStayAfterFailure } from "./vectors-stay-after-failure.ts";
 import { veventLooksLost } from "./vevent-looks-lost.ts";
 import { veventQueueUnbounded } from "./vevent-queue-unbounded.ts";
@@ -184,6 +191,13 @@ export const FAULTS: readonly Fault[] = [
   irqOutlivesClose,
   vectorsStayAfterFailure,
   virqfdKeepsCount,
+  irqfdKeepsCount,
+  irqfdWithoutIrqchip,
+  irqfdOfTwoVms,
+  bypassPartsAnother,
+  irqfdsOutliveVm,
+  vectorStaysProducer,
+  irqfdStaysAsserted,
 ];
 
 /** The fault of that id, or undefined. */
