@@ -6,6 +6,7 @@ import { accessStays, gateBeforeAccess, hotResetNeedsOwnership } from "./history
 import { recordedVmsLive } from "./kvm.ts";
 import { mdevsCounted, mdevsUnique } from "./mdevs.ts";
 import { sessionByState } from "./migration.ts";
+import { dmaDomain, dmaOneOwner } from "./ownership.ts";
 import { pinnedWhileNeeded, pinsCounted } from "./pins.ts";
 import {
   accessMonotone,
@@ -23,6 +24,8 @@ export const STATE_INVARIANTS = [
   groupXorCdev,
   accessMonotone,
   openDevicesAreBacked,
+  dmaOneOwner,
+  dmaDomain,
   inUseStays,
   faultsOfAttached,
   lockOrder,

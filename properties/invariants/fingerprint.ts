@@ -51,7 +51,13 @@ export function fingerprint({ k }: Machine): number {
   const { iommuGroups, functions, mdevs } = k;
   for (let i = 0; i < iommuGroups.length; i++) {
     const group = iommuGroups[i];
-    if (group) mix(group.ownerCount * 2 + bit(group.owner, 0));
+    if (group)
+      mix(
+        group.ownerCount * 8 +
+          bit(group.owner, 0) +
+          bit(group.domain !== "default", 1) +
+          bit(typeof group.domain === "object", 2),
+      );
   }
   for (let i = 0; i < functions.length; i++) {
     const pciFunction = functions[i];

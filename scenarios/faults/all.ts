@@ -16,6 +16,7 @@ import { compatSplitForgotten } from "./compat-split-forgotten.ts";
 import { compatUnmapNeedsSome } from "./compat-unmap-needs-some.ts";
 import { destroyInUse } from "./destroy-in-use.ts";
 import { detachRevokesAccess } from "./detach-revokes-access.ts";
+import { detachedStaysMapped } from "./detached-stays-mapped.ts";
 import { failedOpenCounts } from "./failed-open-counts.ts";
 import { fakeGroupsOwned } from "./fake-groups-owned.ts";
 import type { Fault } from "./fault.ts";
@@ -65,6 +66,7 @@ import { mockNumberAgain } from "./mock-number-again.ts";
 import { mockStaysBound } from "./mock-stays-bound.ts";
 import { msiEnabledByWriting } from "./msi-enabled-by-writing.ts";
 import { mttyDisablesAgain } from "./mtty-disables-again.ts";
+import { nativeDriverBesideOwner } from "./native-driver-beside-owner.ts";
 import { nestedForgetsParent } from "./nested-forgets-parent.ts";
 import { noGate } from "./no-gate.ts";
 import { noiommuHasType1 } from "./noiommu-has-type1.ts";
@@ -198,6 +200,8 @@ export const FAULTS: readonly Fault[] = [
   irqfdsOutliveVm,
   vectorStaysProducer,
   irqfdStaysAsserted,
+  nativeDriverBesideOwner,
+  detachedStaysMapped,
 ];
 
 /** The fault of that id, or undefined. */
