@@ -17,6 +17,7 @@ import { IOAS_MEMORY } from "./ioas-memory.ts";
 import { IOCTL_FORMAT } from "./ioctl-format.ts";
 import { IRQ_BYPASS } from "./irq-bypass.ts";
 import { IRQFD } from "./irqfd.ts";
+import { IRQFD_PINS } from "./irqfd-pins.ts";
 import { IRQ_EVIDENCE, IRQS } from "./irqs.ts";
 import { INTX_IRQS } from "./irqs-intx.ts";
 import { VECTOR_IRQS } from "./irqs-vectors.ts";
@@ -48,6 +49,7 @@ export const SCENARIOS: readonly Scenario[] = [
   ...EXCLUSION,
   ...KVM,
   ...IRQFD,
+  ...IRQFD_PINS,
   ...IRQ_BYPASS,
   ...VMM,
   ...MDEV,
