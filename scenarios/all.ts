@@ -15,6 +15,9 @@ import { IOAS } from "./ioas.ts";
 import { IOAS_FILES } from "./ioas-files.ts";
 import { IOAS_MEMORY } from "./ioas-memory.ts";
 import { IOCTL_FORMAT } from "./ioctl-format.ts";
+import { IRQ_BYPASS } from "./irq-bypass.ts";
+import { IRQFD } from "./irqfd.ts";
+import { IRQFD_PINS } from "./irqfd-pins.ts";
 import { IRQ_EVIDENCE, IRQS } from "./irqs.ts";
 import { INTX_IRQS } from "./irqs-intx.ts";
 import { VECTOR_IRQS } from "./irqs-vectors.ts";
@@ -46,6 +49,9 @@ export const SCENARIOS: readonly Scenario[] = [
   ...OWNERSHIP,
   ...EXCLUSION,
   ...KVM,
+  ...IRQFD,
+  ...IRQFD_PINS,
+  ...IRQ_BYPASS,
   ...VMM,
   ...MDEV,
   ...SELFTESTS,

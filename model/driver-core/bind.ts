@@ -129,7 +129,7 @@ export const steps = {
   /** __device_release_driver */
   *remove(k: Kernel, pciFunction: PciFunction, driver: PciDriver): Operation<void> {
     yield* driver.remove(k, pciFunction);
-    if (!driver.driverManagedDma && pciFunction.group) yield* k.iommu.release(k, pciFunction.group);
+    if (!driver.driverManagedDma && pciFunction.group) yield* k.iommu.unuseDefaultDomain(k, pciFunction.group);
   },
 
   /** Gives vfio-pci a function at boot, which has no driver if vfio-pci refuses. */

@@ -11,6 +11,8 @@ import { steps as ioas } from "../iommufd/ioas.ts";
 import { steps as iommufd } from "../iommufd/main.ts";
 import type { IommufdContext } from "../iommufd/objects.ts";
 import { steps as selftest } from "../iommufd/selftest/all.ts";
+import { steps as irqchip } from "../kvm/irqchip.ts";
+import { steps as irqfd } from "../kvm/irqfd.ts";
 import { steps as kvm, type Vm } from "../kvm/kvm.ts";
 import { steps as kvmVfio } from "../kvm/vfio.ts";
 import { steps as mdev } from "../mdev/mdev.ts";
@@ -36,6 +38,7 @@ import { steps as vfio } from "../vfio/vfio-main.ts";
 import { steps as hotReset } from "../vfio-pci/hot-reset.ts";
 import { steps as intrs } from "../vfio-pci/intrs.ts";
 import { steps as vfioPci } from "../vfio-pci/vfio-pci-core.ts";
+import { IrqBypass, steps as irqBypass } from "../virt/irqbypass.ts";
 import { Memory, steps as shortage } from "./alloc.ts";
 import { type Clause, refuse } from "./clause.ts";
 import { steps as credentials } from "./credentials.ts";
@@ -97,6 +100,8 @@ export class Kernel {
   /** Whether the mdev bus looks for drivers by itself (drivers/base/bus.c:drivers_autoprobe). */
   readonly mdevBus = { autoprobe: true };
   readonly vms = new Set<Vm>();
+  /** Interrupts of devices and VMs that may be connected. */
+  readonly bypass = new IrqBypass();
   /** Clauses about effects that the call in flight was seen to have. */
   readonly kept: Clause[] = [];
   readonly mm = new Mm();
@@ -137,6 +142,9 @@ export class Kernel {
   mdev = mdev;
   kvm = kvm;
   kvmVfio = kvmVfio;
+  irqchip = irqchip;
+  irqfd = irqfd;
+  irqBypass = irqBypass;
 
   constructor(topology: Topology, profile: Profile, order: LockOrder, chooser: Chooser) {
     this.topology = topology;

@@ -16,6 +16,7 @@ import { type Dice, oneIn, pick } from "./dice.ts";
 import { fileFields } from "./file-arguments.ts";
 import { type Handles, kindBits } from "./handles.ts";
 import { irqFields } from "./irq-arguments.ts";
+import { vmIrqFields } from "./irqfd-arguments.ts";
 import { mdevCall } from "./mdevs.ts";
 import { mockFields } from "./mock-arguments.ts";
 import type { Motif } from "./motifs.ts";
@@ -257,7 +258,8 @@ function argument(on: Situation, command: Ioctl, file: File | null, wrong: boole
         mockFields(on, command.name, file) ??
         tableFields(on, command.name, file) ??
         irqFields(on, command.name, file) ??
-        fileFields(on, command.name);
+        fileFields(on, command.name) ??
+        vmIrqFields(on, command.name, file);
       const right = suggested ? { fields: { ...usual.fields, ...suggested } } : usual;
       return { kind: "struct", struct: wrong ? spoil(dice, shape.layout, right, handles) : right };
     }

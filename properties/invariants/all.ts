@@ -1,10 +1,12 @@
 /** All invariants. */
 import { areasApart, areasInReach } from "./areas.ts";
+import { bypassConnected, bypassLives, irqfdsApart, irqfdsLive } from "./bypass.ts";
 import { faultsOfAttached } from "./faults.ts";
 import { accessStays, gateBeforeAccess, hotResetNeedsOwnership } from "./history.ts";
 import { recordedVmsLive } from "./kvm.ts";
 import { mdevsCounted, mdevsUnique } from "./mdevs.ts";
 import { sessionByState } from "./migration.ts";
+import { dmaDomain, dmaOneOwner } from "./ownership.ts";
 import { pinnedWhileNeeded, pinsCounted } from "./pins.ts";
 import {
   accessMonotone,
@@ -22,6 +24,8 @@ export const STATE_INVARIANTS = [
   groupXorCdev,
   accessMonotone,
   openDevicesAreBacked,
+  dmaOneOwner,
+  dmaDomain,
   inUseStays,
   faultsOfAttached,
   lockOrder,
@@ -29,6 +33,10 @@ export const STATE_INVARIANTS = [
   mdevsUnique,
   mdevsCounted,
   recordedVmsLive,
+  irqfdsApart,
+  irqfdsLive,
+  bypassConnected,
+  bypassLives,
   sessionByState,
   areasApart,
   areasInReach,

@@ -10,6 +10,7 @@ import { EventFile } from "../../model/eventfd.ts";
 import { IommufdFile } from "../../model/iommufd/file.ts";
 import type { IommufdContext } from "../../model/iommufd/objects.ts";
 import { AccessFile } from "../../model/iommufd/selftest/access-file.ts";
+import { traceRoutes } from "../../model/kvm/gsi-routing.ts";
 import { type Vm, VmFile } from "../../model/kvm/kvm.ts";
 import { KvmVfioFile } from "../../model/kvm/vfio.ts";
 import type { Machine } from "../../model/machine.ts";
@@ -54,7 +55,13 @@ export function fingerprint({ k }: Machine): number {
   const { iommuGroups, functions, mdevs } = k;
   for (let i = 0; i < iommuGroups.length; i++) {
     const group = iommuGroups[i];
-    if (group) mix(group.ownerCount * 2 + bit(group.owner, 0));
+    if (group)
+      mix(
+        group.ownerCount * 8 +
+          bit(group.owner, 0) +
+          bit(group.domain !== "default", 1) +
+          bit(typeof group.domain === "object", 2),
+      );
   }
   for (let i = 0; i < functions.length; i++) {
     const pciFunction = functions[i];
@@ -78,6 +85,8 @@ export function fingerprint({ k }: Machine): number {
   for (let i = 0; i < k.mdevParents.length; i++) free = free * 64 + (k.mdevParents[i]?.free ?? 0);
   mix(free);
   for (const entry of k.vms) vm(entry);
+  const { producers, consumers } = k.bypass;
+  mix(producers.size * 1024 + consumers.size);
   mix(k.mm.pinnedPages);
   mix(k.mm.lockedPages);
   mix(k.mm.userLockedPages);
@@ -172,8 +181,14 @@ function context(of: IommufdContext): void {
   mix(sum);
 }
 
-function vm({ refs, vfio, noncoherentDma }: Vm): void {
+function vm(of: Vm): void {
+  const { refs, vfio, noncoherentDma, irqchip, routes, irqfds } = of;
   mix(refs);
   mix(noncoherentDma);
   mix(vfio ? vfio.files.length + 1 : 0);
+  if (irqchip === null) return;
+  mix(irqchip === "split" ? 1 : irqchip.trace());
+  mix(traceRoutes(routes));
+  for (let i = 0; i < irqfds.length; i++) mix((irqfds[i]?.gsi ?? 0) + 1);
+  mix(of.underWay.size * 64 + of.bypassIrqs);
 }

@@ -9,6 +9,7 @@ import { bindIgnoresGroup } from "./bind-ignores-group.ts";
 import { bindLeavesBlock } from "./bind-leaves-block.ts";
 import { bindTakesTokenForTail } from "./bind-takes-token-for-tail.ts";
 import { bridgesSpoilGroup } from "./bridges-spoil-group.ts";
+import { bypassPartsAnother } from "./bypass-parts-another.ts";
 import { cdevOpenStaysRegistered } from "./cdev-open-stays-registered.ts";
 import { closeByLastFile } from "./close-by-last-file.ts";
 import { closeUnregistersEachTime } from "./close-unregisters-each-time.ts";
@@ -16,6 +17,7 @@ import { compatSplitForgotten } from "./compat-split-forgotten.ts";
 import { compatUnmapNeedsSome } from "./compat-unmap-needs-some.ts";
 import { destroyInUse } from "./destroy-in-use.ts";
 import { detachRevokesAccess } from "./detach-revokes-access.ts";
+import { detachedStaysMapped } from "./detached-stays-mapped.ts";
 import { failedOpenCounts } from "./failed-open-counts.ts";
 import { fakeGroupsOwned } from "./fake-groups-owned.ts";
 import type { Fault } from "./fault.ts";
@@ -43,6 +45,11 @@ import { ioasOverlap } from "./ioas-overlap.ts";
 import { ioasReservesMapped } from "./ioas-reserves-mapped.ts";
 import { ioasUserOverflow } from "./ioas-user-overflow.ts";
 import { irqOutlivesClose } from "./irq-outlives-close.ts";
+import { irqfdKeepsCount } from "./irqfd-keeps-count.ts";
+import { irqfdOfTwoVms } from "./irqfd-of-two-vms.ts";
+import { irqfdStaysAsserted } from "./irqfd-stays-asserted.ts";
+import { irqfdWithoutIrqchip } from "./irqfd-without-irqchip.ts";
+import { irqfdsOutliveVm } from "./irqfds-outlive-vm.ts";
 import { kvmDeviceWithoutFile } from "./kvm-device-without-file.ts";
 import { kvmLockUnderDevSet } from "./kvm-lock-under-dev-set.ts";
 import { kvmReleaseForgetsRecord } from "./kvm-release-forgets-record.ts";
@@ -61,6 +68,7 @@ import { mockNumberAgain } from "./mock-number-again.ts";
 import { mockStaysBound } from "./mock-stays-bound.ts";
 import { msiEnabledByWriting } from "./msi-enabled-by-writing.ts";
 import { mttyDisablesAgain } from "./mtty-disables-again.ts";
+import { nativeDriverBesideOwner } from "./native-driver-beside-owner.ts";
 import { nestedForgetsParent } from "./nested-forgets-parent.ts";
 import { noGate } from "./no-gate.ts";
 import { noiommuHasType1 } from "./noiommu-has-type1.ts";
@@ -85,6 +93,7 @@ import { type1ReplayUnwind } from "./type1-replay-unwind.ts";
 import { type1VaddrOfEmulated } from "./type1-vaddr-of-emulated.ts";
 import { unbindWaitsForGroup } from "./unbind-waits-for-group.ts";
 import { vdeviceOutlives } from "./vdevice-outlives.ts";
+import { vectorStaysProducer } from "./vector-stays-producer.ts";
 import { vectorsStayAfterFailure } from "./vectors-stay-after-failure.ts";
 import { veventLooksLost } from "./vevent-looks-lost.ts";
 import { veventQueueUnbounded } from "./vevent-queue-unbounded.ts";
@@ -190,6 +199,15 @@ export const FAULTS: readonly Fault[] = [
   accessPinsBuffer,
   fileReadFromPage,
   revokedStaysDirty,
+  irqfdKeepsCount,
+  irqfdWithoutIrqchip,
+  irqfdOfTwoVms,
+  bypassPartsAnother,
+  irqfdsOutliveVm,
+  vectorStaysProducer,
+  irqfdStaysAsserted,
+  nativeDriverBesideOwner,
+  detachedStaysMapped,
 ];
 
 /** The fault of that id, or undefined. */
