@@ -49,6 +49,10 @@ export type Attribute =
   | { readonly kind: "driver_override"; readonly device: string }
   | { readonly kind: "bind"; readonly driver: string }
   | { readonly kind: "unbind"; readonly driver: string }
+  /** ids of functions that a driver takes: one more, or one that was added less */
+  | { readonly kind: "new_id"; readonly driver: string }
+  | { readonly kind: "remove_id"; readonly driver: string }
+  | { readonly kind: "pci-bus"; readonly file: "drivers_probe" | "drivers_autoprobe" }
   | { readonly kind: "mdev-create"; readonly parent: string; readonly type: string }
   | { readonly kind: "mdev-remove"; readonly device: string }
   | { readonly kind: "available_instances"; readonly parent: string; readonly type: string }

@@ -5,7 +5,15 @@ import { iommufdAreas, iommufdObjects, pageTables } from "./definitions/iommufd.
 import { mdevLifecycle, migration, sampleDevices } from "./definitions/mdevs.ts";
 import { allocationFailures } from "./definitions/memory.ts";
 import { iommufdAccess, iommufdMock, mockPasids, mockTables, mockViommus } from "./definitions/mocks.ts";
-import { driverBinding, emulatedDevices, hotReset, kvmVfio, noiommu, pciFunctions } from "./definitions/vfio.ts";
+import {
+  driverBinding,
+  driverIds,
+  emulatedDevices,
+  hotReset,
+  kvmVfio,
+  noiommu,
+  pciFunctions,
+} from "./definitions/vfio.ts";
 import type { Property } from "./property.ts";
 
 export const PROPERTIES: readonly Property[] = [
@@ -28,6 +36,7 @@ export const PROPERTIES: readonly Property[] = [
   migration,
   sampleDevices,
   driverBinding,
+  driverIds,
   noiommu,
   allocationFailures,
 ];

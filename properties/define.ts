@@ -14,6 +14,7 @@ const WEIGHTS: Readonly<Record<MoveKind, number>> = {
   io: 2,
   mdev: 1,
   binding: 0,
+  "driver-ids": 0,
   probe: 2,
   credentials: 0,
 };

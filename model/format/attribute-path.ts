@@ -14,7 +14,11 @@ export function fixedPath(attribute: FixedAttribute): string {
   switch (attribute.kind) {
     case "bind":
     case "unbind":
+    case "new_id":
+    case "remove_id":
       return `/sys/bus/pci/drivers/${attribute.driver}/${attribute.kind}`;
+    case "pci-bus":
+      return `/sys/bus/pci/${attribute.file}`;
     case "mdev-create":
       return `${typePath(attribute)}/create`;
     case "available_instances":

@@ -5,6 +5,7 @@
  * a fault or a deviation replaces a single step; the model itself knows nothing of either.
  */
 import { steps as driverCore } from "../driver-core/bind.ts";
+import { PciBus } from "../driver-core/bus.ts";
 import { type IommuGroup, steps as iommu } from "../iommu/group.ts";
 import { steps as iommufdDevice } from "../iommufd/device.ts";
 import { steps as ioas } from "../iommufd/ioas.ts";
@@ -92,6 +93,7 @@ export class Kernel {
   readonly mdevs: Mdev[] = [];
   /** Every context of /dev/iommu, as long as somebody holds its file. */
   readonly iommufdContexts = new Set<IommufdContext>();
+  readonly pciBus = new PciBus();
   /** Whether the mdev bus looks for drivers by itself (drivers/base/bus.c:drivers_autoprobe). */
   readonly mdevBus = { autoprobe: true };
   readonly vms = new Set<Vm>();

@@ -13,6 +13,7 @@ import { DeviceFile } from "../../model/vfio/device.ts";
 import { rightStruct, spoil } from "./arguments.ts";
 import { deviceName } from "./device-names.ts";
 import { type Dice, oneIn, pick } from "./dice.ts";
+import { driverIdCall } from "./driver-ids.ts";
 import { type Handles, kindBits } from "./handles.ts";
 import { irqFields } from "./irq-arguments.ts";
 import { mdevCall } from "./mdevs.ts";
@@ -45,7 +46,17 @@ export interface Focus {
   readonly failOneIn?: number;
 }
 
-export type MoveKind = "open" | "ioctl" | "close" | "dup" | "io" | "mdev" | "binding" | "probe" | "credentials";
+export type MoveKind =
+  | "open"
+  | "ioctl"
+  | "close"
+  | "dup"
+  | "io"
+  | "mdev"
+  | "binding"
+  | "driver-ids"
+  | "probe"
+  | "credentials";
 
 /** By name: which module is loaded first, and registers its own first, must not change the programs of a seed. */
 const IOCTLS = [...allIoctls()].sort((one, other) => (one.name < other.name ? -1 : 1));
@@ -75,6 +86,8 @@ export function makeCall(kind: MoveKind, on: Situation): Call | undefined {
       return mdevCall(on);
     case "binding":
       return binding(on);
+    case "driver-ids":
+      return driverIdCall(on);
     case "probe":
       return { op: "probe", probe: probe(on) };
     case "credentials":

@@ -48,6 +48,7 @@ export function fingerprint({ k }: Machine): number {
     else if (file instanceof MttyDataFile) mix(file.trace());
   }
   const { iommuGroups, functions, mdevs } = k;
+  mix(k.pciBus.trace());
   for (let i = 0; i < iommuGroups.length; i++) {
     const group = iommuGroups[i];
     if (group) mix(group.ownerCount * 2 + bit(group.owner, 0));

@@ -1,4 +1,6 @@
 /** The devices that a C program needs, what else must be there, and how things are put back afterwards. */
+
+import { undoing } from "../../model/driver-core/new-id.ts";
 import { fixedPath } from "../../model/format/attribute-path.ts";
 import { madeByText } from "../../model/mdev/mdev.ts";
 import type { Call, Node, Program } from "../../model/program.ts";
@@ -138,6 +140,8 @@ function nodeRequirement(node: Node, isFunction: ReadonlySet<string>): string[] 
 /** Statements that undo what the program did to mediated devices and drivers. */
 export function restoring({ calls }: Program, devices: readonly Device[], names: Names, topology: Topology): string[] {
   const statements = new Set<string>();
+  // One for each id that was added: the same may have been added twice.
+  const added: string[] = [];
   for (const call of calls) {
     if (call.op !== "sysfs-write") continue;
     const { attribute, text } = call;
@@ -145,6 +149,19 @@ export function restoring({ calls }: Program, devices: readonly Device[], names:
     if (made !== null) statements.add(`remove_mdev(&${deviceVariable(made, names)});`);
     if (attribute.kind === "mdev-bus" && attribute.file === "drivers_autoprobe") {
       statements.add(`write_file(${cString(fixedPath(attribute))}, "1");`);
+    }
+    const id = undoing(call);
+    if (id) {
+      const path = fixedPath({ kind: "remove_id", driver: id.driver });
+      added.push(`write_file(${cString(path)}, ${cString(id.text)});`);
+      for (const { name, bus } of devices)
+        if (bus === "pci") statements.add(`bind_again(&${deviceVariable(name, names)});`);
+    }
+    if (attribute.kind === "pci-bus" && attribute.file === "drivers_autoprobe") {
+      statements.add(`write_file(${cString(fixedPath(attribute))}, "1");`);
+    }
+    if (attribute.kind === "pci-bus" && "device" in text) {
+      statements.add(`bind_again(&${deviceVariable(text.device, names)});`);
     }
     if (attribute.kind === "driver_override") {
       statements.add(`bind_again(&${deviceVariable(attribute.device, names)});`);
@@ -156,5 +173,5 @@ export function restoring({ calls }: Program, devices: readonly Device[], names:
   for (const { name, standing } of devices) {
     if (standing) statements.add(`if (!moved)\n\t\tremove_mdev(&${deviceVariable(name, names)});`);
   }
-  return [...statements];
+  return [...added, ...statements];
 }
