@@ -242,10 +242,6 @@ function touchedByWrite(
     case "pci-bus":
       if ("device" in text) rebound.add(text.device);
       break;
-    case "new_id":
-      // It goes to whatever has no driver.
-      for (const { name } of topology.functions) rebound.add(name);
-      break;
   }
 }
 
