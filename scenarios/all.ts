@@ -5,6 +5,7 @@ import { COMPAT } from "./compat.ts";
 import { CONFIG_SPACE } from "./config-space.ts";
 import { CONFIG_READS, CONFIG_SWEEPS } from "./config-sweeps.ts";
 import { CORNERS } from "./corners.ts";
+import { DRIVER_IDS } from "./driver-ids.ts";
 import { EVIDENCE } from "./evidence.ts";
 import { SAMPLE_EVIDENCE } from "./evidence-samples.ts";
 import { EXCLUSION } from "./exclusion.ts";
@@ -43,6 +44,7 @@ export const SCENARIOS: readonly Scenario[] = [
   ...WAYS_IN,
   ...WAYS_APART,
   ...OWNERSHIP,
+  ...DRIVER_IDS,
   ...EXCLUSION,
   ...KVM,
   ...VMM,

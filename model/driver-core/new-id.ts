@@ -54,7 +54,6 @@ export const rule = clauses({
 
 /** Numbers of an id with everything. */
 const ALL_FIELDS = 7;
-const NONE: readonly PciDeviceId[] = [];
 
 /** An id as text, and how many numbers of it were given; null where it lacks vendor or device. */
 export function parseId(text: string): { readonly id: PciDeviceId; readonly fields: number } | null {
@@ -98,7 +97,7 @@ export const newIdSteps = {
     const parsed = parseId(written);
     must(parsed !== null, rule["PCI-NEWID-1"]);
     const { id, fields } = parsed;
-    if (fields !== ALL_FIELDS) must(!k.driverCore.hasId(k, driver, id), rule["PCI-NEWID-2"]);
+    if (fields !== ALL_FIELDS) must(!k.driverCore.knowsId(k, driver, id), rule["PCI-NEWID-2"]);
     if (!driver.takesAny) throw new Unmodelled(`ids that are added to ${driver.name}`);
     const table = driver.idTable;
     must(!table || table.some(({ driverData }) => driverData === id.driverData), rule["PCI-NEWID-3"]);
@@ -111,21 +110,29 @@ export const newIdSteps = {
     return written.length;
   },
 
-  /** Whether a driver matches, without an override, all that an id says. */
+  /** Whether a driver needs no telling of an id. */
+  knowsId(k: Kernel, driver: PciDriver, id: FunctionId): boolean {
+    return k.driverCore.hasId(k, driver, id);
+  },
+
+  /** Whether a driver matches by an id that was added or is of its table, without an override. */
   hasId(k: Kernel, driver: PciDriver, id: FunctionId): boolean {
-    if (k.driverCore.dynids(k, driver).some((added) => matchesOne(added, id))) return true;
-    return driver.idTable?.some((entry) => !entry.overrideOnly && matchesOne(entry, id)) ?? false;
+    return k.driverCore.wasTold(k, driver, id) || k.driverCore.inTable(k, driver, id);
+  },
+
+  wasTold({ pciBus }: Kernel, driver: PciDriver, id: FunctionId): boolean {
+    return pciBus.dynids.get(driver)?.some((added) => matchesOne(added, id)) ?? false;
+  },
+
+  /** do_pci_match_id: entries for overrides only do not count. */
+  inTable(_k: Kernel, { idTable }: PciDriver, id: FunctionId): boolean {
+    return idTable?.some((entry) => !entry.overrideOnly && matchesOne(entry, id)) ?? false;
   },
 
   addId({ pciBus }: Kernel, driver: PciDriver, id: PciDeviceId): void {
     const added = pciBus.dynids.get(driver);
     if (added) added.push(id);
     else pciBus.dynids.set(driver, [id]);
-  },
-
-  /** Ids that were added to a driver. */
-  dynids({ pciBus }: Kernel, driver: PciDriver): readonly PciDeviceId[] {
-    return pciBus.dynids.get(driver) ?? NONE;
   },
 
   /** A driver must get none of what is not to be tested: it would stay with it. */
@@ -144,12 +151,16 @@ export const newIdSteps = {
     const parsed = parseId(written);
     must(parsed !== null, rule["PCI-REMOVEID-1"]);
     if (!k.topology.wholeBus) throw new Unmodelled("ids of drivers on a bus with other devices");
-    const { id } = parsed;
-    const added = k.pciBus.dynids.get(driver);
-    const at = added?.findIndex((candidate) => isMeantBy(id, candidate)) ?? -1;
-    must(added !== undefined && at >= 0, rule["PCI-REMOVEID-2"]);
-    added.splice(at, 1);
+    must(k.driverCore.dropId(k, driver, parsed.id), rule["PCI-REMOVEID-2"]);
     k.keeps(rule["PCI-REMOVEID-3"]);
     return written.length;
+  },
+
+  /** Takes away the first id that is meant; whether there was one. */
+  dropId({ pciBus }: Kernel, driver: PciDriver, id: PciDeviceId): boolean {
+    const added = pciBus.dynids.get(driver) ?? [];
+    const at = added.findIndex((candidate) => isMeantBy(id, candidate));
+    if (at >= 0) added.splice(at, 1);
+    return at >= 0;
   },
 };

@@ -1,5 +1,6 @@
 /** All invariants. */
 import { areasApart, areasInReach } from "./areas.ts";
+import { oneDriver, overrideBeatsIds, overrideOnly, vfioWhileBound } from "./drivers.ts";
 import { faultsOfAttached } from "./faults.ts";
 import { accessStays, gateBeforeAccess, hotResetNeedsOwnership } from "./history.ts";
 import { recordedVmsLive } from "./kvm.ts";
@@ -28,6 +29,7 @@ export const STATE_INVARIANTS = [
   locksDropped,
   mdevsUnique,
   mdevsCounted,
+  vfioWhileBound,
   recordedVmsLive,
   sessionByState,
   areasApart,
@@ -36,4 +38,11 @@ export const STATE_INVARIANTS = [
   pinsCounted,
 ] as const;
 
-export const HISTORY_INVARIANTS = [gateBeforeAccess, accessStays, hotResetNeedsOwnership] as const;
+export const HISTORY_INVARIANTS = [
+  gateBeforeAccess,
+  accessStays,
+  hotResetNeedsOwnership,
+  oneDriver,
+  overrideBeatsIds,
+  overrideOnly,
+] as const;
