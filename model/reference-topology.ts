@@ -19,7 +19,8 @@ type Given = Pick<
 > &
   Partial<FunctionSpec>;
 
-function pciFunction(given: Given): FunctionSpec {
+/** A function with what most have. */
+export function pciFunction(given: Given): FunctionSpec {
   const slot = (given.devfn >> 3).toString(16).padStart(2, "0");
   const bus = given.bus.toString(16).padStart(2, "0");
   return {
@@ -125,6 +126,7 @@ export const REFERENCE_TOPOLOGY: Topology = {
   ],
   drivers: ["vfio-pci", "pci-stub", "e1000", "e1000e"],
   wholeBus: true,
+  managed: [],
   mdevParents: ["mtty", "mdpy"],
   mdevs: mdevsFor(["mtty", "mdpy"]),
   iommu: true,

@@ -24,6 +24,10 @@ export function* writeAttribute(k: Kernel, attribute: Attribute, what: Text): Op
       return attribute.file === "drivers_probe"
         ? yield* k.driverCore.probeDrivers(k, text)
         : k.driverCore.setAutoprobe(k, text);
+    case "aux-driver":
+      return attribute.file === "bind"
+        ? yield* k.driverCore.bindAuxiliary(k, attribute.driver, text)
+        : yield* k.driverCore.unbindAuxiliary(k, attribute.driver, text);
     case "mdev-create":
       return yield* k.mdev.create(k, attribute.parent, attribute.type, text);
     case "mdev-remove":
@@ -70,6 +74,9 @@ export function readAttribute(k: Kernel, attribute: Attribute): string {
       return refuse(vfsRule["VFS-OPEN-2"]);
     case "mdev-driver":
       k.mdev.findDriver(k, attribute.driver);
+      return refuse(vfsRule["VFS-OPEN-2"]);
+    case "aux-driver":
+      k.driverCore.findAuxiliaryDriver(k, attribute.driver);
       return refuse(vfsRule["VFS-OPEN-2"]);
     case "bind":
     case "unbind":

@@ -105,6 +105,8 @@ export interface Topology {
   readonly drivers: readonly string[];
   /** Whether all that is on the bus is listed here, so that ids may be added to its drivers. */
   readonly wholeBus: boolean;
+  /** Functions that another one's driver manages, by its adapter's firmware: only machines of the model have such. */
+  readonly managed: readonly { readonly function: string; readonly manager: string }[];
   /** Names of mdev parents present: "mtty", "mdpy". */
   readonly mdevParents: readonly string[];
   /** Mediated devices that are there, or that programs may create. */

@@ -1,19 +1,12 @@
 /** The properties of the suite. */
 import { iommufdCompat, type1 } from "./definitions/containers.ts";
+import { auxiliary, driverIds } from "./definitions/drivers.ts";
 import { configSpace } from "./definitions/functions.ts";
 import { iommufdAreas, iommufdObjects, pageTables } from "./definitions/iommufd.ts";
 import { mdevLifecycle, migration, sampleDevices } from "./definitions/mdevs.ts";
 import { allocationFailures } from "./definitions/memory.ts";
 import { iommufdAccess, iommufdMock, mockPasids, mockTables, mockViommus } from "./definitions/mocks.ts";
-import {
-  driverBinding,
-  driverIds,
-  emulatedDevices,
-  hotReset,
-  kvmVfio,
-  noiommu,
-  pciFunctions,
-} from "./definitions/vfio.ts";
+import { driverBinding, emulatedDevices, hotReset, kvmVfio, noiommu, pciFunctions } from "./definitions/vfio.ts";
 import type { Property } from "./property.ts";
 
 export const PROPERTIES: readonly Property[] = [
@@ -37,6 +30,7 @@ export const PROPERTIES: readonly Property[] = [
   sampleDevices,
   driverBinding,
   driverIds,
+  auxiliary,
   noiommu,
   allocationFailures,
 ];

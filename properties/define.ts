@@ -15,6 +15,7 @@ const WEIGHTS: Readonly<Record<MoveKind, number>> = {
   mdev: 1,
   binding: 0,
   "driver-ids": 0,
+  auxiliary: 0,
   probe: 2,
   credentials: 0,
 };

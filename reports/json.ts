@@ -115,6 +115,7 @@ const topology: z.ZodType<Topology> = z.strictObject({
   ),
   drivers: z.array(z.string()),
   wholeBus: z.boolean().default(false),
+  managed: z.array(z.strictObject({ function: z.string(), manager: z.string() })).default([]),
   mdevParents: z.array(z.string()),
   mdevs: z.array(
     z.strictObject({

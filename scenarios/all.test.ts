@@ -3,6 +3,7 @@ import { describe, expect, it } from "vitest";
 import { checkProgram } from "../model/format/check-program.ts";
 import { VARIANT_NAMES } from "../model/kconfig.ts";
 import { Machine } from "../model/machine.ts";
+import { MANAGED_TOPOLOGY } from "../model/managed-topology.ts";
 import { PROFILES, withVariant } from "../model/profile.ts";
 import { NOIOMMU_TOPOLOGY, REFERENCE_TOPOLOGY } from "../model/reference-topology.ts";
 import { errnoName } from "../model/uapi/errno.ts";
@@ -21,7 +22,7 @@ const MOCK_TOPOLOGY = { ...NOIOMMU_TOPOLOGY, name: "mock", noiommu: false };
 /** Every kernel with every variant of the ways in, in every machine. */
 const SYSTEMS = Object.entries(PROFILES).flatMap(([version, full]) =>
   [full, ...VARIANT_NAMES.map((variant) => withVariant(full, variant))].flatMap((profile, at) =>
-    [REFERENCE_TOPOLOGY, NOIOMMU_TOPOLOGY, MOCK_TOPOLOGY].map((topology) => ({
+    [REFERENCE_TOPOLOGY, NOIOMMU_TOPOLOGY, MOCK_TOPOLOGY, MANAGED_TOPOLOGY].map((topology) => ({
       name: [version, VARIANT_NAMES[at - 1] ?? "with everything", topology.name].join(", "),
       profile,
       topology,

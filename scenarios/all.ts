@@ -1,6 +1,7 @@
 /** The scenarios of the suite. */
 
 import { ACCESSES } from "./accesses.ts";
+import { AUXILIARY } from "./auxiliary.ts";
 import { COMPAT } from "./compat.ts";
 import { CONFIG_SPACE } from "./config-space.ts";
 import { CONFIG_READS, CONFIG_SWEEPS } from "./config-sweeps.ts";
@@ -45,6 +46,7 @@ export const SCENARIOS: readonly Scenario[] = [
   ...WAYS_APART,
   ...OWNERSHIP,
   ...DRIVER_IDS,
+  ...AUXILIARY,
   ...EXCLUSION,
   ...KVM,
   ...VMM,

@@ -100,6 +100,7 @@ export function whyNot({ needs, calls }: Scenario, profile: Profile, topology: T
       return `The machine has no ${attribute.parent} to make mediated devices of.`;
     }
     if ("driver" in attribute) {
+      if (attribute.kind === "aux-driver") continue;
       const drivers = attribute.kind === "mdev-driver" ? topology.mdevParents : topology.drivers;
       if (!drivers.includes(attribute.driver)) return `The kernel has no driver ${attribute.driver}.`;
     }

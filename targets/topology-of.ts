@@ -45,6 +45,7 @@ export function topologyOf(name: string, survey: Survey, hints: Hints): Topology
     bridges,
     drivers: [...PCI_DRIVERS.keys()].filter((driver) => survey.drivers.includes(driver)),
     wholeBus: true,
+    managed: [],
     mdevParents: survey.mdevParents,
     mdevs: mdevsFor(survey.mdevParents),
     // What /sys/class/iommu lists may be the mock of the kernel's selftests.

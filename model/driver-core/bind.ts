@@ -5,6 +5,7 @@ import { type Operation, Unmodelled } from "../kernel/operation.ts";
 import { rule as vfsRule } from "../kernel/vfs.ts";
 import type { PciFunction } from "../pci/function.ts";
 import { locksOf } from "../pci/locks.ts";
+import { auxiliarySteps } from "./auxiliary.ts";
 import { busSteps } from "./bus.ts";
 import { newIdSteps } from "./new-id.ts";
 import { PCI_DRIVERS, type PciDriver, vfioPciDriver } from "./pci-driver.ts";
@@ -65,6 +66,7 @@ const OVERRIDE_LIMIT = 4095;
 export const steps = {
   ...busSteps,
   ...newIdSteps,
+  ...auxiliarySteps,
 
   /** bind_store */
   *bind(k: Kernel, name: string, text: string): Operation<number> {

@@ -38,6 +38,7 @@ const topology: Topology = {
   dmaEntryLimit: 65535,
   drivers: [],
   wholeBus: true,
+  managed: [],
 };
 
 /** A function behind an Intel IOMMU with 39 bits, in the group of that number. */

@@ -1,10 +1,8 @@
 /** Properties about the ways to a device, and who shares or keeps it. */
 import { NO_RESETS, property } from "../define.ts";
 import { functions, mdevs, standing } from "../devices.ts";
-import { DRIVER_ID_MOTIFS } from "../generate/driver-ids.ts";
 import { KVM_MOTIFS } from "../generate/kvm-motifs.ts";
 import { BINDING_MOTIFS, FUNCTION_MOTIFS } from "../generate/pair-motifs.ts";
-import { DRIVER_ID_GOALS } from "../goals/drivers.ts";
 import { IRQ_GOALS } from "../goals/irqs.ts";
 import {
   kvmFileAdded,
@@ -89,19 +87,6 @@ export const driverBinding = property({
   ioctls: NO_RESETS,
   share: 0.5,
   goals: [rebound],
-});
-
-export const driverIds = property({
-  id: "driver-ids",
-  functionsBehind: "iommu",
-  title: "ids of drivers come and go: which functions a driver gets by them, and who looks for drivers",
-  motifs: DRIVER_ID_MOTIFS,
-  devices: functions,
-  weights: { "driver-ids": 24, binding: 4, probe: 6, mdev: 0, io: 0 },
-  ioctls: NO_RESETS,
-  kvm: false,
-  share: 0.5,
-  goals: DRIVER_ID_GOALS,
 });
 
 export const noiommu = property({

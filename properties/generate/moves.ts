@@ -11,6 +11,7 @@ import type { Meaning } from "../../model/uapi/layout.ts";
 import { versionNumber } from "../../model/uapi/version.ts";
 import { DeviceFile } from "../../model/vfio/device.ts";
 import { rightStruct, spoil } from "./arguments.ts";
+import { auxiliaryCall } from "./auxiliary.ts";
 import { deviceName } from "./device-names.ts";
 import { type Dice, oneIn, pick } from "./dice.ts";
 import { driverIdCall } from "./driver-ids.ts";
@@ -55,6 +56,7 @@ export type MoveKind =
   | "mdev"
   | "binding"
   | "driver-ids"
+  | "auxiliary"
   | "probe"
   | "credentials";
 
@@ -88,6 +90,8 @@ export function makeCall(kind: MoveKind, on: Situation): Call | undefined {
       return binding(on);
     case "driver-ids":
       return driverIdCall(on);
+    case "auxiliary":
+      return auxiliaryCall(on);
     case "probe":
       return { op: "probe", probe: probe(on) };
     case "credentials":

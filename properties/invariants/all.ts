@@ -1,5 +1,6 @@
 /** All invariants. */
 import { areasApart, areasInReach } from "./areas.ts";
+import { auxiliaryNames, auxiliaryWithinParent, managedByTwo } from "./auxiliary.ts";
 import { oneDriver, overrideBeatsIds, overrideOnly, vfioWhileBound } from "./drivers.ts";
 import { faultsOfAttached } from "./faults.ts";
 import { accessStays, gateBeforeAccess, hotResetNeedsOwnership } from "./history.ts";
@@ -30,6 +31,9 @@ export const STATE_INVARIANTS = [
   mdevsUnique,
   mdevsCounted,
   vfioWhileBound,
+  auxiliaryNames,
+  auxiliaryWithinParent,
+  managedByTwo,
   recordedVmsLive,
   sessionByState,
   areasApart,

@@ -49,6 +49,8 @@ export function fingerprint({ k }: Machine): number {
   }
   const { iommuGroups, functions, mdevs } = k;
   mix(k.pciBus.trace());
+  for (let i = 0; i < k.auxiliaries.length; i++)
+    mix((k.auxiliaries[i]?.id ?? 0) * 2 + bit(k.auxiliaries[i]?.driver, 0));
   for (let i = 0; i < iommuGroups.length; i++) {
     const group = iommuGroups[i];
     if (group) mix(group.ownerCount * 2 + bit(group.owner, 0));

@@ -5,6 +5,8 @@ import { accessLosesPins } from "./access-loses-pins.ts";
 import { accessNotTold } from "./access-not-told.ts";
 import { accessPinsMisaligned } from "./access-pins-misaligned.ts";
 import { attachWrongErrno } from "./attach-wrong-errno.ts";
+import { auxiliaryNumberedByParent } from "./auxiliary-numbered-by-parent.ts";
+import { auxiliaryOutlivesParent } from "./auxiliary-outlives-parent.ts";
 import { bindIgnoresGroup } from "./bind-ignores-group.ts";
 import { bindLeavesBlock } from "./bind-leaves-block.ts";
 import { bindTakesTokenForTail } from "./bind-takes-token-for-tail.ts";
@@ -47,6 +49,7 @@ import { kvmDeviceWithoutFile } from "./kvm-device-without-file.ts";
 import { kvmLockUnderDevSet } from "./kvm-lock-under-dev-set.ts";
 import { kvmReleaseForgetsRecord } from "./kvm-release-forgets-record.ts";
 import { lockKept } from "./lock-kept.ts";
+import { managedWithoutManager } from "./managed-without-manager.ts";
 import { mapWithoutAccess } from "./map-without-access.ts";
 import { mdevDuplicateParents } from "./mdev-duplicate-parents.ts";
 import { mdevFailedCreateKeeps } from "./mdev-failed-create-keeps.ts";
@@ -203,6 +206,9 @@ export const FAULTS: readonly Fault[] = [
   removedIdStays,
   probeNeedsMatch,
   subsystemDefaultsToZero,
+  auxiliaryOutlivesParent,
+  auxiliaryNumberedByParent,
+  managedWithoutManager,
 ];
 
 /** The fault of that id, or undefined. */
