@@ -20,7 +20,7 @@ export const driverIds = property({
 
 export const auxiliary = property({
   id: "auxiliary",
-  functionsBehind: "iommu",
+  functionsBehind: "managers",
   title:
     "functions that another's driver manages: their devices of the auxiliary bus, and two drivers for one function",
   motifs: AUXILIARY_MOTIFS,
