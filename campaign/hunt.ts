@@ -5,6 +5,7 @@
  */
 import { LockOrder } from "../model/kernel/lock.ts";
 import type { MachineOptions } from "../model/machine.ts";
+import { MANAGED_TOPOLOGY } from "../model/managed-topology.ts";
 import { PROFILES } from "../model/profile.ts";
 import type { Program } from "../model/program.ts";
 import { NOIOMMU_TOPOLOGY, REFERENCE_TOPOLOGY } from "../model/reference-topology.ts";
@@ -40,11 +41,13 @@ export interface Catch {
   readonly problem: Problem;
 }
 
+const MACHINES = { iommu: REFERENCE_TOPOLOGY, noiommu: NOIOMMU_TOPOLOGY, managed: MANAGED_TOPOLOGY } as const;
+
 /** The target with a fault in it: the model of the kernel that it is a fault of, on a machine that shows it. */
 export function faultyTarget(fault: Fault): ModelTarget {
   const profile = PROFILES[fault.profile ?? "7.2"];
   if (!profile) throw new Error(`the fault ${fault.id} is one of a kernel that there is no profile of`);
-  return new ModelTarget(fault.machine === "noiommu" ? NOIOMMU_TOPOLOGY : REFERENCE_TOPOLOGY, profile, [fault]);
+  return new ModelTarget(MACHINES[fault.machine ?? "iommu"], profile, [fault]);
 }
 
 /** What tells of a fault: the invariant that it broke, or `difference` where an answer was wrong. */

@@ -69,7 +69,8 @@ function configName(option: string): string {
 
 /** `noiommu: without an IOMMU, in no-IOMMU mode` */
 function machineText(kind: MachineKind): string {
-  return `${kind}: ${MACHINES.find(({ name }) => name === kind)?.title ?? ""}`;
+  const title = MACHINES.find(({ name }) => name === kind)?.title;
+  return `${kind}: ${title ?? "only of the model, its functions manage others"}`;
 }
 
 function explainClause({ id, text }: Clause): string {

@@ -2,6 +2,7 @@
 import { availableParallelism } from "node:os";
 import { type Command, Option } from "commander";
 import { isVariant, VARIANT_NAMES, type Variant } from "../model/kconfig.ts";
+import { MANAGED_TOPOLOGY } from "../model/managed-topology.ts";
 import { PROFILES, type Profile, withVariant } from "../model/profile.ts";
 import { MOCK_TOPOLOGY, NOIOMMU_TOPOLOGY, REFERENCE_TOPOLOGY } from "../model/reference-topology.ts";
 import type { Topology } from "../model/topology.ts";
@@ -74,6 +75,7 @@ const OWNERS: Readonly<Record<Exclude<keyof TargetOptions, "target">, readonly T
   yes: ["host"],
 };
 
+/** The machines of QEMU, all of which the model has as well. */
 const machineNames = MACHINES.map(({ name }) => name);
 
 /** Adds the options to a command. */
@@ -111,8 +113,11 @@ export function addTargetOptions(command: Command): Command {
         .default(undefined, "plain"),
     )
     .addOption(
-      new Option("--machine <name>", "mock has no IOMMU, noiommu neither and no-IOMMU mode on; also for the model")
-        .choices(machineNames)
+      new Option(
+        "--machine <name>",
+        "mock has no IOMMU, noiommu neither and no-IOMMU mode on; also for the model, which has managed besides",
+      )
+        .choices([...machineNames, MANAGED_TOPOLOGY.name])
         .default(undefined, "iommu"),
     )
     .addOption(
@@ -176,8 +181,12 @@ function chooseTopology(machine = IOMMU_MACHINE.name): Topology {
       return NOIOMMU_TOPOLOGY;
     case MOCK_MACHINE.name:
       return MOCK_TOPOLOGY;
+    case MANAGED_TOPOLOGY.name:
+      return MANAGED_TOPOLOGY;
     default:
-      throw new UsageError(`The model has no machine ${machine}: choose iommu, mock or noiommu.`);
+      throw new UsageError(
+        `The model has no machine ${machine}: choose ${machineNames.join(", ")} or ${MANAGED_TOPOLOGY.name}.`,
+      );
   }
 }
 
@@ -223,7 +232,7 @@ function chooseKernel({ kernel, config, tree, flavour: given, ...options }: Targ
 
 function chooseMachine(name = IOMMU_MACHINE.name): QemuMachine {
   const machine = MACHINES.find((candidate) => candidate.name === name);
-  if (!machine) throw new UsageError(`There is no machine ${name}: choose one of ${machineNames.join(", ")}.`);
+  if (!machine) throw new UsageError(`QEMU has no machine ${name}: choose one of ${machineNames.join(", ")}.`);
   return machine;
 }
 

@@ -1,5 +1,6 @@
 /** The properties of the suite. */
 import { iommufdCompat, type1 } from "./definitions/containers.ts";
+import { auxiliary, driverIds } from "./definitions/drivers.ts";
 import { configSpace } from "./definitions/functions.ts";
 import { iommufdAreas, iommufdObjects, pageTables } from "./definitions/iommufd.ts";
 import { mdevLifecycle, migration, sampleDevices } from "./definitions/mdevs.ts";
@@ -37,6 +38,8 @@ export const PROPERTIES: readonly Property[] = [
   migration,
   sampleDevices,
   driverBinding,
+  driverIds,
+  auxiliary,
   noiommu,
   allocationFailures,
 ];

@@ -14,6 +14,8 @@ const WEIGHTS: Readonly<Record<MoveKind, number>> = {
   io: 2,
   mdev: 1,
   binding: 0,
+  "driver-ids": 0,
+  auxiliary: 0,
   probe: 2,
   credentials: 0,
 };
@@ -22,8 +24,8 @@ const WEIGHTS: Readonly<Record<MoveKind, number>> = {
 export function property(
   given: Pick<Property, "id" | "title" | "goals" | "share"> & {
     readonly devices: (topology: Topology) => readonly string[];
-    /** What must stand before its functions: an IOMMU, or none and no-IOMMU mode in its place. */
-    readonly functionsBehind?: "iommu" | "noiommu";
+    /** What must stand before its functions: an IOMMU, or none and no-IOMMU mode in its place, or others that manage them. */
+    readonly functionsBehind?: "iommu" | "noiommu" | "managers";
     /** Whether it is about mocks of the kernel's selftests. */
     readonly mocks?: true;
     /** Options without which there is nothing that it is about. */
@@ -54,6 +56,11 @@ export function property(
     history: HISTORY_INVARIANTS,
     whyNot(topology, { version, kconfig }) {
       if (given.failOneIn !== undefined && topology.noFailNth !== null) return topology.noFailNth;
+      if (given.functionsBehind === "managers") {
+        if (topology.managed.length === 0) return "The machine has no functions that manage others.";
+      } else if (topology.managed.length > 0) {
+        return "The machine is for what is about functions that manage others.";
+      }
       if (given.functionsBehind === "iommu" && !topology.iommu) return "The machine has no IOMMU.";
       if (given.functionsBehind === "noiommu") {
         if (topology.iommu || !topology.noiommu) return "The machine is not in no-IOMMU mode.";

@@ -3,6 +3,7 @@ import { describe, expect, it } from "vitest";
 import { checkProgram } from "../model/format/check-program.ts";
 import { VARIANT_NAMES } from "../model/kconfig.ts";
 import { Machine } from "../model/machine.ts";
+import { MANAGED_TOPOLOGY } from "../model/managed-topology.ts";
 import { isBuiltIn, PROFILES, type Profile, withVariant } from "../model/profile.ts";
 import { NOIOMMU_TOPOLOGY, REFERENCE_TOPOLOGY } from "../model/reference-topology.ts";
 import { errnoName } from "../model/uapi/errno.ts";
@@ -33,7 +34,7 @@ const without = (options: ReadonlySet<string>, left: string) =>
 /** Every kernel in every machine. */
 const SYSTEMS = Object.entries(PROFILES).flatMap(([version, full]) =>
   profilesOf(full).flatMap(([variant, profile]) =>
-    [REFERENCE_TOPOLOGY, NOIOMMU_TOPOLOGY, MOCK_TOPOLOGY].map((topology) => ({
+    [REFERENCE_TOPOLOGY, NOIOMMU_TOPOLOGY, MOCK_TOPOLOGY, MANAGED_TOPOLOGY].map((topology) => ({
       name: [version, variant, topology.name].join(", "),
       profile,
       topology,

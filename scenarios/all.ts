@@ -1,10 +1,12 @@
 /** The scenarios of the suite. */
 
 import { ACCESSES } from "./accesses.ts";
+import { AUXILIARY } from "./auxiliary.ts";
 import { COMPAT } from "./compat.ts";
 import { CONFIG_SPACE } from "./config-space.ts";
 import { CONFIG_READS, CONFIG_SWEEPS } from "./config-sweeps.ts";
 import { CORNERS } from "./corners.ts";
+import { DRIVER_IDS } from "./driver-ids.ts";
 import { EVIDENCE } from "./evidence.ts";
 import { SAMPLE_EVIDENCE } from "./evidence-samples.ts";
 import { EXCLUSION } from "./exclusion.ts";
@@ -47,6 +49,8 @@ export const SCENARIOS: readonly Scenario[] = [
   ...WAYS_IN,
   ...WAYS_APART,
   ...OWNERSHIP,
+  ...DRIVER_IDS,
+  ...AUXILIARY,
   ...EXCLUSION,
   ...KVM,
   ...IRQFD,

@@ -6,6 +6,7 @@
 import type { Kernel } from "../kernel/kernel.ts";
 import type { Operation } from "../kernel/operation.ts";
 import type { PciFunction } from "../pci/function.ts";
+import { managedVfioDriver, mlx5CoreDriver } from "./mlx5-managed.ts";
 import { PCI_ANY_ID, type PciDeviceId, pciDevice, vfioOverride } from "./pci-id.ts";
 
 /** A driver as it registers itself. */
@@ -56,6 +57,8 @@ function native(name: string, idTable: readonly PciDeviceId[]): PciDriver {
 const drivers: readonly PciDriver[] = [
   vfioPciDriver,
   pciStubDriver,
+  mlx5CoreDriver,
+  managedVfioDriver,
   native("e1000", [pciDevice(0x8086, 0x100e)]),
   native("e1000e", [pciDevice(0x8086, 0x10d3)]),
 ];

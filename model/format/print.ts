@@ -18,7 +18,7 @@ import type {
 } from "../program.ts";
 import { busName, type Topology } from "../topology.ts";
 import type { Field, Layout } from "../uapi/layout.ts";
-import { fixedPath, typePath } from "./attribute-path.ts";
+import { AUXILIARY_DEVICES, fixedPath, typePath } from "./attribute-path.ts";
 import { named, namesOfArgument } from "./names.ts";
 import { handle, hex, printData, printField, printValue, quote } from "./values.ts";
 
@@ -229,6 +229,10 @@ function printProbe(probe: Probe, topology: Topology | undefined): string {
       return `access(${quote(nodePath({ kind: "group", device: probe.device }))}, F_OK)`;
     case "cdev-node":
       return `access(${quote(nodePath({ kind: "cdev", device: probe.device }))}, F_OK)`;
+    case "auxiliaries":
+      return `list("${AUXILIARY_DEVICES}")`;
+    case "aux-driver":
+      return `readlink(${quote(`${AUXILIARY_DEVICES}/${probe.name}/driver`)})`;
     case "mdevs":
       return `list("/sys/bus/mdev/devices")`;
     case "mdev-type":

@@ -4,7 +4,10 @@
  * Operations call each other through the kernel (`k.group.block(device)`), never directly. That is the one seam by which
  * a fault or a deviation replaces a single step; the model itself knows nothing of either.
  */
+
+import type { AuxiliaryDevice } from "../driver-core/auxiliary.ts";
 import { steps as driverCore } from "../driver-core/bind.ts";
+import { PciBus } from "../driver-core/bus.ts";
 import { type IommuGroup, steps as iommu } from "../iommu/group.ts";
 import { steps as iommufdDevice } from "../iommufd/device.ts";
 import { steps as ioas } from "../iommufd/ioas.ts";
@@ -97,6 +100,9 @@ export class Kernel {
   readonly mdevs: Mdev[] = [];
   /** Every context of /dev/iommu, as long as somebody holds its file. */
   readonly iommufdContexts = new Set<IommufdContext>();
+  readonly pciBus = new PciBus();
+  /** Devices of the auxiliary bus. */
+  readonly auxiliaries: AuxiliaryDevice[] = [];
   /** Whether the mdev bus looks for drivers by itself (drivers/base/bus.c:drivers_autoprobe). */
   readonly mdevBus = { autoprobe: true };
   readonly vms = new Set<Vm>();

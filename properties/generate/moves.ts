@@ -11,8 +11,10 @@ import type { Meaning } from "../../model/uapi/layout.ts";
 import { versionNumber } from "../../model/uapi/version.ts";
 import { DeviceFile } from "../../model/vfio/device.ts";
 import { rightStruct, spoil } from "./arguments.ts";
+import { auxiliaryCall } from "./auxiliary.ts";
 import { deviceName } from "./device-names.ts";
 import { type Dice, oneIn, pick } from "./dice.ts";
+import { driverIdCall } from "./driver-ids.ts";
 import { fileFields } from "./file-arguments.ts";
 import { type Handles, kindBits } from "./handles.ts";
 import { irqFields } from "./irq-arguments.ts";
@@ -47,7 +49,18 @@ export interface Focus {
   readonly failOneIn?: number;
 }
 
-export type MoveKind = "open" | "ioctl" | "close" | "dup" | "io" | "mdev" | "binding" | "probe" | "credentials";
+export type MoveKind =
+  | "open"
+  | "ioctl"
+  | "close"
+  | "dup"
+  | "io"
+  | "mdev"
+  | "binding"
+  | "driver-ids"
+  | "auxiliary"
+  | "probe"
+  | "credentials";
 
 /** By name: which module is loaded first, and registers its own first, must not change the programs of a seed. */
 const IOCTLS = [...allIoctls()].sort((one, other) => (one.name < other.name ? -1 : 1));
@@ -77,6 +90,10 @@ export function makeCall(kind: MoveKind, on: Situation): Call | undefined {
       return mdevCall(on);
     case "binding":
       return binding(on);
+    case "driver-ids":
+      return driverIdCall(on);
+    case "auxiliary":
+      return auxiliaryCall(on);
     case "probe":
       return { op: "probe", probe: probe(on) };
     case "credentials":

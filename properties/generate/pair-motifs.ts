@@ -35,7 +35,8 @@ const givenAway: Motif = (on, make) => {
   const pair = pickPair(on);
   if (!pair) return pick(on.dice, MOTIFS)(on, make);
   const [one, { spec }] = pair;
-  const driver = oneIn(on.dice, 2) ? "pci-stub" : (spec.nativeDriver ?? "pci-stub");
+  const native = on.machine.k.topology.drivers.find((name) => name === spec.nativeDriver);
+  const driver = oneIn(on.dice, 2) ? "pci-stub" : (native ?? "pci-stub");
   const device = spec.name;
   make({ op: "sysfs-write", attribute: { kind: "unbind", driver: "vfio-pci" }, text: { device } });
   const text = driver === "pci-stub" ? driver : "\n";

@@ -1,6 +1,8 @@
 /** All invariants. */
 import { areasApart, areasInReach } from "./areas.ts";
+import { auxiliaryNames, auxiliaryWithinParent, managedByTwo } from "./auxiliary.ts";
 import { bypassConnected, bypassLives, irqfdsApart, irqfdsLive } from "./bypass.ts";
+import { oneDriver, overrideBeatsIds, overrideOnly, vfioWhileBound } from "./drivers.ts";
 import { faultsOfAttached } from "./faults.ts";
 import { accessStays, gateBeforeAccess, hotResetNeedsOwnership } from "./history.ts";
 import { recordedVmsLive } from "./kvm.ts";
@@ -32,6 +34,10 @@ export const STATE_INVARIANTS = [
   locksDropped,
   mdevsUnique,
   mdevsCounted,
+  vfioWhileBound,
+  auxiliaryNames,
+  auxiliaryWithinParent,
+  managedByTwo,
   recordedVmsLive,
   irqfdsApart,
   irqfdsLive,
@@ -44,4 +50,11 @@ export const STATE_INVARIANTS = [
   pinsCounted,
 ] as const;
 
-export const HISTORY_INVARIANTS = [gateBeforeAccess, accessStays, hotResetNeedsOwnership] as const;
+export const HISTORY_INVARIANTS = [
+  gateBeforeAccess,
+  accessStays,
+  hotResetNeedsOwnership,
+  oneDriver,
+  overrideBeatsIds,
+  overrideOnly,
+] as const;

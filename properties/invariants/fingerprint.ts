@@ -53,6 +53,9 @@ export function fingerprint({ k }: Machine): number {
     else if (file instanceof DmaBufFile) mix(file.trace());
   }
   const { iommuGroups, functions, mdevs } = k;
+  mix(k.pciBus.trace());
+  for (let i = 0; i < k.auxiliaries.length; i++)
+    mix((k.auxiliaries[i]?.id ?? 0) * 2 + bit(k.auxiliaries[i]?.driver, 0));
   for (let i = 0; i < iommuGroups.length; i++) {
     const group = iommuGroups[i];
     if (group)

@@ -1,6 +1,6 @@
 /**
  * What a run has shown so far of its files: which open file each descriptor names, what it was opened from, whether it was
- * bound. Followed once for all invariants over history.
+ * bound; and of the drivers of functions. Followed once for all invariants over history.
  *
  * By number, because a handle that was closed still names one, which another file may have got since.
  */
@@ -17,11 +17,29 @@ export interface SeenFile {
 export class Seen {
   readonly #number = new Map<Value, number>();
   readonly #files: (SeenFile | undefined)[] = [];
+  readonly #drivers = new Map<string, string | null>();
+  readonly #overrides = new Map<string, string | null>();
+  readonly #gotIds = new Set<string>();
 
   /** The open file, or undefined where there is none, or one that came back in a struct. */
   file(descriptor: Value): SeenFile | undefined {
     const fd = this.#fd(descriptor);
     return fd === undefined ? undefined : this.#files[fd];
+  }
+
+  /** The driver that a function was bound to by name, null since it was unbound; undefined where that can't be told. */
+  driver(device: string): string | null | undefined {
+    return this.#drivers.get(device);
+  }
+
+  /** What a function's override was set to, null since it was cleared; undefined where no call has said. */
+  override(device: string): string | null | undefined {
+    return this.#overrides.get(device);
+  }
+
+  /** Whether an id was added to a driver. */
+  gotId(driver: string): boolean {
+    return this.#gotIds.has(driver);
   }
 
   /** Notes a call that came back. */
@@ -51,6 +69,29 @@ export class Seen {
       case "ioctl":
         if (ret === 0 && call.request === "VFIO_DEVICE_BIND_IOMMUFD") this.#bound(call.fd);
         if (call.as !== undefined) this.#opened(call.as, ret, null);
+        break;
+      case "sysfs-write":
+        if (ret > 0) this.#wrote(call);
+        break;
+    }
+  }
+
+  #wrote({ attribute, text }: Call & { op: "sysfs-write" }): void {
+    switch (attribute.kind) {
+      case "driver_override":
+        if ("text" in text) this.#overrides.set(attribute.device, text.text.split(/[\n\0]/, 1)[0] || null);
+        break;
+      case "bind":
+      case "unbind":
+        if ("device" in text) this.#drivers.set(text.device, attribute.kind === "bind" ? attribute.driver : null);
+        break;
+      case "new_id":
+        this.#gotIds.add(attribute.driver);
+        // Whatever had no driver may have one now.
+        for (const [device, driver] of this.#drivers) if (driver === null) this.#drivers.delete(device);
+        break;
+      case "pci-bus":
+        for (const [device, driver] of this.#drivers) if (driver === null) this.#drivers.delete(device);
         break;
     }
   }

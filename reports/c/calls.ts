@@ -1,6 +1,6 @@
 /** Calls as C: a block each, in which structs are filled by field names and what comes back is compared. */
 
-import { fixedPath, typePath } from "../../model/format/attribute-path.ts";
+import { AUXILIARY_DEVICES, fixedPath, typePath } from "../../model/format/attribute-path.ts";
 import { printCall } from "../../model/format/print.ts";
 import { madeBy } from "../../model/handles.ts";
 import { CAPABILITIES } from "../../model/kernel/credentials.ts";
@@ -239,6 +239,10 @@ export class CallWriter {
         return `result(access(group_node(&${this.#device(probe.device)}), F_OK))`;
       case "cdev-node":
         return `result(access(cdev_node(&${this.#device(probe.device)}), F_OK))`;
+      case "auxiliaries":
+        return `list(${cString(AUXILIARY_DEVICES)})`;
+      case "aux-driver":
+        return `text_of_link(${cString(`${AUXILIARY_DEVICES}/${probe.name}/driver`)})`;
       case "mdevs":
         return 'list("/sys/bus/mdev/devices")';
       case "mdev-type":

@@ -1,13 +1,17 @@
 /** The faults of the suite. */
+
 import { accessEntryOverwritten } from "./access-entry-overwritten.ts";
 import { accessLosesPins } from "./access-loses-pins.ts";
 import { accessNotTold } from "./access-not-told.ts";
 import { accessPinsBuffer } from "./access-pins-buffer.ts";
 import { accessPinsMisaligned } from "./access-pins-misaligned.ts";
 import { attachWrongErrno } from "./attach-wrong-errno.ts";
+import { auxiliaryNumberedByParent } from "./auxiliary-numbered-by-parent.ts";
+import { auxiliaryOutlivesParent } from "./auxiliary-outlives-parent.ts";
 import { bindIgnoresGroup } from "./bind-ignores-group.ts";
 import { bindLeavesBlock } from "./bind-leaves-block.ts";
 import { bindTakesTokenForTail } from "./bind-takes-token-for-tail.ts";
+import { boundTwice } from "./bound-twice.ts";
 import { bridgesSpoilGroup } from "./bridges-spoil-group.ts";
 import { bypassPartsAnother } from "./bypass-parts-another.ts";
 import { cdevOpenStaysRegistered } from "./cdev-open-stays-registered.ts";
@@ -54,6 +58,7 @@ import { kvmDeviceWithoutFile } from "./kvm-device-without-file.ts";
 import { kvmLockUnderDevSet } from "./kvm-lock-under-dev-set.ts";
 import { kvmReleaseForgetsRecord } from "./kvm-release-forgets-record.ts";
 import { lockKept } from "./lock-kept.ts";
+import { managedWithoutManager } from "./managed-without-manager.ts";
 import { mapWithoutAccess } from "./map-without-access.ts";
 import { mdevDuplicateParents } from "./mdev-duplicate-parents.ts";
 import { mdevFailedCreateKeeps } from "./mdev-failed-create-keeps.ts";
@@ -70,18 +75,25 @@ import { msiEnabledByWriting } from "./msi-enabled-by-writing.ts";
 import { mttyDisablesAgain } from "./mtty-disables-again.ts";
 import { nativeDriverBesideOwner } from "./native-driver-beside-owner.ts";
 import { nestedForgetsParent } from "./nested-forgets-parent.ts";
+import { newIdNotTried } from "./new-id-not-tried.ts";
+import { newIdTwice } from "./new-id-twice.ts";
 import { noGate } from "./no-gate.ts";
 import { noiommuHasType1 } from "./noiommu-has-type1.ts";
 import { noiommuNeverOpened } from "./noiommu-never-opened.ts";
+import { overrideNotAsked } from "./override-not-asked.ts";
+import { overrideOnlyMatches } from "./override-only-matches.ts";
 import { pasidUnvalidated } from "./pasid-unvalidated.ts";
 import { payloadSizeGoesNowhere } from "./payload-size-goes-nowhere.ts";
 import { powerStateLosesRegisters } from "./power-state-loses-registers.ts";
+import { probeNeedsMatch } from "./probe-needs-match.ts";
 import { putsNoIommufd } from "./puts-no-iommufd.ts";
+import { removedIdStays } from "./removed-id-stays.ts";
 import { replaceUnwindsWrongTable } from "./replace-unwinds-wrong-table.ts";
 import { revokedStaysDirty } from "./revoked-stays-dirty.ts";
 import { secondCdevOpen } from "./second-cdev-open.ts";
 import { statusAlwaysViable } from "./status-always-viable.ts";
 import { stubOwnsDma } from "./stub-owns-dma.ts";
+import { subsystemDefaultsToZero } from "./subsystem-defaults-to-zero.ts";
 import { type1CapabilitiesUnaligned } from "./type1-capabilities-unaligned.ts";
 import { type1CapabilityLeak } from "./type1-capability-leak.ts";
 import { type1CapabilityOfCaller } from "./type1-capability-of-caller.ts";
@@ -92,6 +104,7 @@ import { type1NoEntryLimit } from "./type1-no-entry-limit.ts";
 import { type1ReplayUnwind } from "./type1-replay-unwind.ts";
 import { type1VaddrOfEmulated } from "./type1-vaddr-of-emulated.ts";
 import { unbindWaitsForGroup } from "./unbind-waits-for-group.ts";
+import { unboundStaysDevice } from "./unbound-stays-device.ts";
 import { vdeviceOutlives } from "./vdevice-outlives.ts";
 import { vectorStaysProducer } from "./vector-stays-producer.ts";
 import { vectorsStayAfterFailure } from "./vectors-stay-after-failure.ts";
@@ -208,6 +221,18 @@ export const FAULTS: readonly Fault[] = [
   irqfdStaysAsserted,
   nativeDriverBesideOwner,
   detachedStaysMapped,
+  newIdTwice,
+  overrideOnlyMatches,
+  overrideNotAsked,
+  boundTwice,
+  unboundStaysDevice,
+  newIdNotTried,
+  removedIdStays,
+  probeNeedsMatch,
+  subsystemDefaultsToZero,
+  auxiliaryOutlivesParent,
+  auxiliaryNumberedByParent,
+  managedWithoutManager,
 ];
 
 /** The fault of that id, or undefined. */

@@ -16,7 +16,7 @@ export interface Fault extends Override {
   /** The kernel that it is a fault of, where that is not the newest: a profile of the suite. */
   readonly profile?: Version;
   /** The machine that has it, where one with an IOMMU has not. */
-  readonly machine?: "noiommu";
+  readonly machine?: "noiommu" | "managed";
 }
 
 /** Whether kernels had the fault: one that upstream fixed, not one of our own making or finding. */

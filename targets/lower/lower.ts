@@ -5,7 +5,7 @@
  * slots, structs become bytes at addresses that are the same on every target, device names become paths that the agent
  * completes with the numbers that it finds when it gets there.
  */
-import { typePath } from "../../model/format/attribute-path.ts";
+import { AUXILIARY_DEVICES, typePath } from "../../model/format/attribute-path.ts";
 import { capabilityMask } from "../../model/kernel/credentials.ts";
 import { blockAddress, isStruct } from "../../model/kernel/encode.ts";
 import { findIoctl } from "../../model/kernel/ioctl.ts";
@@ -281,6 +281,10 @@ export class Lowering {
         code.syscall(SYS.access, PATH, 0);
         return shape;
       }
+      case "auxiliaries":
+        return this.list(AUXILIARY_DEVICES);
+      case "aux-driver":
+        return this.#readLink(`${AUXILIARY_DEVICES}/${probe.name}/driver`);
       case "mdevs":
         return this.list(MDEV_DEVICES);
       case "group-members":
