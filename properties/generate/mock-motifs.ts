@@ -75,7 +75,7 @@ const accessed: Motif = (on, make) => {
     // Mostly the next begins where this one ends.
     at += length + (oneIn(dice, 4) ? PAGE : 0);
   }
-  if (oneIn(dice, 8) && on.machine.k.since("6.19")) mapBuffer(on, make, iommufd, ioas);
+  if (oneIn(dice, 4) && on.machine.k.since("6.19")) mapBuffer(on, make, iommufd, ioas);
   if (!mock) return;
   const binds = { out_stdev_id: handles.fresh("stdev"), out_hwpt_id: handles.fresh("hwpt") };
   make(ioctl(iommufd, "IOMMU_TEST_OP_MOCK_DOMAIN", { size: 72, op: 2, id: ioas }, { binds }));
