@@ -53,13 +53,16 @@ const accessed: Motif = (on, make) => {
   const { dice, handles } = on;
   if (!on.machine.k.has("IOMMUFD_TEST")) return pick(dice, MOTIFS)(on, make);
   const { iommufd, ioas } = openIoas(on, make);
+  let access = "";
   for (let left = 1 + dice.roll(3); left > 0; left--) {
-    const binds = { out_access_fd: handles.fresh("access") };
+    access = handles.fresh("access");
+    const binds = { out_access_fd: access };
     const flags = oneIn(dice, 3) ? 0 : 1;
     make(ioctl(iommufd, "IOMMU_TEST_OP_CREATE_ACCESS", { size: 72, op: 5, id: ioas, flags }, { binds }));
   }
   const mock = oneIn(dice, 3);
-  let at = (mock ? MOCK_START : 0) + dice.roll(4) * PAGE;
+  const first = (mock ? MOCK_START : 0) + dice.roll(4) * PAGE;
+  let at = first;
   for (let left = 1 + dice.roll(3); left > 0; left--) {
     const length = (1 + dice.roll(4)) * PAGE;
     if (oneIn(dice, 4) && on.machine.k.since("6.13")) {
@@ -77,8 +80,15 @@ const accessed: Motif = (on, make) => {
   }
   if (oneIn(dice, 4) && on.machine.k.since("6.19")) mapBuffer(on, make, iommufd, ioas);
   if (!mock) return;
-  const binds = { out_stdev_id: handles.fresh("stdev"), out_hwpt_id: handles.fresh("hwpt") };
+  const stdev = handles.fresh("stdev");
+  const binds = { out_stdev_id: stdev, out_hwpt_id: handles.fresh("hwpt") };
   make(ioctl(iommufd, "IOMMU_TEST_OP_MOCK_DOMAIN", { size: 72, op: 2, id: ioas }, { binds }));
+  if (!oneIn(dice, 4)) return;
+  // Pages that a page table and an access need, until the page table goes.
+  const pinned = { out_access_pages_id: handles.fresh("pin") };
+  const page = { size: 72, op: 7, id: access, iova: first, length: PAGE };
+  make(ioctl(iommufd, "IOMMU_TEST_OP_ACCESS_PAGES", page, { binds: pinned }));
+  make(ioctl(iommufd, "IOMMU_DESTROY", { size: 8, id: stdev }));
 };
 
 /** For programs about mocks, and about accesses; some begin as those of any user. */
