@@ -5,6 +5,8 @@
  * topology with its own addresses, group numbers and registers, so that answers can be compared to the byte.
  */
 
+import type { FunctionTraits } from "./pci/traits.ts";
+
 /** One BAR or ROM as `resource` in sysfs shows it. */
 export interface Bar {
   readonly size: number;
@@ -68,6 +70,8 @@ export interface FunctionSpec {
   readonly apertureBits: number;
   /** Page sizes that the IOMMU in front of it maps, one bit each. */
   readonly pageSizes: bigint;
+  /** What it says of itself to a driver that is made for it; none for most. */
+  readonly traits?: FunctionTraits;
   /** PCIe AtomicOp completer capability bits that GET_INFO reports, or null where it reports none. */
   readonly atomics: number | null;
 }

@@ -1,5 +1,6 @@
 /** The properties of the suite. */
 import { iommufdCompat, type1 } from "./definitions/containers.ts";
+import { DRIVER_PROPERTIES } from "./definitions/drivers.ts";
 import { configSpace } from "./definitions/functions.ts";
 import { iommufdAreas, iommufdObjects, pageTables } from "./definitions/iommufd.ts";
 import { mdevLifecycle, migration, sampleDevices } from "./definitions/mdevs.ts";
@@ -39,6 +40,7 @@ export const PROPERTIES: readonly Property[] = [
   driverBinding,
   noiommu,
   allocationFailures,
+  ...DRIVER_PROPERTIES,
 ];
 
 /** The property of that id, or undefined. */
