@@ -4,8 +4,7 @@ import type { Version } from "../../model/uapi/version.ts";
 import type { Goal } from "../coverage.ts";
 import { FEW_OBJECTS, property } from "../define.ts";
 import { variants } from "../devices.ts";
-import { DRIVER_MOTIFS, LOGGING_MOTIFS } from "../generate/driver-motifs.ts";
-import { MIGRATION_MOTIFS } from "../generate/migration-motifs.ts";
+import { DRIVER_MOTIFS, LOGGING_MOTIFS, STREAM_MOTIFS } from "../generate/driver-motifs.ts";
 import type { Motif } from "../generate/motifs.ts";
 import {
   driverReset,
@@ -94,7 +93,7 @@ export const DRIVER_PROPERTIES: readonly Property[] = [
     id: "driver-mlx5",
     title: "mlx5-vfio-pci: states and their streams of records, and what is logged",
     kind: "mlx5",
-    motifs: [...MIGRATION_MOTIFS, ...LOGGING_MOTIFS],
+    motifs: [...STREAM_MOTIFS, ...LOGGING_MOTIFS],
     ioctls: { ...MIGRATION_IOCTLS, ...LOGGING_IOCTLS },
     goals: [...MIGRATED, runningTold, logged, reported],
   }),
@@ -102,7 +101,7 @@ export const DRIVER_PROPERTIES: readonly Property[] = [
     id: "driver-hisi-acc",
     title: "hisi-acc-vfio-pci: a BAR of which a user has half, and streams that tell what device they are of",
     kind: "hisi-acc",
-    motifs: MIGRATION_MOTIFS,
+    motifs: STREAM_MOTIFS,
     ioctls: MIGRATION_IOCTLS,
     goals: [...MIGRATED, runningTold, mappingRefused],
   }),
@@ -111,7 +110,7 @@ export const DRIVER_PROPERTIES: readonly Property[] = [
     title: "pds-vfio-pci: the state of a stopped device, and what is logged",
     kind: "pds",
     since: "6.6",
-    motifs: [...MIGRATION_MOTIFS, ...LOGGING_MOTIFS],
+    motifs: [...STREAM_MOTIFS, ...LOGGING_MOTIFS],
     ioctls: { ...MIGRATION_IOCTLS, ...LOGGING_IOCTLS },
     goals: [...MIGRATED, logged, reported],
   }),
@@ -121,7 +120,7 @@ export const DRIVER_PROPERTIES: readonly Property[] = [
       "virtio-vfio-pci: a transitional card's registers in a BAR that there is not, and parts of the device as records",
     kind: "virtio",
     since: "6.8",
-    motifs: MIGRATION_MOTIFS,
+    motifs: STREAM_MOTIFS,
     ioctls: MIGRATION_IOCTLS,
     goals: MIGRATED.map((goal) => ({ ...goal, needs: { since: "6.13" } })),
   }),
@@ -138,7 +137,7 @@ export const DRIVER_PROPERTIES: readonly Property[] = [
     title: "qat_vfio_pci: a state that begins with the setup that another device must have",
     kind: "qat",
     since: "6.10",
-    motifs: MIGRATION_MOTIFS,
+    motifs: STREAM_MOTIFS,
     ioctls: MIGRATION_IOCTLS,
     goals: [...MIGRATED, runningTold],
   }),

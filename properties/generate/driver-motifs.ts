@@ -1,8 +1,12 @@
 /** How programs begin that are about functions with drivers of their own. */
 import { ioctl, ioctlValue } from "../../model/ioctl-calls.ts";
+import { DeviceFile } from "../../model/vfio/device.ts";
 import { PCI_IRQ_COUNT, PCI_REGION } from "../../model/vfio/device-info.ts";
 import { FEATURE, FEATURE_INDEX } from "../../model/vfio/feature.ts";
+import { STATE } from "../../model/vfio/migration-states.ts";
+import { DriverMigration } from "../../model/vfio-pci/drivers/migration.ts";
 import { oneIn, pick } from "./dice.ts";
+import { MIGRATION_MOTIFS, setState } from "./migration-motifs.ts";
 import type { Make } from "./motif-calls.ts";
 import { type Motif, openDevice } from "./motifs.ts";
 import type { Situation } from "./moves.ts";
@@ -46,7 +50,8 @@ const logging: Motif = (on, make) => {
   const page = pick(on.dice, [4096, 4096, 8192, 0x20_0000]);
   const length = page * pick(on.dice, [64, 64, 128, 8]);
   const flags = FEATURE.SET | FEATURE_INDEX.DMA_LOGGING_START;
-  const ranges = { fields: { iova_0: 0, length_0: length } };
+  const begin = pick(on.dice, [0, 0x100_0000]);
+  const ranges = { fields: { iova_0: begin, length_0: length } };
   make(
     ioctl(device, "VFIO_DEVICE_FEATURE_DMA_LOGGING_START", {
       argsz: 32,
@@ -58,7 +63,7 @@ const logging: Motif = (on, make) => {
   );
   const report = { argsz: 40, flags: FEATURE.GET | FEATURE_INDEX.DMA_LOGGING_REPORT, page_size: 4096 };
   const bitmap = { fields: {} };
-  const iova = oneIn(on.dice, 4) ? length : 0;
+  const iova = begin + (oneIn(on.dice, 4) ? length : 0);
   make(ioctl(device, "VFIO_DEVICE_FEATURE_DMA_LOGGING_REPORT", { ...report, iova, length: page * 8, bitmap }));
   if (oneIn(on.dice, 2)) return;
   const stop = FEATURE.SET | FEATURE_INDEX.DMA_LOGGING_STOP;
@@ -77,5 +82,28 @@ const reset: Motif = (on, make) => {
   make({ op: "pread", fd: device, count: 1, offset: 18 });
 };
 
-export const DRIVER_MOTIFS: readonly Motif[] = [opened, sweep, sweep, edges, reset];
+/** A stream as the device might have saved it, but for one byte near its begin. */
+const foreign: Motif = (on, make) => {
+  const device = openOne(on, make);
+  const file = on.machine.fileOf(device);
+  const migration = file instanceof DeviceFile ? file.device.ops.migration : undefined;
+  if (!(migration instanceof DriverMigration)) return;
+  const bytes = [...migration.stopped(on.machine.k, false)];
+  const at = on.dice.roll(24);
+  bytes[at] = (bytes[at] ?? 0) ^ (1 << on.dice.roll(8));
+  const session = setState(on, make, device, STATE.RESUMING);
+  make({ op: "write", fd: session, count: bytes.length, bytes });
+};
+
+/** A device that is reset in some migration state, and asked for its state. */
+const resetWhile: Motif = (on, make) => {
+  const device = openOne(on, make);
+  setState(on, make, device, 1 + on.dice.roll(7));
+  make(ioctlValue(device, "VFIO_DEVICE_RESET"));
+  const flags = FEATURE.GET | FEATURE_INDEX.MIG_DEVICE_STATE;
+  make(ioctl(device, "VFIO_DEVICE_FEATURE_MIG_DEVICE_STATE", { argsz: 16, flags }));
+};
+
+export const DRIVER_MOTIFS: readonly Motif[] = [opened, sweep, edges, edges, reset];
+export const STREAM_MOTIFS: readonly Motif[] = [...MIGRATION_MOTIFS, foreign, resetWhile];
 export const LOGGING_MOTIFS: readonly Motif[] = [logging, logging];

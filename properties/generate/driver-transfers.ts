@@ -48,7 +48,22 @@ export function inDriven(k: Kernel, dice: Dice, core: VfioPciCoreDevice): Region
   const region = pick(dice, regions);
   const { size, offset } = region;
   const edge = oneIn(dice, 2) ? size : mappable(region) || size;
-  const at = pick(dice, [0, 4, 16, 18, 20, 0x16, 0x3ba, dice.roll(32), edge - 4, edge - 1, edge - 2, edge, edge + 4]);
+  const at = pick(dice, [
+    0,
+    4,
+    16,
+    18,
+    20,
+    0x16,
+    0x17,
+    0x3ba,
+    dice.roll(32),
+    edge - 4,
+    edge - 1,
+    edge - 2,
+    edge,
+    edge + 4,
+  ]);
   const count = pick(dice, [4, 1, 2, 4, 8, 16, 0]);
   const move = { offset: offset + Math.max(0, at), count };
   return oneIn(dice, 2) ? move : { ...move, bytes: Array.from({ length: count }, () => dice.roll(256)) };
@@ -104,7 +119,7 @@ function madeUp(k: Kernel, dice: Dice, { migration, position }: DriverDataFile):
       return [0, 0, 0, 0, dice.roll(3), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
     default: {
       const bytes = [...migration.stopped(k, false)].slice(position);
-      if (bytes.length > 0 && oneIn(dice, 3)) bytes[dice.roll(Math.min(16, bytes.length))] = dice.roll(256);
+      if (bytes.length > 0 && oneIn(dice, 3)) bytes[dice.roll(Math.min(20, bytes.length))] = dice.roll(256);
       return bytes;
     }
   }

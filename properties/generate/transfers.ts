@@ -33,7 +33,9 @@ const CONFIG = 7;
 /** A read, a write or a mapping of some open file; of one in a dozen that is not open. */
 export function transfer(dice: Dice, handles: Handles): Call | undefined {
   if (handles.files.length === 0) return undefined;
-  const entry = pick(dice, handles.files);
+  // What is read of nodes and of devices that are not open says little of a driver.
+  const driven = handles.files.filter(({ file }) => file instanceof DriverDataFile || drivenBy(file) !== null);
+  const entry = pick(dice, driven.length > 0 && !oneIn(dice, 6) ? driven : handles.files);
   const fd = oneIn(dice, 12) ? -1 : entry.handle;
   if (oneIn(dice, 8)) return { op: "poll", fd };
   // What a queue has is there for a moment only: what happens where it can't be told must be met then.

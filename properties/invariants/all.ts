@@ -1,6 +1,7 @@
 /** All invariants. */
 import { areasApart, areasInReach } from "./areas.ts";
 import { bypassConnected, bypassLives, irqfdsApart, irqfdsLive } from "./bypass.ts";
+import { DEVICE_INVARIANTS } from "./device.ts";
 import { faultsOfAttached } from "./faults.ts";
 import { accessStays, gateBeforeAccess, hotResetNeedsOwnership } from "./history.ts";
 import { recordedVmsLive } from "./kvm.ts";
@@ -44,4 +45,9 @@ export const STATE_INVARIANTS = [
   pinsCounted,
 ] as const;
 
-export const HISTORY_INVARIANTS = [gateBeforeAccess, accessStays, hotResetNeedsOwnership] as const;
+export const HISTORY_INVARIANTS = [
+  gateBeforeAccess,
+  accessStays,
+  hotResetNeedsOwnership,
+  ...DEVICE_INVARIANTS,
+] as const;
