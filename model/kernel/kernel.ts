@@ -45,6 +45,7 @@ import { steps as virtioVfio } from "../vfio-pci/drivers/virtio.ts";
 import { steps as hotReset } from "../vfio-pci/hot-reset.ts";
 import { steps as igd } from "../vfio-pci/igd.ts";
 import { steps as intrs } from "../vfio-pci/intrs.ts";
+import { steps as nvlink2 } from "../vfio-pci/nvlink2.ts";
 import { steps as vfioPci } from "../vfio-pci/vfio-pci-core.ts";
 import { steps as zdev } from "../vfio-pci/zdev.ts";
 import { IrqBypass, steps as irqBypass } from "../virt/irqbypass.ts";
@@ -146,6 +147,7 @@ export class Kernel {
   nvgrace = nvgrace;
   qat = qat;
   igd = igd;
+  nvlink2 = nvlink2;
   zdev = zdev;
   iommufd = iommufd;
   ioas = ioas;

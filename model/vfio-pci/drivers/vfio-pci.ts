@@ -11,6 +11,7 @@ export class VfioPciDevice extends VfioPciCoreDevice {
   override *open(k: Kernel, _device: VfioDevice): Operation<void> {
     yield* k.vfioPci.enable(k, this.function);
     k.igd.init(k, this.function);
+    k.nvlink2.init(k, this.function);
     k.vfioPci.finishEnable(k, this.function);
   }
 }
