@@ -32,6 +32,7 @@ import { steps as feature } from "../vfio/feature-dispatch.ts";
 import { steps as group } from "../vfio/group.ts";
 import { steps as vfioIommufd } from "../vfio/iommufd.ts";
 import { steps as migration } from "../vfio/migration.ts";
+import { steps as migrationV1 } from "../vfio/migration-v1.ts";
 import { steps as noiommu } from "../vfio/noiommu.ts";
 import { steps as type1 } from "../vfio/type1.ts";
 import { steps as vfio } from "../vfio/vfio-main.ts";
@@ -148,6 +149,7 @@ export class Kernel {
   qat = qat;
   igd = igd;
   nvlink2 = nvlink2;
+  migrationV1 = migrationV1;
   zdev = zdev;
   iommufd = iommufd;
   ioas = ioas;

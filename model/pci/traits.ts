@@ -109,6 +109,14 @@ export interface Nvlink2Traits {
   readonly linkSpeed: number;
 }
 
+/** A device whose driver, none of Linux's own, migrated it by a region of registers. */
+export interface MigrationV1Traits {
+  readonly kind: "migration-v1";
+  /** Bytes of its state, and of what is handed over at a time. */
+  readonly stateSize: number;
+  readonly partSize: number;
+}
+
 export type FunctionTraits =
   | Mlx5Traits
   | HisiAccTraits
@@ -118,4 +126,5 @@ export type FunctionTraits =
   | QatTraits
   | IgdTraits
   | ZpciTraits
-  | Nvlink2Traits;
+  | Nvlink2Traits
+  | MigrationV1Traits;

@@ -86,6 +86,7 @@ export function driverNameFor(traits: FunctionTraits | undefined): string {
     case "igd":
     case "zpci":
     case "nvlink2":
+    case "migration-v1":
     case undefined:
       return "vfio-pci";
   }

@@ -12,6 +12,11 @@ export class VfioPciDevice extends VfioPciCoreDevice {
     yield* k.vfioPci.enable(k, this.function);
     k.igd.init(k, this.function);
     k.nvlink2.init(k, this.function);
+    k.migrationV1.init(k, this.function);
     k.vfioPci.finishEnable(k, this.function);
+  }
+
+  override *resetDone(k: Kernel): Operation<void> {
+    k.migrationV1.resetDone(k, this.function);
   }
 }
