@@ -44,7 +44,7 @@ describe("a target", () => {
     );
     expect(chooseTarget({ machine: "mock" })).toMatchObject({ topology: { name: "mock" } });
     expect(refusal({ machine: "clock" })).toBe(
-      "The model has no machine clock: choose iommu, mock, noiommu or managed.",
+      "The model has no machine clock: choose one of iommu, mock, noiommu, managed, variants.",
     );
   });
 

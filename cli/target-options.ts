@@ -2,9 +2,8 @@
 import { availableParallelism } from "node:os";
 import { type Command, Option } from "commander";
 import { isVariant, VARIANT_NAMES, type Variant } from "../model/kconfig.ts";
-import { MANAGED_TOPOLOGY } from "../model/managed-topology.ts";
+import { MODEL_MACHINES, topologyOf } from "../model/model-machines.ts";
 import { PROFILES, type Profile, withVariant } from "../model/profile.ts";
-import { MOCK_TOPOLOGY, NOIOMMU_TOPOLOGY, REFERENCE_TOPOLOGY } from "../model/reference-topology.ts";
 import type { Topology } from "../model/topology.ts";
 import { FAULTS, findFault } from "../scenarios/faults/all.ts";
 import type { Fault } from "../scenarios/faults/fault.ts";
@@ -15,7 +14,7 @@ import type { Flavour, Kernel, KernelProgress, KernelRequest } from "../targets/
 import { LeakWatched } from "../targets/kmemleak.ts";
 import { ModelTarget } from "../targets/model.ts";
 import { Pool } from "../targets/pool.ts";
-import { IOMMU_MACHINE, MACHINES, MOCK_MACHINE, NOIOMMU_MACHINE, type QemuMachine } from "../targets/qemu/machines.ts";
+import { IOMMU_MACHINE, MACHINES, type QemuMachine } from "../targets/qemu/machines.ts";
 import { startQemu } from "../targets/qemu/target.ts";
 import type { Target } from "../targets/target.ts";
 import { confirmHost } from "./confirm.ts";
@@ -77,6 +76,7 @@ const OWNERS: Readonly<Record<Exclude<keyof TargetOptions, "target">, readonly T
 
 /** The machines of QEMU, all of which the model has as well. */
 const machineNames = MACHINES.map(({ name }) => name);
+const modelNames = MODEL_MACHINES.map(({ name }) => name);
 
 /** Adds the options to a command. */
 export function addTargetOptions(command: Command): Command {
@@ -115,9 +115,9 @@ export function addTargetOptions(command: Command): Command {
     .addOption(
       new Option(
         "--machine <name>",
-        "mock has no IOMMU, noiommu neither and no-IOMMU mode on; also for the model, which has managed besides",
+        "mock has no IOMMU, noiommu neither and no-IOMMU mode on; also for the model, which alone has variants: functions with VFIO drivers of their own",
       )
-        .choices([...machineNames, MANAGED_TOPOLOGY.name])
+        .choices([...new Set([...machineNames, ...modelNames])])
         .default(undefined, "iommu"),
     )
     .addOption(
@@ -174,20 +174,9 @@ function chooseVariant({ kconfig }: TargetOptions): { readonly kconfig?: Variant
 
 /** What the model takes in place of a machine of QEMU's. */
 function chooseTopology(machine = IOMMU_MACHINE.name): Topology {
-  switch (machine) {
-    case IOMMU_MACHINE.name:
-      return REFERENCE_TOPOLOGY;
-    case NOIOMMU_MACHINE.name:
-      return NOIOMMU_TOPOLOGY;
-    case MOCK_MACHINE.name:
-      return MOCK_TOPOLOGY;
-    case MANAGED_TOPOLOGY.name:
-      return MANAGED_TOPOLOGY;
-    default:
-      throw new UsageError(
-        `The model has no machine ${machine}: choose ${machineNames.join(", ")} or ${MANAGED_TOPOLOGY.name}.`,
-      );
-  }
+  const topology = topologyOf(machine);
+  if (!topology) throw new UsageError(`The model has no machine ${machine}: choose one of ${modelNames.join(", ")}.`);
+  return topology;
 }
 
 function chooseModel({ profile, fault: id, ...options }: TargetOptions): {

@@ -28,6 +28,7 @@ import type { Profile } from "./profile.ts";
 import type { Call, Outcome, Value } from "./program.ts";
 import { readAttribute, writeAttribute } from "./sysfs.ts";
 import { argumentText, busName, type Topology } from "./topology.ts";
+import { driverNameFor } from "./vfio-pci/drivers/all.ts";
 
 /** Replaces steps of the model: a fault, or a deviation of a real kernel. */
 export interface Override {
@@ -360,7 +361,7 @@ export class Machine {
   }
 }
 
-/** Brings the kernel up: every function bound to vfio-pci by override if that takes it, the standing mediated devices made. */
+/** Brings the kernel up: every function bound by override to vfio-pci, or to a driver made for it, if that takes it, the standing mediated devices made. */
 function boot(k: Kernel): void {
   const groups = new Map<number, IommuGroup>();
   const groupOf = (id: number): IommuGroup => {
@@ -374,7 +375,7 @@ function boot(k: Kernel): void {
   };
   for (const spec of k.topology.functions) {
     const group = spec.group < 0 ? null : groupOf(spec.group);
-    const pciFunction = new PciFunction(spec, group, null, "vfio-pci");
+    const pciFunction = new PciFunction(spec, group, null, driverNameFor(spec.traits));
     group?.members.push(pciFunction);
     k.functions.push(pciFunction);
     k.driverCore.attachVfio(k, pciFunction);

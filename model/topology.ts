@@ -6,6 +6,7 @@
  */
 
 import type { FunctionId } from "./driver-core/pci-id.ts";
+import type { FunctionTraits } from "./pci/traits.ts";
 
 /** One BAR or ROM as `resource` in sysfs shows it. */
 export interface Bar {
@@ -70,6 +71,8 @@ export interface FunctionSpec {
   readonly apertureBits: number;
   /** Page sizes that the IOMMU in front of it maps, one bit each. */
   readonly pageSizes: bigint;
+  /** What it says of itself to a driver that is made for it; none for most. */
+  readonly traits?: FunctionTraits;
   /** PCIe AtomicOp completer capability bits that GET_INFO reports, or null where it reports none. */
   readonly atomics: number | null;
 }

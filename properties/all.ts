@@ -6,6 +6,7 @@ import { iommufdAreas, iommufdObjects, pageTables } from "./definitions/iommufd.
 import { mdevLifecycle, migration, sampleDevices } from "./definitions/mdevs.ts";
 import { allocationFailures } from "./definitions/memory.ts";
 import { iommufdAccess, iommufdMock, mockPasids, mockTables, mockViommus } from "./definitions/mocks.ts";
+import { DRIVER_PROPERTIES } from "./definitions/variant-drivers.ts";
 import {
   driverBinding,
   emulatedDevices,
@@ -42,6 +43,7 @@ export const PROPERTIES: readonly Property[] = [
   auxiliary,
   noiommu,
   allocationFailures,
+  ...DRIVER_PROPERTIES,
 ];
 
 /** The property of that id, or undefined. */

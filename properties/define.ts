@@ -2,6 +2,7 @@
 import { OWN_NODE_SINCE } from "../model/iommufd/selftest/mock-device.ts";
 import { type KconfigOption, since } from "../model/profile.ts";
 import type { Topology } from "../model/topology.ts";
+import type { Version } from "../model/uapi/version.ts";
 import type { Focus, MoveKind } from "./generate/moves.ts";
 import { HISTORY_INVARIANTS, STATE_INVARIANTS } from "./invariants/all.ts";
 import type { Property } from "./property.ts";
@@ -28,6 +29,8 @@ export function property(
     readonly functionsBehind?: "iommu" | "noiommu" | "managers";
     /** Whether it is about mocks of the kernel's selftests. */
     readonly mocks?: true;
+    /** The first kernel that has what it is about. */
+    readonly since?: Version;
     /** Options without which there is nothing that it is about. */
     readonly needs?: readonly KconfigOption[];
     readonly weights?: Partial<Record<MoveKind, number>>;
@@ -67,6 +70,9 @@ export function property(
       }
       if (given.mocks && topology.iommu && !since({ version, kconfig }, OWN_NODE_SINCE)) {
         return `Before ${OWN_NODE_SINCE} mocks are not attached on a machine with an IOMMU.`;
+      }
+      if (given.since && !since({ version, kconfig }, given.since)) {
+        return `Kernels before ${given.since} do not have what it is about.`;
       }
       const lacking = given.needs?.find((option) => !kconfig.has(option));
       if (lacking !== undefined) return `The kernel has no CONFIG_${lacking}.`;

@@ -3,9 +3,9 @@ import { describe, expect, it } from "vitest";
 import { checkProgram } from "../model/format/check-program.ts";
 import { VARIANT_NAMES } from "../model/kconfig.ts";
 import { Machine } from "../model/machine.ts";
-import { MANAGED_TOPOLOGY } from "../model/managed-topology.ts";
+import { MODEL_MACHINES } from "../model/model-machines.ts";
 import { isBuiltIn, PROFILES, type Profile, withVariant } from "../model/profile.ts";
-import { NOIOMMU_TOPOLOGY, REFERENCE_TOPOLOGY } from "../model/reference-topology.ts";
+import { REFERENCE_TOPOLOGY } from "../model/reference-topology.ts";
 import { errnoName } from "../model/uapi/errno.ts";
 import { SCENARIOS } from "./all.ts";
 import { createMdev, openCdev, openGroup } from "./calls.ts";
@@ -16,8 +16,6 @@ function asWritten(ret: number, expected: Expectation | undefined): string | num
   if (ret < 0) return errnoName(-ret);
   return typeof expected === "number" ? ret : "ok";
 }
-
-const MOCK_TOPOLOGY = { ...NOIOMMU_TOPOLOGY, name: "mock", noiommu: false };
 
 /** A profile with all that its kernel can have, those with other ways in, and one without the VM's own PIC and I/O APIC. */
 const profilesOf = (full: Profile): readonly (readonly [name: string, profile: Profile])[] => [
@@ -34,7 +32,7 @@ const without = (options: ReadonlySet<string>, left: string) =>
 /** Every kernel in every machine. */
 const SYSTEMS = Object.entries(PROFILES).flatMap(([version, full]) =>
   profilesOf(full).flatMap(([variant, profile]) =>
-    [REFERENCE_TOPOLOGY, NOIOMMU_TOPOLOGY, MOCK_TOPOLOGY, MANAGED_TOPOLOGY].map((topology) => ({
+    MODEL_MACHINES.map(({ topology }) => ({
       name: [version, variant, topology.name].join(", "),
       profile,
       topology,

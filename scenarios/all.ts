@@ -7,6 +7,7 @@ import { CONFIG_SPACE } from "./config-space.ts";
 import { CONFIG_READS, CONFIG_SWEEPS } from "./config-sweeps.ts";
 import { CORNERS } from "./corners.ts";
 import { DRIVER_IDS } from "./driver-ids.ts";
+import { DRIVERS } from "./drivers.ts";
 import { EVIDENCE } from "./evidence.ts";
 import { SAMPLE_EVIDENCE } from "./evidence-samples.ts";
 import { EXCLUSION } from "./exclusion.ts";
@@ -87,6 +88,7 @@ export const SCENARIOS: readonly Scenario[] = [
   ...TYPE1,
   ...FEATURES,
   ...SAMPLES,
+  ...DRIVERS,
   ...MEMORY,
   ...EVIDENCE,
   ...SAMPLE_EVIDENCE,

@@ -1,7 +1,7 @@
 /** Drivers and PCI functions: bind, unbind and driver_override in sysfs. Beside drivers/base/{bus,dd}.c. */
 import { clauses, must, Refusal } from "../kernel/clause.ts";
 import type { Kernel } from "../kernel/kernel.ts";
-import { type Operation, Unmodelled } from "../kernel/operation.ts";
+import { type Operation, runStraight, Unmodelled } from "../kernel/operation.ts";
 import { rule as vfsRule } from "../kernel/vfs.ts";
 import type { PciFunction } from "../pci/function.ts";
 import { locksOf } from "../pci/locks.ts";
@@ -107,9 +107,9 @@ export const steps = {
   },
 
   /** The driver behind a directory of the bus in sysfs. */
-  findDriver({ topology }: Kernel, name: string): PciDriver {
-    const driver = topology.drivers.includes(name) ? PCI_DRIVERS.get(name) : undefined;
-    must(driver !== undefined, vfsRule["VFS-OPEN-1"]);
+  findDriver(k: Kernel, name: string): PciDriver {
+    const driver = k.topology.drivers.includes(name) ? PCI_DRIVERS.get(name) : undefined;
+    must(driver !== undefined && (!driver.since || k.since(driver.since)), vfsRule["VFS-OPEN-1"]);
     return driver;
   },
 
@@ -146,11 +146,12 @@ export const steps = {
     if (!driver.driverManagedDma && pciFunction.group) yield* k.iommu.unuseDefaultDomain(k, pciFunction.group);
   },
 
-  /** Gives vfio-pci a function at boot, which has no driver if vfio-pci refuses. */
+  /** Gives a function at boot to the driver that it is made over to; it has none if the kernel has not, or the driver refuses. */
   attachVfio(k: Kernel, pciFunction: PciFunction): void {
     try {
-      k.vfioPci.probe(k, pciFunction);
-      pciFunction.driver = vfioPciDriver;
+      const driver = k.driverCore.findDriver(k, pciFunction.driverOverride ?? vfioPciDriver.name);
+      runStraight(driver.probe(k, pciFunction));
+      pciFunction.driver = driver;
     } catch (refusal) {
       if (!(refusal instanceof Refusal)) throw refusal;
     }

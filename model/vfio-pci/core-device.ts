@@ -40,8 +40,11 @@ export abstract class VfioPciCoreDevice implements VfioDeviceOps {
   readonly migration?: MigrationOps;
   readonly logging?: LoggingOps;
 
-  constructor(pciFunction: PciFunction) {
+  /** What the device can do besides is known when the driver takes it. */
+  constructor(pciFunction: PciFunction, has: Pick<VfioDeviceOps, "migration" | "logging"> = {}) {
     this.function = pciFunction;
+    if (has.migration) this.migration = has.migration;
+    if (has.logging) this.logging = has.logging;
   }
 
   match(k: Kernel, own: string, text: string): boolean {

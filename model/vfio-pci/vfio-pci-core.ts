@@ -198,7 +198,10 @@ export const steps = {
       flags: DEVICE_FLAGS.PCI | (k.vfioPci.resetWorks(pciFunction) ? DEVICE_FLAGS.RESET : 0),
       regions: PCI_REGION.COUNT + pciFunction.regions.length,
       irqs: PCI_IRQ_COUNT,
-      capabilities: atomics && k.since("6.5") ? [{ id: CAP_PCI_ATOMIC_COMP, version: 1, words: [atomics, 0] }] : [],
+      capabilities: [
+        ...k.zdev.capabilities(k, pciFunction),
+        ...(atomics && k.since("6.5") ? [{ id: CAP_PCI_ATOMIC_COMP, version: 1, words: [atomics, 0] }] : []),
+      ],
     };
   },
 

@@ -4,6 +4,7 @@ import { EventFile } from "../../model/eventfd.ts";
 import { FaultQueueFile } from "../../model/iommufd/fault-queue.ts";
 import { VeventQueueFile } from "../../model/iommufd/vevent-queue.ts";
 import type { File } from "../../model/kernel/file.ts";
+import type { Kernel } from "../../model/kernel/kernel.ts";
 import { PAGE } from "../../model/kernel/memory-map.ts";
 import { MdpyDisplay } from "../../model/mdev/mdpy.ts";
 import { MttyCard } from "../../model/mdev/mtty.ts";
@@ -13,8 +14,11 @@ import { MemfdFile } from "../../model/memfd.ts";
 import type { Call, Place } from "../../model/program.ts";
 import { DeviceFile } from "../../model/vfio/device.ts";
 import { REGION_SIZE } from "../../model/vfio/device-info.ts";
+import type { VfioPciCoreDevice } from "../../model/vfio-pci/core-device.ts";
+import { DriverDataFile } from "../../model/vfio-pci/drivers/data-file.ts";
 import { inFunction } from "./config-transfers.ts";
 import { type Dice, oneIn, pick } from "./dice.ts";
+import { inDriven, mapDriven, ofDriverSession } from "./driver-transfers.ts";
 import type { Handles } from "./handles.ts";
 
 /** A place and what is moved there: by pread and pwrite, or by read and write where there is no offset. */
@@ -29,7 +33,9 @@ const CONFIG = 7;
 /** A read, a write or a mapping of some open file; of one in a dozen that is not open. */
 export function transfer(dice: Dice, handles: Handles): Call | undefined {
   if (handles.files.length === 0) return undefined;
-  const entry = pick(dice, handles.files);
+  // What is read of nodes and of devices that are not open says little of a driver.
+  const driven = handles.files.filter(({ file }) => file instanceof DriverDataFile || drivenBy(file) !== null);
+  const entry = pick(dice, driven.length > 0 && !oneIn(dice, 6) ? driven : handles.files);
   const fd = oneIn(dice, 12) ? -1 : entry.handle;
   if (oneIn(dice, 8)) return { op: "poll", fd };
   // What a queue has is there for a moment only: what happens where it can't be told must be met then.
@@ -38,15 +44,24 @@ export function transfer(dice: Dice, handles: Handles): Call | undefined {
     ? pick<Place>(dice, ["null", "unmapped", "readonly", 0, 1, 3, 9])
     : undefined;
   if (entry.file instanceof MttyDataFile) return ofSession(dice, handles, fd, entry.file, place);
+  if (entry.file instanceof DriverDataFile) return ofDriverSession(handles.k, dice, handles, fd, entry.file, place);
   if (entry.file instanceof VeventQueueFile) return ofVevents(dice, fd, place);
   if (entry.file instanceof FaultQueueFile) return ofFaults(dice, fd, place);
   if (entry.file instanceof EventFile) return ofEvents(dice, fd, place);
-  if (oneIn(dice, 8)) return mapping(dice, fd, entry.file);
+  if (oneIn(dice, 8)) return mapping(handles.k, dice, fd, entry.file);
   if (entry.file instanceof MemfdFile) return ofMemory(dice, fd, entry.file, place);
-  return ofDevice(dice, fd, entry.file, place);
+  return ofDevice(handles.k, dice, fd, entry.file, place);
 }
 
-function ofDevice(dice: Dice, fd: string | -1, file: File, place: Place | undefined): Call {
+/** The device of a function that has traits, where the file gives access to one. */
+function drivenBy(file: File): VfioPciCoreDevice | null {
+  if (!(file instanceof DeviceFile) || !file.accessGranted || file.device.backing.kind !== "pci") return null;
+  const { spec, core } = file.device.backing.function;
+  return spec.traits ? core : null;
+}
+
+function ofDevice(k: Kernel, dice: Dice, fd: string | -1, file: File, place: Place | undefined): Call {
+  const driven = drivenBy(file);
   const ops = file instanceof DeviceFile && file.accessGranted ? file.device.ops : null;
   const backing = file instanceof DeviceFile && file.accessGranted ? file.device.backing : null;
   const move =
@@ -54,9 +69,11 @@ function ofDevice(dice: Dice, fd: string | -1, file: File, place: Place | undefi
       ? inCard(dice)
       : ops instanceof MdpyDisplay
         ? inDisplay(dice, ops)
-        : backing?.kind === "pci"
-          ? inFunction(dice, backing.function)
-          : anywhere(dice);
+        : driven
+          ? inDriven(k, dice, driven)
+          : backing?.kind === "pci"
+            ? inFunction(dice, backing.function)
+            : anywhere(dice);
   const { offset = 0, count, bytes } = move;
   const where = place === undefined ? {} : { place };
   const plain = oneIn(dice, 8);
@@ -134,7 +151,9 @@ function inDisplay(dice: Dice, { width, height, memory }: MdpyDisplay): Move {
     : { offset, count, bytes: Array.from({ length: count }, () => dice.roll(256)) };
 }
 
-function mapping(dice: Dice, fd: string | -1, file: File): Call {
+function mapping(k: Kernel, dice: Dice, fd: string | -1, file: File): Call {
+  const driven = drivenBy(file);
+  if (driven) return mapDriven(k, dice, fd, driven);
   const display = file instanceof DeviceFile && file.device.ops instanceof MdpyDisplay ? file.device.ops : null;
   return {
     op: "mmap",

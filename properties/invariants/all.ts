@@ -2,6 +2,7 @@
 import { areasApart, areasInReach } from "./areas.ts";
 import { auxiliaryNames, auxiliaryWithinParent, managedByTwo } from "./auxiliary.ts";
 import { bypassConnected, bypassLives, irqfdsApart, irqfdsLive } from "./bypass.ts";
+import { DEVICE_INVARIANTS } from "./device.ts";
 import { oneDriver, overrideBeatsIds, overrideOnly, vfioWhileBound } from "./drivers.ts";
 import { faultsOfAttached } from "./faults.ts";
 import { accessStays, gateBeforeAccess, hotResetNeedsOwnership } from "./history.ts";
@@ -57,4 +58,5 @@ export const HISTORY_INVARIANTS = [
   oneDriver,
   overrideBeatsIds,
   overrideOnly,
+  ...DEVICE_INVARIANTS,
 ] as const;

@@ -21,6 +21,7 @@ import { DeviceFile, type VfioDevice } from "../../model/vfio/device.ts";
 import type { Dma } from "../../model/vfio/dma.ts";
 import { GroupFile, type VfioGroup } from "../../model/vfio/group.ts";
 import { traceStrays } from "../../model/vfio-pci/config-space.ts";
+import { DriverDataFile } from "../../model/vfio-pci/drivers/data-file.ts";
 
 let hash = 0;
 
@@ -48,7 +49,7 @@ export function fingerprint({ k }: Machine): number {
     else if (file instanceof KvmVfioFile) mix(file.kv.files.length);
     else if (file instanceof EventFile) mix(Number(file.counter.count & 0xffff_ffffn));
     else if (file instanceof AccessFile) mix(file.trace());
-    else if (file instanceof MttyDataFile) mix(file.trace());
+    else if (file instanceof MttyDataFile || file instanceof DriverDataFile) mix(file.trace());
     else if (file instanceof MemfdFile) mix(file.trace());
     else if (file instanceof DmaBufFile) mix(file.trace());
   }

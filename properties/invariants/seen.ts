@@ -5,6 +5,16 @@
  * By number, because a handle that was closed still names one, which another file may have got since.
  */
 import type { Call, Node, Value } from "../../model/program.ts";
+import type { Topology } from "../../model/topology.ts";
+import { type DeviceInfo, ENOTTY, infoOf, isSet, probed, type RegionInfo, regionOf } from "./told.ts";
+
+/** What a device has told of itself through one file. */
+export interface Told {
+  info?: DeviceInfo;
+  readonly regions: Map<number, RegionInfo>;
+  /** Features that were asked for by a probe, and whether there were such. */
+  readonly features: Map<number, boolean>;
+}
 
 /** An open file as far as the calls tell. */
 export interface SeenFile {
@@ -12,14 +22,24 @@ export interface SeenFile {
   readonly node: Node["kind"] | null;
   /** Whether BIND has succeeded on it. Undefined where that can't be told. */
   bound: boolean | undefined;
+  /** What an open function has told of itself; null for files that are none, and for mediated devices, which go their own ways. */
+  readonly told: Told | null;
 }
 
 export class Seen {
+  /** Names of the machine's PCI functions. */
+  readonly #functions: ReadonlySet<string>;
   readonly #number = new Map<Value, number>();
   readonly #files: (SeenFile | undefined)[] = [];
   readonly #drivers = new Map<string, string | null>();
   readonly #overrides = new Map<string, string | null>();
   readonly #gotIds = new Set<string>();
+  /** The device that was reset last, as long as none was put into a migration state since. */
+  reset: SeenFile | null = null;
+
+  constructor(topology?: Topology) {
+    this.#functions = new Set(topology?.functions.map(({ name }) => name));
+  }
 
   /** The open file, or undefined where there is none, or one that came back in a struct. */
   file(descriptor: Value): SeenFile | undefined {
@@ -43,11 +63,12 @@ export class Seen {
   }
 
   /** Notes a call that came back. */
-  note(call: Call, ret: number): void {
+  note(call: Call, ret: number, struct: Uint8Array | undefined): void {
+    if (call.op === "ioctl") this.#told(call, ret, struct);
     if (ret < 0) return;
     switch (call.op) {
       case "open":
-        this.#opened(call.as, ret, call.node.kind);
+        this.#opened(call.as, ret, call.node.kind, call.node.kind === "cdev" ? call.node.device : undefined);
         break;
       case "eventfd":
       case "memfd":
@@ -68,7 +89,9 @@ export class Seen {
       }
       case "ioctl":
         if (ret === 0 && call.request === "VFIO_DEVICE_BIND_IOMMUFD") this.#bound(call.fd);
-        if (call.as !== undefined) this.#opened(call.as, ret, null);
+        if (call.as !== undefined) {
+          this.#opened(call.as, ret, null, call.arg.kind === "name" ? call.arg.device : undefined);
+        }
         break;
       case "sysfs-write":
         if (ret > 0) this.#wrote(call);
@@ -96,9 +119,25 @@ export class Seen {
     }
   }
 
-  #opened(handle: string, fd: number, node: SeenFile["node"]): void {
+  #opened(handle: string, fd: number, node: SeenFile["node"], device?: string): void {
     this.#number.set(handle, fd);
-    this.#files[fd] = { node, bound: false };
+    const isFunction = device !== undefined && this.#functions.has(device);
+    this.#files[fd] = { node, bound: false, told: isFunction ? { regions: new Map(), features: new Map() } : null };
+  }
+
+  /** What devices tell of themselves, and what changes that. */
+  #told(call: Call & { op: "ioctl" }, ret: number, struct: Uint8Array | undefined): void {
+    if (call.request === "VFIO_DEVICE_FEATURE_MIG_DEVICE_STATE" && isSet(call)) this.reset = null;
+    if (call.request === "VFIO_DEVICE_RESET" && ret === 0) this.reset = this.file(call.fd) ?? null;
+    const told = this.file(call.fd)?.told;
+    if (!told) return;
+    const feature = probed(call);
+    if (feature !== null && (ret === 0 || ret === -ENOTTY)) told.features.set(feature, ret === 0);
+    if (ret !== 0 || !struct) return;
+    const info = call.request === "VFIO_DEVICE_GET_INFO" ? infoOf(struct) : undefined;
+    if (info) told.info = info;
+    const region = call.request === "VFIO_DEVICE_GET_REGION_INFO" ? regionOf(struct) : undefined;
+    if (region) told.regions.set(region.index, region);
   }
 
   #bound(descriptor: Value): void {

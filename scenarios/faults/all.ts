@@ -34,6 +34,8 @@ import { featureUnknownEinval } from "./feature-unknown-einval.ts";
 import { fileReadFromPage } from "./file-read-from-page.ts";
 import { forgetUnknownFile } from "./forget-unknown-file.ts";
 import { getDeviceFdStaysOpen } from "./get-device-fd-stays-open.ts";
+import { hisiAccBarWhole } from "./hisi-acc-bar-whole.ts";
+import { hisiAccIsolationIgnored } from "./hisi-acc-isolation-ignored.ts";
 import { hotResetInfoCountsOn } from "./hot-reset-info-counts-on.ts";
 import { hotResetUnowned } from "./hot-reset-unowned.ts";
 import { hwptDataWithoutLength } from "./hwpt-data-without-length.ts";
@@ -41,6 +43,9 @@ import { hwptForgetsQueue } from "./hwpt-forgets-queue.ts";
 import { hwptListedTwice } from "./hwpt-listed-twice.ts";
 import { hwptParentWithQueue } from "./hwpt-parent-with-queue.ts";
 import { hwptRefusedKeepsIoas } from "./hwpt-refused-keeps-ioas.ts";
+import { igdRegionUntold } from "./igd-region-untold.ts";
+import { igdRegionsCountedLate } from "./igd-regions-counted-late.ts";
+import { igdVersionMisread } from "./igd-version-misread.ts";
 import { intxLosesEventfd } from "./intx-loses-eventfd.ts";
 import { ioasChargeStays } from "./ioas-charge-stays.ts";
 import { ioasCopiesPinTwice } from "./ioas-copies-pin-twice.ts";
@@ -69,6 +74,7 @@ import { migrationFileOutlivesSession } from "./migration-file-outlives-session.
 import { migrationLooksForEver } from "./migration-looks-for-ever.ts";
 import { migrationPointerStands } from "./migration-pointer-stands.ts";
 import { migrationResetKeepsSession } from "./migration-reset-keeps-session.ts";
+import { mlx5ResetUnseen } from "./mlx5-reset-unseen.ts";
 import { mockNumberAgain } from "./mock-number-again.ts";
 import { mockStaysBound } from "./mock-stays-bound.ts";
 import { msiEnabledByWriting } from "./msi-enabled-by-writing.ts";
@@ -80,12 +86,19 @@ import { newIdTwice } from "./new-id-twice.ts";
 import { noGate } from "./no-gate.ts";
 import { noiommuHasType1 } from "./noiommu-has-type1.ts";
 import { noiommuNeverOpened } from "./noiommu-never-opened.ts";
+import { nvgraceMappingUntold } from "./nvgrace-mapping-untold.ts";
+import { nvgraceReadsOn } from "./nvgrace-reads-on.ts";
+import { nvgraceRegionsOverlap } from "./nvgrace-regions-overlap.ts";
+import { nvgraceTouchedEarly } from "./nvgrace-touched-early.ts";
 import { overrideNotAsked } from "./override-not-asked.ts";
 import { overrideOnlyMatches } from "./override-only-matches.ts";
 import { pasidUnvalidated } from "./pasid-unvalidated.ts";
 import { payloadSizeGoesNowhere } from "./payload-size-goes-nowhere.ts";
+import { pdsNeverRegistered } from "./pds-never-registered.ts";
+import { pdsReportsFromZero } from "./pds-reports-from-zero.ts";
 import { powerStateLosesRegisters } from "./power-state-loses-registers.ts";
 import { probeNeedsMatch } from "./probe-needs-match.ts";
+import { probePromises } from "./probe-promises.ts";
 import { putsNoIommufd } from "./puts-no-iommufd.ts";
 import { removedIdStays } from "./removed-id-stays.ts";
 import { replaceUnwindsWrongTable } from "./replace-unwinds-wrong-table.ts";
@@ -233,6 +246,19 @@ export const FAULTS: readonly Fault[] = [
   auxiliaryOutlivesParent,
   auxiliaryNumberedByParent,
   managedWithoutManager,
+  hisiAccBarWhole,
+  hisiAccIsolationIgnored,
+  pdsNeverRegistered,
+  pdsReportsFromZero,
+  mlx5ResetUnseen,
+  nvgraceTouchedEarly,
+  igdVersionMisread,
+  igdRegionUntold,
+  igdRegionsCountedLate,
+  nvgraceRegionsOverlap,
+  nvgraceReadsOn,
+  nvgraceMappingUntold,
+  probePromises,
 ];
 
 /** The fault of that id, or undefined. */
