@@ -4,7 +4,7 @@ import { VARIANT_NAMES } from "../model/kconfig.ts";
 import { allClauses, type Clause } from "../model/kernel/clause.ts";
 import { MANAGED_TOPOLOGY } from "../model/managed-topology.ts";
 import { PROFILES, withVariant } from "../model/profile.ts";
-import { MOCK_TOPOLOGY, NOIOMMU_TOPOLOGY, REFERENCE_TOPOLOGY } from "../model/reference-topology.ts";
+import { IDXD_TOPOLOGY, MOCK_TOPOLOGY, NOIOMMU_TOPOLOGY, REFERENCE_TOPOLOGY } from "../model/reference-topology.ts";
 import type { Topology } from "../model/topology.ts";
 import { PROPERTIES } from "../properties/all.ts";
 import { Coverage } from "../properties/coverage.ts";
@@ -20,7 +20,13 @@ import { runScenarios } from "./scenarios.ts";
 const ROUND = 500;
 const ROUNDS = 12;
 
-const MACHINES: readonly Topology[] = [REFERENCE_TOPOLOGY, NOIOMMU_TOPOLOGY, MOCK_TOPOLOGY, MANAGED_TOPOLOGY];
+const MACHINES: readonly Topology[] = [
+  REFERENCE_TOPOLOGY,
+  NOIOMMU_TOPOLOGY,
+  MOCK_TOPOLOGY,
+  MANAGED_TOPOLOGY,
+  IDXD_TOPOLOGY,
+];
 
 const ids = (clauses: readonly Clause[]): string[] => clauses.map(({ id }) => id);
 

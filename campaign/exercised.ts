@@ -28,8 +28,9 @@ export function whyOutOfReach({ text }: Clause, topology: Topology): string | nu
 }
 
 /** What clauses call such a machine; undefined is the one with an IOMMU. */
-function machineOf({ iommu, noiommu, managed }: Topology): MachineKind | undefined {
+function machineOf({ iommu, noiommu, managed, workQueues }: Topology): MachineKind | undefined {
   if (managed.length > 0) return "managed";
+  if (workQueues) return "idxd";
   if (iommu) return undefined;
   return noiommu ? "noiommu" : "mock";
 }

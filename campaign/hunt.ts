@@ -8,7 +8,7 @@ import type { MachineOptions } from "../model/machine.ts";
 import { MANAGED_TOPOLOGY } from "../model/managed-topology.ts";
 import { PROFILES } from "../model/profile.ts";
 import type { Program } from "../model/program.ts";
-import { NOIOMMU_TOPOLOGY, REFERENCE_TOPOLOGY } from "../model/reference-topology.ts";
+import { IDXD_TOPOLOGY, NOIOMMU_TOPOLOGY, REFERENCE_TOPOLOGY } from "../model/reference-topology.ts";
 import { PROPERTIES } from "../properties/all.ts";
 import { rerun } from "../properties/generate/walk.ts";
 import type { Violation } from "../properties/invariants/invariant.ts";
@@ -41,7 +41,12 @@ export interface Catch {
   readonly problem: Problem;
 }
 
-const MACHINES = { iommu: REFERENCE_TOPOLOGY, noiommu: NOIOMMU_TOPOLOGY, managed: MANAGED_TOPOLOGY } as const;
+const MACHINES = {
+  iommu: REFERENCE_TOPOLOGY,
+  noiommu: NOIOMMU_TOPOLOGY,
+  managed: MANAGED_TOPOLOGY,
+  idxd: IDXD_TOPOLOGY,
+} as const;
 
 /** The target with a fault in it: the model of the kernel that it is a fault of, on a machine that shows it. */
 export function faultyTarget(fault: Fault): ModelTarget {

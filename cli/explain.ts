@@ -67,10 +67,16 @@ function configName(option: string): string {
   return option.startsWith("!") ? `!CONFIG_${option.slice(1)}` : `CONFIG_${option}`;
 }
 
+/** Machines that only the model has. */
+const MODEL_ONLY: Partial<Record<MachineKind, string>> = {
+  managed: "only of the model, its functions manage others",
+  idxd: "only of the model, with an accelerator whose work queues are handed to guests",
+};
+
 /** `noiommu: without an IOMMU, in no-IOMMU mode` */
 function machineText(kind: MachineKind): string {
   const title = MACHINES.find(({ name }) => name === kind)?.title;
-  return `${kind}: ${title ?? "only of the model, its functions manage others"}`;
+  return `${kind}: ${title ?? MODEL_ONLY[kind] ?? ""}`;
 }
 
 function explainClause({ id, text }: Clause): string {

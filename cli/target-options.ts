@@ -4,7 +4,7 @@ import { type Command, Option } from "commander";
 import { isVariant, VARIANT_NAMES, type Variant } from "../model/kconfig.ts";
 import { MANAGED_TOPOLOGY } from "../model/managed-topology.ts";
 import { PROFILES, type Profile, withVariant } from "../model/profile.ts";
-import { MOCK_TOPOLOGY, NOIOMMU_TOPOLOGY, REFERENCE_TOPOLOGY } from "../model/reference-topology.ts";
+import { IDXD_TOPOLOGY, MOCK_TOPOLOGY, NOIOMMU_TOPOLOGY, REFERENCE_TOPOLOGY } from "../model/reference-topology.ts";
 import type { Topology } from "../model/topology.ts";
 import { FAULTS, findFault } from "../scenarios/faults/all.ts";
 import type { Fault } from "../scenarios/faults/fault.ts";
@@ -77,6 +77,8 @@ const OWNERS: Readonly<Record<Exclude<keyof TargetOptions, "target">, readonly T
 
 /** The machines of QEMU, all of which the model has as well. */
 const machineNames = MACHINES.map(({ name }) => name);
+/** Machines that the model has and QEMU has not. */
+const modelOnly = [MANAGED_TOPOLOGY.name, IDXD_TOPOLOGY.name];
 
 /** Adds the options to a command. */
 export function addTargetOptions(command: Command): Command {
@@ -115,9 +117,9 @@ export function addTargetOptions(command: Command): Command {
     .addOption(
       new Option(
         "--machine <name>",
-        "mock has no IOMMU, noiommu neither and no-IOMMU mode on; also for the model, which has managed besides",
+        "mock has no IOMMU, noiommu neither and no-IOMMU mode on; also for the model, which has managed and idxd besides",
       )
-        .choices([...machineNames, MANAGED_TOPOLOGY.name])
+        .choices([...machineNames, ...modelOnly])
         .default(undefined, "iommu"),
     )
     .addOption(
@@ -183,9 +185,11 @@ function chooseTopology(machine = IOMMU_MACHINE.name): Topology {
       return MOCK_TOPOLOGY;
     case MANAGED_TOPOLOGY.name:
       return MANAGED_TOPOLOGY;
+    case IDXD_TOPOLOGY.name:
+      return IDXD_TOPOLOGY;
     default:
       throw new UsageError(
-        `The model has no machine ${machine}: choose ${machineNames.join(", ")} or ${MANAGED_TOPOLOGY.name}.`,
+        `The model has no machine ${machine}: choose ${[...machineNames, MANAGED_TOPOLOGY.name].join(", ")} or ${IDXD_TOPOLOGY.name}.`,
       );
   }
 }

@@ -5,7 +5,7 @@ import { VARIANT_NAMES } from "../model/kconfig.ts";
 import { Machine } from "../model/machine.ts";
 import { MANAGED_TOPOLOGY } from "../model/managed-topology.ts";
 import { isBuiltIn, PROFILES, type Profile, withVariant } from "../model/profile.ts";
-import { NOIOMMU_TOPOLOGY, REFERENCE_TOPOLOGY } from "../model/reference-topology.ts";
+import { IDXD_TOPOLOGY, NOIOMMU_TOPOLOGY, REFERENCE_TOPOLOGY } from "../model/reference-topology.ts";
 import { errnoName } from "../model/uapi/errno.ts";
 import { SCENARIOS } from "./all.ts";
 import { createMdev, openCdev, openGroup } from "./calls.ts";
@@ -34,7 +34,7 @@ const without = (options: ReadonlySet<string>, left: string) =>
 /** Every kernel in every machine. */
 const SYSTEMS = Object.entries(PROFILES).flatMap(([version, full]) =>
   profilesOf(full).flatMap(([variant, profile]) =>
-    [REFERENCE_TOPOLOGY, NOIOMMU_TOPOLOGY, MOCK_TOPOLOGY, MANAGED_TOPOLOGY].map((topology) => ({
+    [REFERENCE_TOPOLOGY, NOIOMMU_TOPOLOGY, MOCK_TOPOLOGY, MANAGED_TOPOLOGY, IDXD_TOPOLOGY].map((topology) => ({
       name: [version, variant, topology.name].join(", "),
       profile,
       topology,

@@ -13,6 +13,7 @@ import { EXCLUSION } from "./exclusion.ts";
 import { FAULT_QUEUES } from "./fault-queues.ts";
 import { FEATURES } from "./features.ts";
 import { HOT_RESET } from "./hot-reset.ts";
+import { IDXD } from "./idxd.ts";
 import { IOAS } from "./ioas.ts";
 import { IOAS_FILES } from "./ioas-files.ts";
 import { IOAS_MEMORY } from "./ioas-memory.ts";
@@ -87,6 +88,7 @@ export const SCENARIOS: readonly Scenario[] = [
   ...TYPE1,
   ...FEATURES,
   ...SAMPLES,
+  ...IDXD,
   ...MEMORY,
   ...EVIDENCE,
   ...SAMPLE_EVIDENCE,

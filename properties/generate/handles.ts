@@ -39,6 +39,7 @@ const KINDS: readonly FileKind[] = [
   "migration",
   "fault-queue",
   "vevent-queue",
+  "wq",
   "null",
 ];
 
