@@ -9,7 +9,7 @@ import { PCI_IRQ, REGION_SIZE } from "../model/vfio/device-info.ts";
 import { FEATURE, FEATURE_HEADER, FEATURE_INDEX } from "../model/vfio/feature.ts";
 import { IRQ_SET } from "../model/vfio/irqs.ts";
 import { DmaMap } from "../model/vfio/type1-layouts.ts";
-import { ioctl, read, throughContainer, write } from "./calls.ts";
+import { ioctl, openEventfd, read, throughContainer, write } from "./calls.ts";
 
 export type VdsaType = "dedicated" | "shared";
 const TYPES = { dedicated: "idxd-dsa-1dwq-v1", shared: "idxd-dsa-1swq-v1" } as const;
@@ -85,6 +85,12 @@ export const setVectors = (fds: readonly Value[], first = 0, device: Value = "@d
     count: fds.length,
     data: fds,
   });
+/** Eventfds for both vectors. */
+export const eventfds: readonly Call[] = [
+  openEventfd(),
+  openEventfd("@eventfd1"),
+  setVectors(["@eventfd", "@eventfd1"]),
+];
 export const raiseVectors = (first: number, count: number, device: Value = "@device"): Call =>
   ioctl(device, "VFIO_DEVICE_SET_IRQS", {
     argsz: IRQ_HEADER,

@@ -5,6 +5,7 @@ import { FaultQueueFile } from "../../model/iommufd/fault-queue.ts";
 import { VeventQueueFile } from "../../model/iommufd/vevent-queue.ts";
 import type { File } from "../../model/kernel/file.ts";
 import { PAGE } from "../../model/kernel/memory-map.ts";
+import { VirtualDsa } from "../../model/mdev/idxd/virtual-device.ts";
 import { MdpyDisplay } from "../../model/mdev/mdpy.ts";
 import { MttyCard } from "../../model/mdev/mtty.ts";
 import { headerOf, MttyDataFile } from "../../model/mdev/mtty-session.ts";
@@ -16,6 +17,7 @@ import { REGION_SIZE } from "../../model/vfio/device-info.ts";
 import { inFunction } from "./config-transfers.ts";
 import { type Dice, oneIn, pick } from "./dice.ts";
 import type { Handles } from "./handles.ts";
+import { inVirtualDsa, mapsPortal } from "./idxd-transfers.ts";
 
 /** A place and what is moved there: by pread and pwrite, or by read and write where there is no offset. */
 interface Move {
@@ -56,7 +58,9 @@ function ofDevice(dice: Dice, fd: string | -1, file: File, place: Place | undefi
         ? inDisplay(dice, ops)
         : backing?.kind === "pci"
           ? inFunction(dice, backing.function)
-          : anywhere(dice);
+          : ops instanceof VirtualDsa && file instanceof DeviceFile
+            ? inVirtualDsa(dice, file.device, ops)
+            : anywhere(dice);
   const { offset = 0, count, bytes } = move;
   const where = place === undefined ? {} : { place };
   const plain = oneIn(dice, 8);
@@ -135,6 +139,7 @@ function inDisplay(dice: Dice, { width, height, memory }: MdpyDisplay): Move {
 }
 
 function mapping(dice: Dice, fd: string | -1, file: File): Call {
+  if (file instanceof DeviceFile && file.device.ops instanceof VirtualDsa) return mapsPortal(dice, fd);
   const display = file instanceof DeviceFile && file.device.ops instanceof MdpyDisplay ? file.device.ops : null;
   return {
     op: "mmap",

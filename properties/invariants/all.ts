@@ -5,6 +5,7 @@ import { bypassConnected, bypassLives, irqfdsApart, irqfdsLive } from "./bypass.
 import { oneDriver, overrideBeatsIds, overrideOnly, vfioWhileBound } from "./drivers.ts";
 import { faultsOfAttached } from "./faults.ts";
 import { accessStays, gateBeforeAccess, hotResetNeedsOwnership } from "./history.ts";
+import { limitsKept, pasidsOwn, portalsOwn, queueOneOwner } from "./idxd.ts";
 import { recordedVmsLive } from "./kvm.ts";
 import { mdevsCounted, mdevsUnique } from "./mdevs.ts";
 import { sessionByState } from "./migration.ts";
@@ -38,6 +39,10 @@ export const STATE_INVARIANTS = [
   auxiliaryNames,
   auxiliaryWithinParent,
   managedByTwo,
+  queueOneOwner,
+  portalsOwn,
+  limitsKept,
+  pasidsOwn,
   recordedVmsLive,
   irqfdsApart,
   irqfdsLive,

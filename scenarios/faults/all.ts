@@ -41,6 +41,18 @@ import { hwptForgetsQueue } from "./hwpt-forgets-queue.ts";
 import { hwptListedTwice } from "./hwpt-listed-twice.ts";
 import { hwptParentWithQueue } from "./hwpt-parent-with-queue.ts";
 import { hwptRefusedKeepsIoas } from "./hwpt-refused-keeps-ioas.ts";
+import { idxdAvailableCountsDisabled } from "./idxd-available-counts-disabled.ts";
+import { idxdBarSizeNotMask } from "./idxd-bar-size-not-mask.ts";
+import { idxdErrorWordsScattered } from "./idxd-error-words-scattered.ts";
+import { idxdErrorsBroadcast } from "./idxd-errors-broadcast.ts";
+import { idxdHandleReleasedTwice } from "./idxd-handle-released-twice.ts";
+import { idxdIrqsIgnoreStart } from "./idxd-irqs-ignore-start.ts";
+import { idxdLimitsWritten } from "./idxd-limits-written.ts";
+import { idxdLogForgetsRecords } from "./idxd-log-forgets-records.ts";
+import { idxdPasidOfDefault } from "./idxd-pasid-of-default.ts";
+import { idxdPortalUnsized } from "./idxd-portal-unsized.ts";
+import { idxdQueueTakenInUse } from "./idxd-queue-taken-in-use.ts";
+import { idxdTranslationStays } from "./idxd-translation-stays.ts";
 import { intxLosesEventfd } from "./intx-loses-eventfd.ts";
 import { ioasChargeStays } from "./ioas-charge-stays.ts";
 import { ioasCopiesPinTwice } from "./ioas-copies-pin-twice.ts";
@@ -233,6 +245,18 @@ export const FAULTS: readonly Fault[] = [
   auxiliaryOutlivesParent,
   auxiliaryNumberedByParent,
   managedWithoutManager,
+  idxdAvailableCountsDisabled,
+  idxdBarSizeNotMask,
+  idxdErrorWordsScattered,
+  idxdErrorsBroadcast,
+  idxdHandleReleasedTwice,
+  idxdIrqsIgnoreStart,
+  idxdLimitsWritten,
+  idxdLogForgetsRecords,
+  idxdPasidOfDefault,
+  idxdPortalUnsized,
+  idxdQueueTakenInUse,
+  idxdTranslationStays,
 ];
 
 /** The fault of that id, or undefined. */
