@@ -14,9 +14,11 @@ import {
   MSIX_PERM,
   REG,
   STATE,
+  SWERR_SIZE,
   WQ_CONTROL,
   WQ_STATE_MASK,
   WQ_WORD,
+  WQCFG_SIZE,
 } from "../../model/mdev/idxd/registers.ts";
 import type { VirtualDsa } from "../../model/mdev/idxd/virtual-device.ts";
 import type { Call } from "../../model/program.ts";
@@ -39,7 +41,10 @@ const configure = (at: number, bytes: readonly number[]): Move => ({ offset: CON
 
 /** One access of a device that is open. */
 export function inVirtualDsa(dice: Dice, device: VfioDevice, ops: VirtualDsa): Move {
-  switch (dice.roll(10)) {
+  switch (dice.roll(12)) {
+    case 10:
+    case 11:
+      return look(dice);
     case 0:
       return command(dice, COMMAND_CODES[dice.roll(COMMAND_CODES.length)] ?? 0);
     case 1:
@@ -117,6 +122,22 @@ function mapped(device: VfioDevice): readonly { readonly first: bigint; readonly
   const pagetable = device.iommufdAccess?.ioas?.pagetable;
   if (!(pagetable instanceof IoPagetable)) return [];
   return pagetable.areasIn(0n, 2n ** 64n - 1n).map(({ start, last }) => ({ first: start, last }));
+}
+
+/** What tells how the last command, or the last descriptor, went. */
+function look(dice: Dice): Move {
+  switch (dice.roll(6)) {
+    case 0:
+      return { offset: REG.SWERR, count: SWERR_SIZE };
+    case 1:
+      return { offset: pick(dice, [REG.INTCAUSE, REG.GENSTS, REG.MSIX_PBA]), count: 4 };
+    case 2:
+      return { offset: REG.WQCFG, count: WQCFG_SIZE };
+    case 3:
+      return { offset: CONFIG + pick(dice, [PCI.BAR0, PCI.BAR2, PCI.COMMAND]), count: 8 };
+    default:
+      return { offset: REG.CMDSTS, count: 4 };
+  }
 }
 
 /** Registers that are worth a look, or a try. */
