@@ -13,7 +13,8 @@ export const queueOneOwner: StateInvariant = {
   title:
     "a work queue has one owner, the kernel, programs or guests; a dedicated one has one user, and one without owner has none",
   broken({ machine: { k } }) {
-    for (const { spec, type, driver, instances, files, dedicated, running } of k.accelerator?.queues ?? []) {
+    if (!k.accelerator) return undefined;
+    for (const { spec, type, driver, instances, files, dedicated, running } of k.accelerator.queues) {
       const { name } = spec;
       if (driver === null && running) return `${name} runs, and nobody has it`;
       if (driver !== null && driver !== DRIVER_OF[type]) return `${name} is of type ${type}, and ${driver} has it`;
@@ -27,7 +28,9 @@ export const queueOneOwner: StateInvariant = {
 
 /** The first virtual accelerator that something is wrong with. */
 function brokenDevice(view: Parameters<StateInvariant["broken"]>[0], what: (device: VirtualDsa) => string | undefined) {
-  for (const { instances } of view.machine.k.accelerator?.queues ?? []) {
+  const { accelerator } = view.machine.k;
+  if (!accelerator) return undefined;
+  for (const { instances } of accelerator.queues) {
     for (const device of instances) {
       const broken = what(device);
       if (broken !== undefined) return broken;
