@@ -5,7 +5,7 @@ import path from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { PROFILES } from "../model/profile.ts";
 import type { Call, Program } from "../model/program.ts";
-import { REFERENCE_TOPOLOGY } from "../model/reference-topology.ts";
+import { IDXD_TOPOLOGY, REFERENCE_TOPOLOGY } from "../model/reference-topology.ts";
 import { PROPERTIES } from "../properties/all.ts";
 import { sampleChunk } from "../properties/sample.ts";
 import { Watch } from "../properties/watch.ts";
@@ -211,8 +211,11 @@ describe.skipIf(!hasCompiler)("what the compiler makes of it", () => {
 
   it("has no complaint about generated programs", () => {
     for (const property of PROPERTIES) {
-      const [sample] = sampleChunk(property, options, 11, () => new Watch([], []), 1);
-      if (sample) expect(() => compile(sourceOf(sample.program), "-fsyntax-only")).not.toThrow();
+      const topology = property.focus(REFERENCE_TOPOLOGY).devices.length > 0 ? REFERENCE_TOPOLOGY : IDXD_TOPOLOGY;
+      const [sample] = sampleChunk(property, { topology, profile }, 11, () => new Watch([], []), 1);
+      if (!sample) continue;
+      const source = toC(sample.program, topology, modelExpectations(sample.program, { topology, profile }), about);
+      expect(() => compile(source, "-fsyntax-only"), property.id).not.toThrow();
     }
   });
 

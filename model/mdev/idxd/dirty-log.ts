@@ -14,6 +14,7 @@ import type { VirtualDsa } from "./virtual-device.ts";
 export const rule = clauses({
   "IDXD-LOG-1": {
     ...IDXD,
+    since: "6.7",
     rule: "pages that descriptors have written, destinations and completion records alike, are reported once, if they are in a range that is logged",
     source: "include/uapi/linux/vfio.h:VFIO_DEVICE_FEATURE_DMA_LOGGING_REPORT",
     observable: "output",
