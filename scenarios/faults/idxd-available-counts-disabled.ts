@@ -5,7 +5,7 @@ export const idxdAvailableCountsDisabled: Fault = {
   id: "idxd-available-counts-disabled",
   title: "available_instances counts dedicated queues of type mdev that are disabled",
   cites:
-    "[PATCH v5 07/14] vfio/mdev: idxd: add 1dwq-v1 mdev type <161255841792.339900.13314425685185083794.stgit@djiang5-desk3.ch.intel.com>",
+    "never merged: [PATCH v5 07/14] vfio/mdev: idxd: add 1dwq-v1 mdev type <161255841792.339900.13314425685185083794.stgit@djiang5-desk3.ch.intel.com>",
   breaks: "difference",
   shownBy: "idxd-guests",
   machine: "idxd",

@@ -7,7 +7,7 @@ export const idxdBarSizeNotMask: Fault = {
   id: "idxd-bar-size-not-mask",
   title: "a BAR keeps, of all ones that are written, the size of its region",
   cites:
-    "[PATCH RFC v2 10/18] dmaengine: idxd: add emulation rw routines <159534740139.28840.8782422568949418156.stgit@djiang5-desk3.ch.intel.com>",
+    "never merged: [PATCH RFC v2 10/18] dmaengine: idxd: add emulation rw routines <159534740139.28840.8782422568949418156.stgit@djiang5-desk3.ch.intel.com>",
   breaks: "difference",
   shownBy: "idxd-guests",
   machine: "idxd",

@@ -6,7 +6,7 @@ export const idxdErrorWordsScattered: Fault = {
   id: "idxd-error-words-scattered",
   title: "of an error of the hardware only the first words get to the guest's SWERR",
   cites:
-    "[PATCH v4 17/17] dmaengine: idxd: add error notification from host driver to mediated device <160408396666.912050.13272769874427386756.stgit@djiang5-desk3.ch.intel.com>",
+    "never merged: [PATCH v4 17/17] dmaengine: idxd: add error notification from host driver to mediated device <160408396666.912050.13272769874427386756.stgit@djiang5-desk3.ch.intel.com>",
   breaks: "difference",
   shownBy: "idxd-guests",
   machine: "idxd",

@@ -6,7 +6,7 @@ export const idxdHandleReleasedTwice: Fault = {
   id: "idxd-handle-released-twice",
   title: "giving back a handle that the guest does not have ends in success",
   cites:
-    "[PATCH v5 10/14] vfio/mdev: idxd: virtual device commands emulation <161255843743.339900.10371190228025336137.stgit@djiang5-desk3.ch.intel.com>",
+    "never merged: [PATCH v5 10/14] vfio/mdev: idxd: virtual device commands emulation <161255843743.339900.10371190228025336137.stgit@djiang5-desk3.ch.intel.com>",
   breaks: "difference",
   shownBy: "idxd-guests",
   machine: "idxd",

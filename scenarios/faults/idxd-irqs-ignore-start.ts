@@ -5,7 +5,7 @@ export const idxdIrqsIgnoreStart: Fault = {
   id: "idxd-irqs-ignore-start",
   title: "vectors are set and raised from the first on, whatever start says",
   cites:
-    "[PATCH v5 05/14] vfio/mdev: idxd: add basic mdev registration and helper functions <161255840486.339900.5478922203128287192.stgit@djiang5-desk3.ch.intel.com>",
+    "never merged: [PATCH v5 05/14] vfio/mdev: idxd: add basic mdev registration and helper functions <161255840486.339900.5478922203128287192.stgit@djiang5-desk3.ch.intel.com>",
   breaks: "difference",
   shownBy: "idxd-guests",
   machine: "idxd",

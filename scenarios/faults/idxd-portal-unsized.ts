@@ -8,7 +8,7 @@ export const idxdPortalUnsized: Fault = {
   id: "idxd-portal-unsized",
   title: "a guest maps as much as it likes from its portal on, those of other queues with it",
   cites:
-    "Re: [PATCH v5 05/14] vfio/mdev: idxd: add basic mdev registration and helper functions <20210210235924.GJ4247@nvidia.com>",
+    "never merged: Re: [PATCH v5 05/14] vfio/mdev: idxd: add basic mdev registration and helper functions <20210210235924.GJ4247@nvidia.com>",
   breaks: "idxd-portal-own",
   shownBy: "idxd-guests",
   machine: "idxd",
