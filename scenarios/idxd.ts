@@ -46,8 +46,7 @@ const createShared = (uuid: string): Call => {
 export const IDXD: readonly Scenario[] = [
   scenario({
     id: "idxd-guest",
-    title:
-      "a guest gets a dedicated queue, enables it, submits, and is told that it is done; then the queue is another's",
+    title: "a guest gets a dedicated queue, enables it, submits, and is told that it is done",
     needs: LEGACY,
     steps: [
       gives(2, available("dedicated")),
