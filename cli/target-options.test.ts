@@ -43,8 +43,9 @@ describe("a target", () => {
       "--kconfig is for --target model or qemu, not for --target host.",
     );
     expect(chooseTarget({ machine: "mock" })).toMatchObject({ topology: { name: "mock" } });
+    expect(chooseTarget({ machine: "idxd" })).toMatchObject({ topology: { name: "idxd" } });
     expect(refusal({ machine: "clock" })).toBe(
-      "The model has no machine clock: choose one of iommu, mock, noiommu, managed, variants.",
+      "The model has no machine clock: choose one of iommu, mock, noiommu, managed, variants, idxd.",
     );
   });
 

@@ -381,6 +381,7 @@ function boot(k: Kernel): void {
     k.driverCore.attachVfio(k, pciFunction);
   }
   for (const { address, group } of k.topology.bridges) if (group >= 0) groupOf(group).bridges.push(address);
+  k.accelerator = k.idxd.boot(k);
   k.mdev.registerParents(k);
   for (const { uuid, standing } of k.topology.mdevs) {
     if (standing) runStraight(k.mdev.create(k, standing.parent, standing.type, uuid));

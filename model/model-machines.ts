@@ -1,7 +1,7 @@
 /** The machines that the model can be asked for by name, as `--machine` of the command line does. */
 import type { MachineKind } from "./kernel/clause.ts";
 import { MANAGED_TOPOLOGY } from "./managed-topology.ts";
-import { MOCK_TOPOLOGY, NOIOMMU_TOPOLOGY, REFERENCE_TOPOLOGY } from "./reference-topology.ts";
+import { IDXD_TOPOLOGY, MOCK_TOPOLOGY, NOIOMMU_TOPOLOGY, REFERENCE_TOPOLOGY } from "./reference-topology.ts";
 import type { Topology } from "./topology.ts";
 import { VARIANT_TOPOLOGY } from "./variant-topology.ts";
 
@@ -24,6 +24,11 @@ export const MODEL_MACHINES: readonly ModelMachine[] = [
     name: "variants",
     title: "with functions that have VFIO drivers of their own; there is no such machine in QEMU",
     topology: VARIANT_TOPOLOGY,
+  },
+  {
+    name: "idxd",
+    title: "with an accelerator whose work queues are handed to guests; there is no such machine in QEMU",
+    topology: IDXD_TOPOLOGY,
   },
 ];
 

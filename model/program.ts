@@ -39,7 +39,9 @@ export type Node =
   | { readonly kind: "iommufd" }
   | { readonly kind: "kvm" }
   | { readonly kind: "group"; readonly device: string }
-  | { readonly kind: "cdev"; readonly device: string };
+  | { readonly kind: "cdev"; readonly device: string }
+  /** the char device of one of idxd's work queues, by the queue's name */
+  | { readonly kind: "wq"; readonly queue: string };
 
 /**
  * A sysfs attribute that is read or written. An mdev type goes by the name of its directory: parent `mtty` has `mtty-1`
@@ -69,7 +71,15 @@ export type Attribute =
     }
   /** a driver of the mdev bus: `mtty`, `mdpy` */
   | { readonly kind: "mdev-driver"; readonly driver: string; readonly file: "bind" | "unbind" }
-  | { readonly kind: "mdev-bus"; readonly file: "drivers_probe" | "drivers_autoprobe" };
+  | { readonly kind: "mdev-bus"; readonly file: "drivers_probe" | "drivers_autoprobe" }
+  /** a work queue of idxd, by its name: `wq0.1` */
+  | {
+      readonly kind: "wq";
+      readonly queue: string;
+      readonly file: "type" | "mode" | "threshold" | "block_on_fault" | "state";
+    }
+  /** a driver of work queues: `dmaengine`, `user`, `mdev` */
+  | { readonly kind: "wq-driver"; readonly driver: string; readonly file: "bind" | "unbind" };
 
 /** What is written to an attribute: a device's bus name, or text. */
 export type Text = { readonly device: string } | { readonly text: string };

@@ -5,7 +5,7 @@
  */
 import type { FunctionId } from "./driver-core/pci-id.ts";
 import { E1000, E1000E, EDU, NVME } from "./reference-config.ts";
-import { type Bar, type FunctionSpec, mdevsFor, type Topology } from "./topology.ts";
+import { type Bar, type FunctionSpec, mdevsFor, type Topology, type WorkQueueSpec } from "./topology.ts";
 
 const MSI_WINDOW = { start: 0xfee0_0000n, last: 0xfeef_ffffn };
 /** 4 KiB, 2 MiB, 1 GiB */
@@ -156,3 +156,40 @@ export const NOIOMMU_TOPOLOGY: Topology = {
 
 /** The same without no-IOMMU mode: VFIO takes none of the functions, and mocks of the kernel's selftests stand in for them. */
 export const MOCK_TOPOLOGY: Topology = { ...NOIOMMU_TOPOLOGY, name: "mock", noiommu: false };
+
+const workQueue = (given: Pick<WorkQueueSpec, "name" | "mode" | "type"> & Partial<WorkQueueSpec>): WorkQueueSpec => ({
+  enabled: true,
+  size: 16,
+  threshold: given.mode === "shared" ? 8 : 0,
+  priority: 10,
+  maxTransferShift: 12,
+  maxBatchShift: 5,
+  blockOnFault: false,
+  ...given,
+});
+
+/**
+ * A machine that there is only on the model: an Intel Data Streaming Accelerator whose work queues are handed to guests as
+ * mediated devices, as a series of 2020 and 2021 proposed it for the driver idxd. See mdev/idxd/.
+ */
+export const IDXD_TOPOLOGY: Topology = {
+  ...REFERENCE_TOPOLOGY,
+  name: "idxd",
+  functions: [],
+  bridges: [],
+  vtd: null,
+  mdevParents: ["idxd"],
+  mdevs: [0, 1, 2, 3].map((n) => ({
+    name: `vdsa${n}`,
+    uuid: `83b8f4f2-509f-382f-3c1e-e6bfe0fa200${n}`,
+    standing: null,
+  })),
+  workQueues: [
+    workQueue({ name: "wq0.0", mode: "dedicated", type: "mdev" }),
+    workQueue({ name: "wq0.1", mode: "dedicated", type: "mdev", blockOnFault: true }),
+    workQueue({ name: "wq0.2", mode: "shared", type: "mdev", blockOnFault: true }),
+    workQueue({ name: "wq0.3", mode: "dedicated", type: "user" }),
+    workQueue({ name: "wq0.4", mode: "shared", type: "kernel" }),
+    workQueue({ name: "wq0.5", mode: "dedicated", type: "none", enabled: false }),
+  ],
+};

@@ -38,6 +38,12 @@ export function* writeAttribute(k: Kernel, attribute: Attribute, what: Text): Op
         : yield* k.mdev.unbindDriver(k, attribute.driver, text);
     case "mdev-bus":
       return attribute.file === "drivers_probe" ? k.mdev.probeDrivers(k, text) : k.mdev.setAutoprobe(k, text);
+    case "wq":
+      return yield* k.idxd.writeQueue(k, attribute.queue, attribute.file, text);
+    case "wq-driver":
+      return attribute.file === "bind"
+        ? yield* k.idxd.bindQueue(k, attribute.driver, text)
+        : yield* k.idxd.unbindQueue(k, attribute.driver, text);
     case "available_instances":
       k.mdev.findType(k, attribute.parent, attribute.type);
       return refuse(vfsRule["VFS-OPEN-2"]);
@@ -77,6 +83,11 @@ export function readAttribute(k: Kernel, attribute: Attribute): string {
       return refuse(vfsRule["VFS-OPEN-2"]);
     case "aux-driver":
       k.driverCore.findAuxiliaryDriver(k, attribute.driver);
+      return refuse(vfsRule["VFS-OPEN-2"]);
+    case "wq":
+      return k.idxd.readQueue(k, attribute.queue, attribute.file);
+    case "wq-driver":
+      k.idxd.findQueueDriver(k, attribute.driver);
       return refuse(vfsRule["VFS-OPEN-2"]);
     case "bind":
     case "unbind":

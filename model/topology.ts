@@ -100,6 +100,25 @@ export interface MdevSpec {
   readonly standing: { readonly parent: string; readonly type: string } | null;
 }
 
+/** A work queue of idxd, as the host has configured it before the first program. */
+export interface WorkQueueSpec {
+  /** `wq0.1`: device and number. */
+  readonly name: string;
+  readonly mode: "dedicated" | "shared";
+  readonly type: "none" | "kernel" | "user" | "mdev";
+  /** Whether the driver of its type has it. */
+  readonly enabled: boolean;
+  /** Entries. */
+  readonly size: number;
+  /** Entries of a shared one that the limited portal may fill. */
+  readonly threshold: number;
+  readonly priority: number;
+  /** Powers of two: bytes of a transfer, and descriptors of a batch, at the most. */
+  readonly maxTransferShift: number;
+  readonly maxBatchShift: number;
+  readonly blockOnFault: boolean;
+}
+
 export interface Topology {
   readonly name: string;
   readonly functions: readonly FunctionSpec[];
@@ -110,10 +129,12 @@ export interface Topology {
   readonly wholeBus: boolean;
   /** Functions that another one's driver manages, by its adapter's firmware: only machines of the model have such. */
   readonly managed: readonly { readonly function: string; readonly manager: string }[];
-  /** Names of mdev parents present: "mtty", "mdpy". */
+  /** Names of mdev parents present: "mtty", "mdpy", "idxd". */
   readonly mdevParents: readonly string[];
   /** Mediated devices that are there, or that programs may create. */
   readonly mdevs: readonly MdevSpec[];
+  /** Work queues of an Intel Data Streaming Accelerator, by their numbers; left out where there is none. */
+  readonly workQueues?: readonly WorkQueueSpec[];
   readonly iommu: boolean;
   /** Capability and extended capability register of the IOMMU, where that is Intel's. */
   readonly vtd: { readonly cap: bigint; readonly ecap: bigint } | null;

@@ -2,6 +2,7 @@
 import { iommufdCompat, type1 } from "./definitions/containers.ts";
 import { auxiliary, driverIds } from "./definitions/drivers.ts";
 import { configSpace } from "./definitions/functions.ts";
+import { idxdGuests } from "./definitions/idxd.ts";
 import { iommufdAreas, iommufdObjects, pageTables } from "./definitions/iommufd.ts";
 import { mdevLifecycle, migration, sampleDevices } from "./definitions/mdevs.ts";
 import { allocationFailures } from "./definitions/memory.ts";
@@ -38,6 +39,7 @@ export const PROPERTIES: readonly Property[] = [
   mdevLifecycle,
   migration,
   sampleDevices,
+  idxdGuests,
   driverBinding,
   driverIds,
   auxiliary,

@@ -3,9 +3,9 @@ import type { FunctionTraits } from "../model/pci/traits.ts";
 import type { Topology } from "../model/topology.ts";
 import { times } from "./generate/dice.ts";
 
-/** Mediated devices, those that are there already far more often than those to be made. */
-export const mdevs = ({ mdevs }: Topology): string[] =>
-  mdevs.flatMap(({ name, standing }) => (standing ? times(6, name) : [name]));
+/** Mediated devices of the samples, those that are there already far more often than those to be made. */
+export const mdevs = ({ mdevs, workQueues }: Topology): string[] =>
+  workQueues ? [] : mdevs.flatMap(({ name, standing }) => (standing ? times(6, name) : [name]));
 /** Mediated devices that are there already. */
 export const standing = ({ mdevs }: Topology): string[] =>
   mdevs.flatMap(({ name, standing }) => (standing ? [name] : []));
@@ -13,8 +13,13 @@ export const standing = ({ mdevs }: Topology): string[] =>
 export const cards = (topology: Topology): string[] => [
   ...standing(topology).filter((name) => name.startsWith("mtty")),
   ...standing(topology).filter((name) => name.startsWith("mtty")),
-  ...topology.mdevs.flatMap(({ name, standing }) => (standing ? [] : [name])).slice(0, 1),
+  ...mdevs(topology)
+    .filter((name) => !standing(topology).includes(name))
+    .slice(0, 1),
 ];
+/** Virtual accelerators, which programs make. */
+export const virtualDsas = ({ mdevs, workQueues }: Topology): string[] =>
+  workQueues ? mdevs.map(({ name }) => name) : [];
 /** PCI functions that vfio-pci is made for, and that have nothing of their own besides. */
 export const functions = (topology: Topology): string[] =>
   topology.functions.flatMap(({ name, traits }) => (traits ? [] : [name]));

@@ -124,6 +124,22 @@ const topology: z.ZodType<Topology> = z.strictObject({
       standing: z.strictObject({ parent: z.string(), type: z.string() }).nullable(),
     }),
   ),
+  workQueues: z.exactOptional(
+    z.array(
+      z.strictObject({
+        name: z.string(),
+        mode: z.enum(["dedicated", "shared"]),
+        type: z.enum(["none", "kernel", "user", "mdev"]),
+        enabled: z.boolean(),
+        size: count,
+        threshold: count,
+        priority: count,
+        maxTransferShift: count,
+        maxBatchShift: count,
+        blockOnFault: z.boolean(),
+      }),
+    ),
+  ),
   iommu: z.boolean(),
   vtd: z.strictObject({ cap: wideNumber, ecap: wideNumber }).nullable().default(null),
   noiommu: z.boolean(),

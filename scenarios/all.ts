@@ -14,6 +14,9 @@ import { EXCLUSION } from "./exclusion.ts";
 import { FAULT_QUEUES } from "./fault-queues.ts";
 import { FEATURES } from "./features.ts";
 import { HOT_RESET } from "./hot-reset.ts";
+import { IDXD } from "./idxd.ts";
+import { IDXD_DESCRIPTORS } from "./idxd-descriptors.ts";
+import { IDXD_DEVICE } from "./idxd-device.ts";
 import { IOAS } from "./ioas.ts";
 import { IOAS_FILES } from "./ioas-files.ts";
 import { IOAS_MEMORY } from "./ioas-memory.ts";
@@ -89,6 +92,9 @@ export const SCENARIOS: readonly Scenario[] = [
   ...FEATURES,
   ...SAMPLES,
   ...DRIVERS,
+  ...IDXD,
+  ...IDXD_DEVICE,
+  ...IDXD_DESCRIPTORS,
   ...MEMORY,
   ...EVIDENCE,
   ...SAMPLE_EVIDENCE,

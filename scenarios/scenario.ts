@@ -69,6 +69,8 @@ export function gives(value: number, call: Call): Step {
   return { call, expect: value };
 }
 
+const NO_QUEUES = "The machine has no accelerator with work queues.";
+
 /** Why a scenario says nothing of a machine, in one sentence; null where it applies. */
 export function whyNot({ needs, calls }: Scenario, profile: Profile, topology: Topology): string | null {
   if (needs.since && !since(profile, needs.since)) return `It is about kernels from ${needs.since} on.`;
@@ -93,9 +95,14 @@ export function whyNot({ needs, calls }: Scenario, profile: Profile, topology: T
   if (topology.noFailNth !== null && calls.some(({ failNth }) => failNth !== undefined)) return topology.noFailNth;
   for (const call of calls) {
     if (call.op === "open" && call.node.kind === "kvm" && !topology.kvm) return "The machine has no KVM.";
+    if (call.op === "open" && call.node.kind === "wq" && !topology.workQueues) return NO_QUEUES;
     if (call.op !== "sysfs-write" && call.op !== "sysfs-read") continue;
     const { attribute } = call;
     if (WHOLE_BUS.has(attribute.kind) && !topology.wholeBus) return "The machine's bus has other devices on it.";
+    if (attribute.kind === "wq" || attribute.kind === "wq-driver") {
+      if (!topology.workQueues) return NO_QUEUES;
+      continue;
+    }
     if ("parent" in attribute && !topology.mdevParents.includes(attribute.parent)) {
       return `The machine has no ${attribute.parent} to make mediated devices of.`;
     }

@@ -11,6 +11,11 @@ export function typePath({ parent, type }: { readonly parent: string; readonly t
   return `/sys/class/mdev_bus/${parent}/mdev_supported_types/${type}`;
 }
 
+/** Node of a work queue. */
+export function queuePath(queue: string): string {
+  return `/dev/dsa/${queue}`;
+}
+
 /** Path of an attribute that belongs to no device. */
 export function fixedPath(attribute: FixedAttribute): string {
   switch (attribute.kind) {
@@ -33,5 +38,9 @@ export function fixedPath(attribute: FixedAttribute): string {
       return `/sys/bus/mdev/drivers/${attribute.driver}/${attribute.file}`;
     case "mdev-bus":
       return `/sys/bus/mdev/${attribute.file}`;
+    case "wq":
+      return `/sys/bus/dsa/devices/${attribute.queue}/${attribute.file}`;
+    case "wq-driver":
+      return `/sys/bus/dsa/drivers/${attribute.driver}/${attribute.file}`;
   }
 }

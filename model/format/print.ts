@@ -18,7 +18,7 @@ import type {
 } from "../program.ts";
 import { busName, type Topology } from "../topology.ts";
 import type { Field, Layout } from "../uapi/layout.ts";
-import { AUXILIARY_DEVICES, fixedPath, typePath } from "./attribute-path.ts";
+import { AUXILIARY_DEVICES, fixedPath, queuePath, typePath } from "./attribute-path.ts";
 import { named, namesOfArgument } from "./names.ts";
 import { handle, hex, printData, printField, printValue, quote } from "./values.ts";
 
@@ -195,6 +195,8 @@ function nodePath(node: Node): string {
       return `/dev/vfio/<group of ${node.device}>`;
     case "cdev":
       return `/dev/vfio/devices/<node of ${node.device}>`;
+    case "wq":
+      return queuePath(node.queue);
   }
 }
 

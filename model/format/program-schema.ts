@@ -55,6 +55,7 @@ const node = z.discriminatedUnion("kind", [
   alone("kvm"),
   ofDevice("group"),
   ofDevice("cdev"),
+  z.strictObject({ kind: z.literal("wq"), queue: pathPart }),
 ]);
 
 const ofType = <K extends string>(kind: K) =>
@@ -76,6 +77,12 @@ const attribute = z.discriminatedUnion("kind", [
   ofType("mdev-type").extend({ file: z.enum(["name", "description", "device_api"]) }),
   ofDriver("mdev-driver").extend({ file: z.enum(["bind", "unbind"]) }),
   alone("mdev-bus").extend({ file: z.enum(["drivers_probe", "drivers_autoprobe"]) }),
+  z.strictObject({
+    kind: z.literal("wq"),
+    queue: pathPart,
+    file: z.enum(["type", "mode", "threshold", "block_on_fault", "state"]),
+  }),
+  ofDriver("wq-driver").extend({ file: z.enum(["bind", "unbind"]) }),
 ]);
 
 const text = z.union([z.strictObject({ device }), z.strictObject({ text: z.string().max(LONGEST_TEXT) })], {

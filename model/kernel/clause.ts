@@ -11,10 +11,11 @@ import { inRange, type Version } from "../uapi/version.ts";
 export type Observable = "return" | "output" | "later-call" | "sysfs" | "internal";
 
 /**
- * A machine without an IOMMU, one that is in no-IOMMU mode besides, one whose functions manage others, and one with functions that
- * have drivers of their own.
+/**
+ * A machine without an IOMMU, one that is in no-IOMMU mode besides, one whose functions manage others, one with functions that have
+ * drivers of their own, and one with an accelerator.
  */
-export type MachineKind = "mock" | "noiommu" | "managed" | "variants";
+export type MachineKind = "mock" | "noiommu" | "managed" | "variants" | "idxd";
 
 /** What an author writes of a clause. */
 export interface ClauseText {

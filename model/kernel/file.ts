@@ -25,6 +25,7 @@ export type FileKind =
   | "migration"
   | "fault-queue"
   | "vevent-queue"
+  | "wq"
   | "null";
 
 /** Access mode of open(2). */

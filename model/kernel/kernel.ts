@@ -18,6 +18,8 @@ import { steps as irqchip } from "../kvm/irqchip.ts";
 import { steps as irqfd } from "../kvm/irqfd.ts";
 import { steps as kvm, type Vm } from "../kvm/kvm.ts";
 import { steps as kvmVfio } from "../kvm/vfio.ts";
+import type { Accelerator } from "../mdev/idxd/host.ts";
+import { steps as idxd } from "../mdev/idxd/idxd.ts";
 import { steps as mdev } from "../mdev/mdev.ts";
 import { steps as mdpy } from "../mdev/mdpy.ts";
 import { steps as mtty } from "../mdev/mtty.ts";
@@ -109,6 +111,8 @@ export class Kernel {
   readonly iommuGroups: IommuGroup[] = [];
   readonly mdevParents: MdevParent[] = [];
   readonly mdevs: Mdev[] = [];
+  /** The accelerator whose queues idxd hands out; null where there is none. */
+  accelerator: Accelerator | null = null;
   /** Every context of /dev/iommu, as long as somebody holds its file. */
   readonly iommufdContexts = new Set<IommufdContext>();
   readonly pciBus = new PciBus();
@@ -167,6 +171,7 @@ export class Kernel {
   samples = samples;
   mtty = mtty;
   mdpy = mdpy;
+  idxd = idxd;
   mdev = mdev;
   kvm = kvm;
   kvmVfio = kvmVfio;

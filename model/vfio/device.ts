@@ -29,7 +29,16 @@ export class DeviceSet {
   }
 }
 
-/** What a bus driver brings: vfio-pci, mtty, mdpy. */
+/** How an emulated device takes PASIDs of its own. */
+export interface PasidOps {
+  /** Attaches one to an IOAS, or moves it there. */
+  attach(k: Kernel, device: VfioDevice, pasid: number, ioasId: number): Operation<void>;
+  detach(k: Kernel, device: VfioDevice, pasid: number): Operation<void>;
+  /** The IOAS that one is attached to; null where it is to none. */
+  attachedTo(pasid: number): number | null;
+}
+
+/** What a bus driver brings: vfio-pci, mtty, mdpy, idxd. */
 export interface VfioDeviceOps {
   readonly name: string;
   /** Answers every command that the core does not. */
@@ -40,6 +49,8 @@ export interface VfioDeviceOps {
   readonly features?: readonly Feature[];
   readonly migration?: MigrationOps;
   readonly logging?: LoggingOps;
+  /** Of an emulated device: without them it takes no PASIDs. */
+  readonly pasids?: PasidOps;
   /** Reads and writes regions, from a position on. */
   read(k: Kernel, io: Transfer, position: number, device: VfioDevice): Operation<number>;
   write(k: Kernel, io: Transfer, position: number, device: VfioDevice): Operation<number>;
@@ -49,6 +60,8 @@ export interface VfioDeviceOps {
   open?(k: Kernel, device: VfioDevice): Operation<void>;
   /** close_device: the last file of the device is closed. */
   close?(k: Kernel, device: VfioDevice): Operation<void>;
+  /** The driver's remove: the device is registered no more. */
+  removed?(k: Kernel): void;
   /** A number for what calls can change of the device itself. */
   trace?(device: VfioDevice): number;
 }
@@ -93,6 +106,11 @@ export class VfioDevice {
 
   get emulated(): boolean {
     return this.backing.kind === "mdev";
+  }
+
+  /** Whether PASIDs of it can be attached: its driver has pasid_attach_ioas. */
+  get takesPasids(): boolean {
+    return !this.emulated || this.ops.pasids !== undefined;
   }
 }
 

@@ -87,6 +87,14 @@ export const rule = clauses({
     kconfig: ["!IOMMUFD"],
     source: "include/linux/iova_bitmap.h:iova_bitmap_for_each",
   },
+  "VFIO-DMALOG-REPORT-7": {
+    ...logged,
+    rule: "the bitmap must be writable where something was written; what is reported before stays so",
+    errno: "EFAULT",
+    partial: true,
+    machine: "idxd",
+    source: source("report"),
+  },
   "VFIO-DMALOG-REPORT-5": {
     ...logged,
     rule: "bits of pages that were written are set in the bitmap, and none is cleared",
@@ -101,13 +109,22 @@ export interface LoggedRange {
   readonly last: bigint;
 }
 
+/** What is asked of a log. */
+export interface Report {
+  readonly iova: bigint;
+  /** May be 0. */
+  readonly length: bigint;
+  /** Notes that so many bytes from an address on were written. */
+  set(iova: bigint, length: bigint): void;
+}
+
 /** struct vfio_log_ops */
 export interface LoggingOps {
-  /** Gives the page size that the device logs by, in bytes, which need not be the one asked for. */
+  /** Gives the page size that the device logs by, in bytes, which need not be the one asked for; or refuses. */
   start(k: Kernel, ranges: readonly LoggedRange[], pageSize: bigint): Operation<bigint>;
   stop(k: Kernel): Operation<void>;
-  /** Whether a range can be reported, which may be empty; no device of this model writes memory by itself. */
-  report(k: Kernel, iova: bigint, length: bigint): Operation<void>;
+  /** Tells what was written since it was last told, or refuses. */
+  report(k: Kernel, report: Report): Operation<void>;
 }
 
 const LoggingRange = layout("vfio_device_feature_dma_logging_range", { iova: field.iova(), length: field.length() });
@@ -190,7 +207,7 @@ const stop: Feature = {
 const report: Feature = {
   index: FEATURE_INDEX.DMA_LOGGING_REPORT,
   *run(k, request): Operation<number> {
-    const { block } = request;
+    const { block, at } = request;
     const ops = k.dmaLogging.opsOf(request.device);
     if (!k.feature.check(k, request, GET, 32)) return 0;
     block.copyFrom(REPORT_END, rule["VFIO-DMALOG-REPORT-1"], FEATURE_HEADER);
@@ -201,7 +218,14 @@ const report: Feature = {
     must(iova + length <= U64_MAX, rule["VFIO-DMALOG-REPORT-3"]);
     // Drivers of hardware that logs bring bitmaps along: they select CONFIG_IOMMUFD_DRIVER.
     must(k.has("IOMMUFD") || !request.device.emulated, rule["VFIO-DMALOG-REPORT-6"]);
-    yield* ops.report(k, iova, length);
+    const bitmap = at(block.u64(FEATURE_HEADER + 24));
+    const set = (from: bigint, bytes: bigint): void => {
+      k.dmaLogging.setBits(bitmap, { first: iova, last: iova + length - 1n }, pageSize, {
+        first: from,
+        last: from + bytes - 1n,
+      });
+    };
+    yield* ops.report(k, { iova, length, set });
     k.keeps(rule["VFIO-DMALOG-REPORT-5"]);
     return 0;
   },
@@ -233,5 +257,17 @@ export const steps = {
       taken.push({ first, last });
     }
     return taken;
+  },
+
+  /** iova_bitmap_set: the bits of the pages that something written lies in, of those that were asked for. */
+  setBits(bitmap: UserBlock, asked: LoggedRange, pageSize: bigint, written: LoggedRange): void {
+    const first = written.first > asked.first ? (written.first - asked.first) / pageSize : 0n;
+    const last = ((written.last < asked.last ? written.last : asked.last) - asked.first) / pageSize;
+    for (let bit = first; bit <= last; bit++) {
+      const at = Number(bit / 8n);
+      if (at >= BLOCK_SIZE && bitmap.writable === BLOCK_SIZE) throw new Unmodelled("a bitmap behind a block's end");
+      const byte = (bitmap.bytes[at] ?? 0) | (1 << Number(bit % 8n));
+      bitmap.put(at, 1, byte, rule["VFIO-DMALOG-REPORT-7"]);
+    }
   },
 };

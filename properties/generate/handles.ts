@@ -40,6 +40,7 @@ const KINDS: readonly FileKind[] = [
   "migration",
   "fault-queue",
   "vevent-queue",
+  "wq",
   "null",
 ];
 

@@ -17,6 +17,7 @@ import { type Dice, oneIn, pick } from "./dice.ts";
 import { driverIdCall } from "./driver-ids.ts";
 import { fileFields } from "./file-arguments.ts";
 import { type Handles, kindBits } from "./handles.ts";
+import { queueCall } from "./idxd-queues.ts";
 import { irqFields } from "./irq-arguments.ts";
 import { vmIrqFields } from "./irqfd-arguments.ts";
 import { mdevCall } from "./mdevs.ts";
@@ -121,6 +122,7 @@ export function memfd({ dice, handles, machine }: Situation): Call {
 }
 
 function pickNode(dice: Dice, { devices, kvm }: Focus, { k }: Machine): Node {
+  if (k.accelerator && oneIn(dice, 6)) return { kind: "wq", queue: pick(dice, k.accelerator.queues).spec.name };
   const device = pick(dice, devices);
   switch (dice.roll(8)) {
     case 0:
@@ -308,7 +310,9 @@ function dup({ dice, handles }: Situation): Call | undefined {
   return { op: "dup", fd: handle, as: handles.fresh(file.kind) };
 }
 
-function binding({ dice, focus, machine }: Situation): Call | undefined {
+function binding(on: Situation): Call | undefined {
+  const { dice, focus, machine } = on;
+  if (machine.k.accelerator) return queueCall(on);
   const functions = machine.k.functions.filter((candidate) => focus.devices.includes(candidate.spec.name));
   if (functions.length === 0) return undefined;
   const pciFunction = pick(dice, functions);

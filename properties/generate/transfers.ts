@@ -6,6 +6,7 @@ import { VeventQueueFile } from "../../model/iommufd/vevent-queue.ts";
 import type { File } from "../../model/kernel/file.ts";
 import type { Kernel } from "../../model/kernel/kernel.ts";
 import { PAGE } from "../../model/kernel/memory-map.ts";
+import { VirtualDsa } from "../../model/mdev/idxd/virtual-device.ts";
 import { MdpyDisplay } from "../../model/mdev/mdpy.ts";
 import { MttyCard } from "../../model/mdev/mtty.ts";
 import { headerOf, MttyDataFile } from "../../model/mdev/mtty-session.ts";
@@ -20,6 +21,7 @@ import { inFunction } from "./config-transfers.ts";
 import { type Dice, oneIn, pick } from "./dice.ts";
 import { inDriven, mapDriven, ofDriverSession } from "./driver-transfers.ts";
 import type { Handles } from "./handles.ts";
+import { inVirtualDsa, mapsPortal } from "./idxd-transfers.ts";
 
 /** A place and what is moved there: by pread and pwrite, or by read and write where there is no offset. */
 interface Move {
@@ -73,7 +75,9 @@ function ofDevice(k: Kernel, dice: Dice, fd: string | -1, file: File, place: Pla
           ? inDriven(k, dice, driven)
           : backing?.kind === "pci"
             ? inFunction(dice, backing.function)
-            : anywhere(dice);
+            : ops instanceof VirtualDsa && file instanceof DeviceFile
+              ? inVirtualDsa(dice, file.device, ops)
+              : anywhere(dice);
   const { offset = 0, count, bytes } = move;
   const where = place === undefined ? {} : { place };
   const plain = oneIn(dice, 8);
@@ -154,6 +158,7 @@ function inDisplay(dice: Dice, { width, height, memory }: MdpyDisplay): Move {
 function mapping(k: Kernel, dice: Dice, fd: string | -1, file: File): Call {
   const driven = drivenBy(file);
   if (driven) return mapDriven(k, dice, fd, driven);
+  if (file instanceof DeviceFile && file.device.ops instanceof VirtualDsa) return mapsPortal(dice, fd);
   const display = file instanceof DeviceFile && file.device.ops instanceof MdpyDisplay ? file.device.ops : null;
   return {
     op: "mmap",

@@ -6,6 +6,7 @@ import { DEVICE_INVARIANTS } from "./device.ts";
 import { oneDriver, overrideBeatsIds, overrideOnly, vfioWhileBound } from "./drivers.ts";
 import { faultsOfAttached } from "./faults.ts";
 import { accessStays, gateBeforeAccess, hotResetNeedsOwnership } from "./history.ts";
+import { limitsKept, pasidsOwn, portalsOwn, queueOneOwner } from "./idxd.ts";
 import { recordedVmsLive } from "./kvm.ts";
 import { mdevsCounted, mdevsUnique } from "./mdevs.ts";
 import { sessionByState } from "./migration.ts";
@@ -39,6 +40,10 @@ export const STATE_INVARIANTS = [
   auxiliaryNames,
   auxiliaryWithinParent,
   managedByTwo,
+  queueOneOwner,
+  portalsOwn,
+  limitsKept,
+  pasidsOwn,
   recordedVmsLive,
   irqfdsApart,
   irqfdsLive,

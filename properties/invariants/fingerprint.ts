@@ -88,6 +88,11 @@ export function fingerprint({ k }: Machine): number {
   let free = bit(k.mdevBus.autoprobe, 0);
   for (let i = 0; i < k.mdevParents.length; i++) free = free * 64 + (k.mdevParents[i]?.free ?? 0);
   mix(free);
+  if (k.accelerator) {
+    const { queues, pasids, ims } = k.accelerator;
+    mix(pasids.length * 64 + ims.size);
+    for (let i = 0; i < queues.length; i++) mix(queues[i]?.trace() ?? 0);
+  }
   for (const entry of k.vms) vm(entry);
   const { producers, consumers } = k.bypass;
   mix(producers.size * 1024 + consumers.size);

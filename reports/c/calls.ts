@@ -1,6 +1,6 @@
 /** Calls as C: a block each, in which structs are filled by field names and what comes back is compared. */
 
-import { AUXILIARY_DEVICES, fixedPath, typePath } from "../../model/format/attribute-path.ts";
+import { AUXILIARY_DEVICES, fixedPath, queuePath, typePath } from "../../model/format/attribute-path.ts";
 import { printCall } from "../../model/format/print.ts";
 import { madeBy } from "../../model/handles.ts";
 import { CAPABILITIES } from "../../model/kernel/credentials.ts";
@@ -211,6 +211,8 @@ export class CallWriter {
         return `group_node(&${this.#device(node.device)})`;
       case "cdev":
         return `cdev_node(&${this.#device(node.device)})`;
+      case "wq":
+        return cString(queuePath(node.queue));
     }
   }
 

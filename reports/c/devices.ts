@@ -1,7 +1,7 @@
 /** The devices that a C program needs, what else must be there, and how things are put back afterwards. */
 
 import { undoing } from "../../model/driver-core/new-id.ts";
-import { fixedPath } from "../../model/format/attribute-path.ts";
+import { fixedPath, queuePath } from "../../model/format/attribute-path.ts";
 import { madeByText } from "../../model/mdev/mdev.ts";
 import type { Attribute, Call, Node, Program } from "../../model/program.ts";
 import { busName, type Topology } from "../../model/topology.ts";
@@ -132,6 +132,8 @@ function nodeRequirement(node: Node, isFunction: ReadonlySet<string>): string[] 
     case "cdev":
       if (!isFunction.has(node.device)) return [];
       return ['missing_path("/dev/vfio/devices", "CONFIG_VFIO_DEVICE_CDEV")'];
+    case "wq":
+      return [`missing_path(${cString(queuePath(node.queue))}, "a work queue of type user that is enabled")`];
     default:
       return [];
   }

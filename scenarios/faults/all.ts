@@ -43,6 +43,18 @@ import { hwptForgetsQueue } from "./hwpt-forgets-queue.ts";
 import { hwptListedTwice } from "./hwpt-listed-twice.ts";
 import { hwptParentWithQueue } from "./hwpt-parent-with-queue.ts";
 import { hwptRefusedKeepsIoas } from "./hwpt-refused-keeps-ioas.ts";
+import { idxdAvailableCountsDisabled } from "./idxd-available-counts-disabled.ts";
+import { idxdBarSizeNotMask } from "./idxd-bar-size-not-mask.ts";
+import { idxdErrorWordsScattered } from "./idxd-error-words-scattered.ts";
+import { idxdErrorsBroadcast } from "./idxd-errors-broadcast.ts";
+import { idxdHandleReleasedTwice } from "./idxd-handle-released-twice.ts";
+import { idxdIrqsIgnoreStart } from "./idxd-irqs-ignore-start.ts";
+import { idxdLimitsWritten } from "./idxd-limits-written.ts";
+import { idxdLogForgetsRecords } from "./idxd-log-forgets-records.ts";
+import { idxdPasidOfDefault } from "./idxd-pasid-of-default.ts";
+import { idxdPortalUnsized } from "./idxd-portal-unsized.ts";
+import { idxdQueueTakenInUse } from "./idxd-queue-taken-in-use.ts";
+import { idxdTranslationStays } from "./idxd-translation-stays.ts";
 import { igdRegionUntold } from "./igd-region-untold.ts";
 import { igdRegionsCountedLate } from "./igd-regions-counted-late.ts";
 import { igdVersionMisread } from "./igd-version-misread.ts";
@@ -259,6 +271,18 @@ export const FAULTS: readonly Fault[] = [
   nvgraceReadsOn,
   nvgraceMappingUntold,
   probePromises,
+  idxdAvailableCountsDisabled,
+  idxdBarSizeNotMask,
+  idxdErrorWordsScattered,
+  idxdErrorsBroadcast,
+  idxdHandleReleasedTwice,
+  idxdIrqsIgnoreStart,
+  idxdLimitsWritten,
+  idxdLogForgetsRecords,
+  idxdPasidOfDefault,
+  idxdPortalUnsized,
+  idxdQueueTakenInUse,
+  idxdTranslationStays,
 ];
 
 /** The fault of that id, or undefined. */

@@ -8,7 +8,10 @@ import type { Version } from "../../model/uapi/version.ts";
 
 export interface Fault extends Override {
   readonly title: string;
-  /** The upstream fix by its hash and title, and the release where they say more; "seeded" for a fault of our own making. */
+  /**
+   * The upstream fix by its hash and title, and the release where they say more; "seeded" for a fault of our own making, "never
+   * merged" and the mail for one of patches that no kernel took.
+   */
   readonly cites: string;
   /** The invariant that it breaks; "difference" where only an answer goes wrong, "hang" where none comes. */
   readonly breaks: string;
@@ -20,7 +23,7 @@ export interface Fault extends Override {
   readonly machine?: MachineKind;
 }
 
-/** Whether kernels had the fault: one that upstream fixed, not one of our own making or finding. */
+/** Whether kernels had the fault: one that upstream fixed, not one of our own making or finding, nor of patches only. */
 export function isHistorical({ cites }: Fault): boolean {
-  return cites !== "seeded" && !cites.startsWith("none");
+  return cites !== "seeded" && !cites.startsWith("none") && !cites.startsWith("never merged");
 }

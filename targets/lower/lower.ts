@@ -5,7 +5,7 @@
  * slots, structs become bytes at addresses that are the same on every target, device names become paths that the agent
  * completes with the numbers that it finds when it gets there.
  */
-import { AUXILIARY_DEVICES, typePath } from "../../model/format/attribute-path.ts";
+import { AUXILIARY_DEVICES, queuePath, typePath } from "../../model/format/attribute-path.ts";
 import { capabilityMask } from "../../model/kernel/credentials.ts";
 import { blockAddress, isStruct } from "../../model/kernel/encode.ts";
 import { findIoctl } from "../../model/kernel/ioctl.ts";
@@ -319,6 +319,9 @@ export class Lowering {
         return { kind: "plain" };
       case "kvm":
         code.pokeText(PATH, "/dev/kvm");
+        return { kind: "plain" };
+      case "wq":
+        code.pokeText(PATH, queuePath(node.queue));
         return { kind: "plain" };
       case "group": {
         const prefix = groupPrefix(this.#topology, node.device);

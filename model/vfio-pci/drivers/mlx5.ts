@@ -5,7 +5,7 @@ import { type Operation, Unmodelled } from "../../kernel/operation.ts";
 import type { PciFunction } from "../../pci/function.ts";
 import type { Mlx5Traits } from "../../pci/traits.ts";
 import type { VfioDevice } from "../../vfio/device.ts";
-import { type LoggedRange, type LoggingOps, rule as loggingRule } from "../../vfio/dma-logging.ts";
+import { type LoggedRange, type LoggingOps, rule as loggingRule, type Report } from "../../vfio/dma-logging.ts";
 import { MIGRATION } from "../../vfio/migration-states.ts";
 import type { IncomingStream } from "./data-file.ts";
 import { MigratingDevice } from "./migrating-device.ts";
@@ -110,7 +110,7 @@ class Mlx5Logging implements LoggingOps {
     this.ranges = null;
   }
 
-  *report(_k: Kernel, iova: bigint, length: bigint): Operation<void> {
+  *report(_k: Kernel, { iova, length }: Report): Operation<void> {
     must(this.ranges !== null, loggingRule["VFIO-DMALOG-REPORT-4"]);
     const inside = this.ranges.some(({ first, last }) => first <= iova && iova + length - 1n <= last);
     if (!inside) throw new Unmodelled("what firmware reports of addresses that it does not log");

@@ -5,7 +5,7 @@ import { type Operation, Unmodelled } from "../../kernel/operation.ts";
 import type { PciFunction } from "../../pci/function.ts";
 import type { PdsTraits } from "../../pci/traits.ts";
 import type { VfioDevice } from "../../vfio/device.ts";
-import { type LoggedRange, type LoggingOps, rule as loggingRule } from "../../vfio/dma-logging.ts";
+import { type LoggedRange, type LoggingOps, rule as loggingRule, type Report } from "../../vfio/dma-logging.ts";
 import { MIGRATION, type MigrationState, STATE } from "../../vfio/migration-states.ts";
 import type { IncomingStream } from "./data-file.ts";
 import { MigratingDevice } from "./migrating-device.ts";
@@ -70,7 +70,7 @@ class PdsLogging implements LoggingOps {
     this.ranges = null;
   }
 
-  *report(k: Kernel, iova: bigint, length: bigint): Operation<void> {
+  *report(k: Kernel, { iova, length }: Report): Operation<void> {
     must(this.ranges !== null, loggingRule["VFIO-DMALOG-REPORT-4"]);
     k.pds.checkReported(this.ranges, iova, length);
   }
