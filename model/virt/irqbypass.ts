@@ -32,6 +32,12 @@ export const rule = clauses({
     until: "6.16",
     observable: "internal",
   },
+  "IRQBYPASS-5": {
+    rule: "while two are connected or parted both stand still: the device's is stopped first and started last",
+    source: source("__connect"),
+    observable: "internal",
+    unseen: "neither vfio-pci nor KVM on x86 has anything to stop",
+  },
 });
 
 /** struct irq_bypass_producer: a device's interrupt. */

@@ -13,6 +13,7 @@ import { bindLeavesBlock } from "./bind-leaves-block.ts";
 import { bindTakesTokenForTail } from "./bind-takes-token-for-tail.ts";
 import { boundTwice } from "./bound-twice.ts";
 import { bridgesSpoilGroup } from "./bridges-spoil-group.ts";
+import { bypassOneOrder } from "./bypass-one-order.ts";
 import { bypassPartsAnother } from "./bypass-parts-another.ts";
 import { cdevOpenStaysRegistered } from "./cdev-open-stays-registered.ts";
 import { closeByLastFile } from "./close-by-last-file.ts";
@@ -241,6 +242,7 @@ export const FAULTS: readonly Fault[] = [
   irqfdWithoutIrqchip,
   irqfdOfTwoVms,
   bypassPartsAnother,
+  bypassOneOrder,
   irqfdsOutliveVm,
   vectorStaysProducer,
   irqfdStaysAsserted,
