@@ -28,6 +28,7 @@ describe("a target", () => {
           "KVM",
           "VFIO_MDEV",
           "VFIO_PCI_VGA",
+          "KVM_IOAPIC",
           "IOMMUFD_TEST",
           "VFIO_PCI_DMABUF",
           "IOMMUFD",
