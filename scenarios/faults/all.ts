@@ -43,6 +43,7 @@ import { hwptForgetsQueue } from "./hwpt-forgets-queue.ts";
 import { hwptListedTwice } from "./hwpt-listed-twice.ts";
 import { hwptParentWithQueue } from "./hwpt-parent-with-queue.ts";
 import { hwptRefusedKeepsIoas } from "./hwpt-refused-keeps-ioas.ts";
+import { igdReadsShort } from "./igd-reads-short.ts";
 import { igdRegionUntold } from "./igd-region-untold.ts";
 import { igdRegionsCountedLate } from "./igd-regions-counted-late.ts";
 import { igdVersionMisread } from "./igd-version-misread.ts";
@@ -252,6 +253,7 @@ export const FAULTS: readonly Fault[] = [
   pdsReportsFromZero,
   mlx5ResetUnseen,
   nvgraceTouchedEarly,
+  igdReadsShort,
   igdVersionMisread,
   igdRegionUntold,
   igdRegionsCountedLate,
