@@ -148,6 +148,15 @@ const FUNCTIONS: readonly FunctionSpec[] = [
     traits: { kind: "qat", stateSize: 160, setupSize: 48 },
   }),
   alone({
+    name: "xevf0",
+    bus: 0x1f,
+    vendor: 0x8086,
+    device: 0xe20b,
+    class: 0x03_00_00,
+    bars: { 0: wide(16 * MIB), 2: wide(256 * MIB) },
+    traits: { kind: "xe", stateSize: 100 },
+  }),
+  alone({
     name: "igd0",
     bus: 0x1c,
     vendor: 0x8086,
@@ -215,6 +224,7 @@ export const VARIANT_TOPOLOGY: Topology = {
     "virtio_vfio_pci",
     "nvgrace_gpu_vfio_pci",
     "qat_vfio_pci",
+    "xe-vfio-pci",
   ],
   mdevParents: [],
   mdevs: [],

@@ -47,7 +47,8 @@ export class Watch implements Observer {
       for (const goal of this.#goals) if (goal.reached(call, answer)) this.#coverage.goal(goal.id);
     }
     if (this.violation) return;
-    const told = answer.length > 0 ? { ret: answer.ret, bytes: machine.block.subarray(0, answer.length) } : answer;
+    const tells = call.op === "ioctl" && answer.ret === 0 && answer.length > 0;
+    const told = tells ? { ret: 0, bytes: machine.block.subarray(0, answer.length) } : answer;
     this.violation ??= this.#history.after(call, told, this.made - 1) ?? null;
     // What held before still holds where nothing has changed.
     if (!this.#effects?.changed()) return;

@@ -60,6 +60,13 @@ export interface QatTraits {
   readonly setupSize: number;
 }
 
+/** A virtual function of Intel graphics that the xe driver has. */
+export interface XeTraits {
+  readonly kind: "xe";
+  /** Bytes of its state. */
+  readonly stateSize: number;
+}
+
 /** Intel graphics. */
 export interface IgdTraits {
   readonly kind: "igd";
@@ -124,6 +131,7 @@ export type FunctionTraits =
   | VirtioTraits
   | NvgraceTraits
   | QatTraits
+  | XeTraits
   | IgdTraits
   | ZpciTraits
   | Nvlink2Traits

@@ -63,8 +63,6 @@ const ID = {
   AF: 0x13,
 };
 const ROOT_COMPLEX_ENDPOINT = 9;
-/** OPREGION_PCI_ADDR of drivers/vfio/pci/vfio_pci_igd.c */
-const OPREGION_ADDRESS = 0xfc;
 
 const fixed = (length: number, permissions: Permissions): Shape => ({ length, permissions });
 const plain = (length: number, extended: boolean): Shape => ({ length, permissions: shown(length, extended) });
@@ -227,9 +225,9 @@ class Builder implements ConfigLayout {
     view.setUint16(at + PM.CONTROL, view.getUint16(at + PM.CONTROL, true) & ~PM.PME, true);
   }
 
-  /** The register in which firmware leaves the OpRegion's address: shown to users, and not for them to change. */
+  /** OPREGION_PCI_ADDR, where firmware leaves the OpRegion's address: shown to users, and not for them to change. */
   opRegionAddress(): void {
-    this.#place(OPREGION_ADDRESS, { length: 4, permissions: shown(4, false) });
+    this.#place(0xfc, { length: 4, permissions: shown(4, false) });
   }
 
   /** vfio_ecap_init */

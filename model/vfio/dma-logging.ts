@@ -12,7 +12,7 @@ import { FEATURE, FEATURE_HEADER, FEATURE_INDEX, type Feature, featureIoctl, rul
 const header = (name: string) => `include/uapi/linux/vfio.h:VFIO_DEVICE_FEATURE_DMA_LOGGING_${name}`;
 const source = (name: string) => `drivers/vfio/vfio_main.c:vfio_ioctl_device_feature_logging_${name}`;
 
-/** No device that this suite knows logged before mtty did. */
+/** No device of the machines that guests are logged before mtty did; those of `variants` did since there is this API. */
 const logged = { since: "6.7" } as const;
 
 export const rule = clauses({

@@ -142,6 +142,15 @@ export const DRIVER_PROPERTIES: readonly Property[] = [
     goals: [...MIGRATED, runningTold],
   }),
   driver({
+    id: "driver-xe",
+    title: "xe-vfio-pci: the state of a stopped device, which its physical function takes apart",
+    kind: "xe",
+    since: "6.19",
+    motifs: STREAM_MOTIFS,
+    ioctls: MIGRATION_IOCTLS,
+    goals: MIGRATED,
+  }),
+  driver({
     id: "driver-igd",
     title: "Intel graphics: what firmware and bridges have for its driver, as regions",
     kind: "igd",

@@ -91,15 +91,29 @@ const isComplete = ({ told }: SeenFile): boolean => {
 const offsetOf = (call: Call): bigint | null =>
   "offset" in call && typeof call.offset === "number" && call.offset >= 0 ? BigInt(call.offset) : null;
 
+/**
+ * What is wrong with a read that was refused as lying nowhere. Registers of I/O have widths of their own, and the VGA range has
+ * holes: only memory that can be mapped, and what a driver has registered, is read wherever it is.
+ */
+function refusedInside(file: SeenFile, call: Call, offset: bigint): string | undefined {
+  const region = call.op === "pread" ? regionAt(file, offset) : undefined;
+  if (!region || !("count" in call) || call.count === 0 || (region.flags & REGION_FLAGS.READ) === 0) return undefined;
+  if ((region.flags & REGION_FLAGS.MMAP) === 0 && region.index < PCI_REGION.COUNT) return undefined;
+  return offset + BigInt(call.count) <= region.offset + region.size
+    ? `a read at ${offset} was refused, which is in region ${region.index}`
+    : undefined;
+}
+
 export const regionEnds: HistoryInvariant = {
   kind: "history",
   id: "region-ends",
-  title: "nothing is read or written behind a region's end",
+  title: "memory can be read up to a region's end, and nothing is read or written behind it",
   broken(seen, call, ret) {
-    if (ret <= 0 || (call.op !== "pread" && call.op !== "pwrite")) return undefined;
+    if ((ret <= 0 && ret !== -EINVAL) || (call.op !== "pread" && call.op !== "pwrite")) return undefined;
     const file = seen.file(call.fd);
     const offset = offsetOf(call);
     if (!file || offset === null) return undefined;
+    if (ret < 0) return refusedInside(file, call, offset);
     // Regions lie so far apart that what is behind the end of one is before the begin of the next.
     const region = regionAt(file, offset);
     if (!region || !isComplete(file)) return undefined;

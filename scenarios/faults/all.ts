@@ -56,6 +56,7 @@ import { idxdPasidOfDefault } from "./idxd-pasid-of-default.ts";
 import { idxdPortalUnsized } from "./idxd-portal-unsized.ts";
 import { idxdQueueTakenInUse } from "./idxd-queue-taken-in-use.ts";
 import { idxdTranslationStays } from "./idxd-translation-stays.ts";
+import { igdReadsShort } from "./igd-reads-short.ts";
 import { igdRegionUntold } from "./igd-region-untold.ts";
 import { igdRegionsCountedLate } from "./igd-regions-counted-late.ts";
 import { igdVersionMisread } from "./igd-version-misread.ts";
@@ -266,6 +267,7 @@ export const FAULTS: readonly Fault[] = [
   pdsReportsFromZero,
   mlx5ResetUnseen,
   nvgraceTouchedEarly,
+  igdReadsShort,
   igdVersionMisread,
   igdRegionUntold,
   igdRegionsCountedLate,

@@ -13,6 +13,7 @@ import { NvgraceDevice } from "./nvgrace-gpu.ts";
 import { PdsDevice } from "./pds.ts";
 import { QatDevice } from "./qat.ts";
 import { VirtioDevice } from "./virtio.ts";
+import { XeDevice } from "./xe.ts";
 
 /** A driver's device of a function that says what such a driver asks; undefined for one that is not of its kind. */
 type Make = (k: Kernel, pciFunction: PciFunction, traits: FunctionTraits) => VfioPciCoreDevice | undefined;
@@ -58,6 +59,9 @@ export const nvgraceDriver = variant(
 export const qatDriver = variant("qat_vfio_pci", "6.10", 0x8086, [0x4941, 0x4943, 0x4945], (_k, of, traits) =>
   traits.kind === "qat" ? new QatDevice(of, traits) : undefined,
 );
+export const xeDriver = variant("xe-vfio-pci", "6.19", 0x8086, [0xb080, 0xe20b], (_k, of, traits) =>
+  traits.kind === "xe" ? new XeDevice(of, traits) : undefined,
+);
 
 export const VFIO_PCI_VARIANTS: readonly PciDriver[] = [
   mlx5Driver,
@@ -66,6 +70,7 @@ export const VFIO_PCI_VARIANTS: readonly PciDriver[] = [
   virtioDriver,
   nvgraceDriver,
   qatDriver,
+  xeDriver,
 ];
 
 /** The driver that a function is made over to when the machine comes up. */
@@ -83,6 +88,8 @@ export function driverNameFor(traits: FunctionTraits | undefined): string {
       return nvgraceDriver.name;
     case "qat":
       return qatDriver.name;
+    case "xe":
+      return xeDriver.name;
     case "igd":
     case "zpci":
     case "nvlink2":

@@ -1,7 +1,7 @@
 /** Drivers of functions as a program sees them: what each adds to the library, and what none may take away. */
 import fc from "fast-check";
 import { describe, expect, it, test } from "vitest";
-import { runStraight } from "../../kernel/operation.ts";
+import { runStraight, Unmodelled } from "../../kernel/operation.ts";
 import { Machine } from "../../machine.ts";
 import { PROFILES } from "../../profile.ts";
 import type { Call } from "../../program.ts";
@@ -90,6 +90,15 @@ const doing = (device: Opened): fc.Arbitrary<() => unknown> =>
     ),
   );
 
+/** Does what the model can tell of; before it says that it can't, it has changed nothing. */
+function unlessUnmodelled(does: () => unknown): void {
+  try {
+    does();
+  } catch (thrown) {
+    if (!(thrown instanceof Unmodelled)) throw thrown;
+  }
+}
+
 describe.each(VARIANT_TOPOLOGY.functions.map(({ name }) => name))("%s", (name) => {
   it("keeps its regions apart, in the order of their indexes", () => {
     const regions = new Opened(name).regions().filter(({ size }) => size > 0);
@@ -116,7 +125,7 @@ describe.each(VARIANT_TOPOLOGY.functions.map(({ name }) => name))("%s", (name) =
           expect(device.read(offset + at)).toMatch(/^[0-9a-f]{2}$/);
           expect(device.read(offset + size + at)).toBe("EINVAL");
         }),
-        { numRuns: 20 },
+        { numRuns: 20, seed: 7 },
       );
     }
   });
@@ -125,13 +134,13 @@ describe.each(VARIANT_TOPOLOGY.functions.map(({ name }) => name))("%s", (name) =
     const device = new Opened(name);
     fc.assert(
       fc.property(fc.array(doing(device), { maxLength: 12 }), (all) => {
-        for (const each of all) each();
+        for (const each of all) unlessUnmodelled(each);
         device.machine.exit();
         const { vfio } = device.core.function;
         expect(vfio?.ops.trace?.(vfio)).toBe(fresh);
         device.open();
       }),
-      { numRuns: 20 },
+      { numRuns: 20, seed: 7 },
     );
   });
 
