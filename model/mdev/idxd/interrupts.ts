@@ -115,7 +115,8 @@ export const interruptSteps = {
   /** vdcm_idxd_set_msix_trigger */
   triggerVectors(k: Kernel, vectors: Vectors, { flags, start, count, data }: IrqSetRequest): void {
     if (count === 0) {
-      if (flags & IRQ_SET.NONE) vectors.end();
+      if (!(flags & IRQ_SET.NONE)) return;
+      vectors.end();
       k.keeps(rule["IDXD-IRQS-4"]);
       return;
     }
