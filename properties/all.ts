@@ -5,6 +5,7 @@ import { iommufdAreas, iommufdObjects, pageTables } from "./definitions/iommufd.
 import { mdevLifecycle, migration, sampleDevices } from "./definitions/mdevs.ts";
 import { allocationFailures } from "./definitions/memory.ts";
 import { iommufdAccess, iommufdMock, mockPasids, mockTables, mockViommus } from "./definitions/mocks.ts";
+import { functionRegions } from "./definitions/regions.ts";
 import { driverBinding, emulatedDevices, hotReset, kvmVfio, noiommu, pciFunctions } from "./definitions/vfio.ts";
 import type { Property } from "./property.ts";
 
@@ -24,6 +25,7 @@ export const PROPERTIES: readonly Property[] = [
   iommufdCompat,
   hotReset,
   configSpace,
+  functionRegions,
   mdevLifecycle,
   migration,
   sampleDevices,

@@ -1,6 +1,7 @@
 /** The scenarios of the suite. */
 
 import { ACCESSES } from "./accesses.ts";
+import { BARS } from "./bars.ts";
 import { COMPAT } from "./compat.ts";
 import { CONFIG_SPACE } from "./config-space.ts";
 import { CONFIG_READS, CONFIG_SWEEPS } from "./config-sweeps.ts";
@@ -11,6 +12,7 @@ import { EXCLUSION } from "./exclusion.ts";
 import { FAULT_QUEUES } from "./fault-queues.ts";
 import { FEATURES } from "./features.ts";
 import { HOT_RESET } from "./hot-reset.ts";
+import { INTERRUPTS } from "./interrupts.ts";
 import { IOAS } from "./ioas.ts";
 import { IOAS_FILES } from "./ioas-files.ts";
 import { IOAS_MEMORY } from "./ioas-memory.ts";
@@ -56,6 +58,8 @@ export const SCENARIOS: readonly Scenario[] = [
   ...CONFIG_READS,
   ...CONFIG_SWEEPS,
   ...CONFIG_SPACE,
+  ...BARS,
+  ...INTERRUPTS,
   ...IOAS,
   ...IOCTL_FORMAT,
   ...IOAS_MEMORY,

@@ -16,7 +16,7 @@ import type { AgentRequest, AgentResult, AgentStatus } from "./agent/wire.ts";
 import { OutputReader } from "./lower/decode.ts";
 import { Lowering, type Shape } from "./lower/lower.ts";
 import { attributePath, devicePath, KVM_DEBUGFS, MDEV_DEVICES, VM_DIRECTORY } from "./lower/paths.ts";
-import { restoreRegisters } from "./registers.ts";
+import { restoreHardware, restoreRegisters } from "./registers.ts";
 import { makeStanding, removeMdev, standingMdevs } from "./standing.ts";
 import type { ProgramRun, RunEnd } from "./target.ts";
 
@@ -72,6 +72,14 @@ function lowerCleanup(program: Program, topology: Topology): Check[] {
     ignore(lowering.sysfsWrite(`${path}/driver_override`, "vfio-pci"));
     ignore(lowering.sysfsWrite(`${path}/driver/unbind`, address));
     ignore(lowering.sysfsWrite("/sys/bus/pci/drivers/vfio-pci/bind", address));
+  }
+  for (const device of touched.written) {
+    for (const shape of restoreHardware(lowering, topology, device)) {
+      checks.push({
+        shape,
+        wrong: ({ ret }) => (ret < 0 ? `The registers of ${device} could not be put back: ${ret}.` : undefined),
+      });
+    }
   }
   if (touched.mdevs.size > 0) {
     const standing = topology.mdevs.flatMap(({ uuid, standing }) => (standing ? [uuid] : []));

@@ -5,6 +5,7 @@ import type { FunctionSpec, ReservedRegion } from "../topology.ts";
 import type { VfioDevice } from "../vfio/device.ts";
 import type { ConfigSpace } from "../vfio-pci/config-space.ts";
 import { FunctionIrqs } from "../vfio-pci/function-irqs.ts";
+import { type Hardware, hardwareOf } from "./hardware.ts";
 
 export class PciFunction implements IommuDevice {
   readonly spec: FunctionSpec;
@@ -19,7 +20,9 @@ export class PciFunction implements IommuDevice {
   driverOverride: string | null;
   /** The VFIO device that vfio-pci registered for it. */
   vfio: VfioDevice | null = null;
-  readonly irqs = new FunctionIrqs();
+  /** What lies behind its BARs; null where nobody knows. */
+  readonly hardware: Hardware | null;
+  readonly irqs: FunctionIrqs;
   /** Its configuration space since a user looked into it; null while it is closed. */
   config: ConfigSpace | null = null;
   /** Registers that users wrote and nobody puts back, by offset; null where a reset may have changed them. */
@@ -27,6 +30,8 @@ export class PciFunction implements IommuDevice {
 
   constructor(spec: FunctionSpec, group: IommuGroup | null, driver: string | null, driverOverride: string | null) {
     this.spec = spec;
+    this.hardware = hardwareOf(spec);
+    this.irqs = new FunctionIrqs(this.hardware);
     this.aperture = { start: 0n, last: (1n << BigInt(spec.apertureBits)) - 1n };
     this.group = group;
     this.driver = driver;

@@ -71,7 +71,7 @@ export const steps = {
     const disabled = (word(virtual, COMMAND.AT) & COMMAND.INTX_DISABLE) !== 0;
     if (disabled === irqs.intxDisabled) return;
     irqs.intxDisabled = disabled;
-    if (!disabled) k.intrs.unmask(irqs);
+    if (!disabled) k.intrs.unmask(k, irqs);
     else if (irqs.intx) irqs.intx.masked = true;
     k.keeps(rule["VFIO-PCI-CONFIG-21"]);
   },

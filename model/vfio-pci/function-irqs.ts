@@ -1,5 +1,6 @@
 /** How a PCI function interrupts: what of struct vfio_pci_core_device is about that, and struct vfio_pci_irq_ctx. */
 import type { EventCounter } from "../eventfd.ts";
+import type { Hardware } from "../pci/hardware.ts";
 import { PCI_IRQ } from "../vfio/device-info.ts";
 import { VirqfdSlot } from "../vfio/virqfd.ts";
 
@@ -30,6 +31,8 @@ export interface VectorContext {
 export type SingleIndex = typeof PCI_IRQ.ERR | typeof PCI_IRQ.REQ;
 
 export class FunctionIrqs {
+  /** What interrupts; null where nobody knows. */
+  readonly hardware: Hardware | null;
   /** One of INTx, MSI and MSI-X is in use at a time. */
   intx: IntxContext | null = null;
   vectors: VectorContext | null = null;
@@ -37,9 +40,18 @@ export class FunctionIrqs {
   /** virq_disabled: the user has turned INTx off in the command register. */
   intxDisabled = false;
 
+  constructor(hardware: Hardware | null) {
+    this.hardware = hardware;
+  }
+
   /** vdev->irq_type: the index in use, or null. */
   get inUse(): number | null {
     return this.intx ? PCI_IRQ.INTX : (this.vectors?.index ?? null);
+  }
+
+  /** Whether the function interrupts by messages instead of its line. */
+  get sendsMessages(): boolean {
+    return this.vectors !== null;
   }
 
   /** A number for all of it. */

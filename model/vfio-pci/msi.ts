@@ -130,6 +130,7 @@ export const steps = {
     const vectors: VectorContext = { index, enabled: start + count, triggers: new Map() };
     k.intrs.setBlock(k, vectors, request);
     pciFunction.irqs.vectors = vectors;
+    pciFunction.hardware?.enableMessages();
     k.keeps(rule["VFIO-PCI-SETIRQS-22"]);
   },
 

@@ -9,9 +9,11 @@ import { MdpyDisplay } from "../../model/mdev/mdpy.ts";
 import { MttyCard } from "../../model/mdev/mtty.ts";
 import { headerOf, MttyDataFile } from "../../model/mdev/mtty-session.ts";
 import { PORT_STATE_SIZE } from "../../model/mdev/mtty-uart.ts";
+import type { PciFunction } from "../../model/pci/function.ts";
 import type { Call, Place } from "../../model/program.ts";
 import { DeviceFile } from "../../model/vfio/device.ts";
 import { REGION_SIZE } from "../../model/vfio/device-info.ts";
+import { inBar } from "./bar-transfers.ts";
 import { inFunction } from "./config-transfers.ts";
 import { type Dice, oneIn, pick } from "./dice.ts";
 import type { Handles } from "./handles.ts";
@@ -53,7 +55,7 @@ function ofDevice(dice: Dice, fd: string | -1, file: File, place: Place | undefi
       : ops instanceof MdpyDisplay
         ? inDisplay(dice, ops)
         : backing?.kind === "pci"
-          ? inFunction(dice, backing.function)
+          ? ofFunction(dice, backing.function)
           : anywhere(dice);
   const { offset = 0, count, bytes } = move;
   const where = place === undefined ? {} : { place };
@@ -63,6 +65,12 @@ function ofDevice(dice: Dice, fd: string | -1, file: File, place: Place | undefi
   }
   const content = { ...where, ...(bytes.length > 0 ? { bytes } : {}) };
   return plain ? { op: "write", fd, count, ...content } : { op: "pwrite", fd, count, offset, ...content };
+}
+
+/** Configuration space mostly; of hardware that the suite knows mostly its own registers. */
+function ofFunction(dice: Dice, pciFunction: PciFunction): Move {
+  const bars = pciFunction.hardware ? !oneIn(dice, 3) : oneIn(dice, 8);
+  return bars ? inBar(dice, pciFunction) : inFunction(dice, pciFunction);
 }
 
 /** Of files that have no regions, or devices that are not open yet. */

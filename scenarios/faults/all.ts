@@ -4,6 +4,7 @@ import { accessLosesPins } from "./access-loses-pins.ts";
 import { accessNotTold } from "./access-not-told.ts";
 import { accessPinsMisaligned } from "./access-pins-misaligned.ts";
 import { attachWrongErrno } from "./attach-wrong-errno.ts";
+import { barAccessesHalved } from "./bar-accesses-halved.ts";
 import { bindIgnoresGroup } from "./bind-ignores-group.ts";
 import { bindLeavesBlock } from "./bind-leaves-block.ts";
 import { bindTakesTokenForTail } from "./bind-takes-token-for-tail.ts";
@@ -15,6 +16,7 @@ import { compatSplitForgotten } from "./compat-split-forgotten.ts";
 import { compatUnmapNeedsSome } from "./compat-unmap-needs-some.ts";
 import { destroyInUse } from "./destroy-in-use.ts";
 import { detachRevokesAccess } from "./detach-revokes-access.ts";
+import { disabledMemoryAnswers } from "./disabled-memory-answers.ts";
 import { failedOpenCounts } from "./failed-open-counts.ts";
 import { fakeGroupsOwned } from "./fake-groups-owned.ts";
 import type { Fault } from "./fault.ts";
@@ -33,7 +35,9 @@ import { hwptForgetsQueue } from "./hwpt-forgets-queue.ts";
 import { hwptListedTwice } from "./hwpt-listed-twice.ts";
 import { hwptParentWithQueue } from "./hwpt-parent-with-queue.ts";
 import { hwptRefusedKeepsIoas } from "./hwpt-refused-keeps-ioas.ts";
+import { intxDisabledUnknown } from "./intx-disabled-unknown.ts";
 import { intxLosesEventfd } from "./intx-loses-eventfd.ts";
+import { intxNotSentAgain } from "./intx-not-sent-again.ts";
 import { ioasChargeStays } from "./ioas-charge-stays.ts";
 import { ioasCopiesPinTwice } from "./ioas-copies-pin-twice.ts";
 import { ioasCountsForProcess } from "./ioas-counts-for-process.ts";
@@ -58,6 +62,7 @@ import { migrationResetKeepsSession } from "./migration-reset-keeps-session.ts";
 import { mockNumberAgain } from "./mock-number-again.ts";
 import { mockStaysBound } from "./mock-stays-bound.ts";
 import { msiEnabledByWriting } from "./msi-enabled-by-writing.ts";
+import { msixTableExposed } from "./msix-table-exposed.ts";
 import { mttyDisablesAgain } from "./mtty-disables-again.ts";
 import { nestedForgetsParent } from "./nested-forgets-parent.ts";
 import { noGate } from "./no-gate.ts";
@@ -180,6 +185,11 @@ export const FAULTS: readonly Fault[] = [
   veventQueueUnbounded,
   veventReadKeepsHeader,
   veventReadWithoutRoom,
+  barAccessesHalved,
+  disabledMemoryAnswers,
+  intxDisabledUnknown,
+  intxNotSentAgain,
+  msixTableExposed,
   intxLosesEventfd,
   irqOutlivesClose,
   vectorsStayAfterFailure,

@@ -24,13 +24,17 @@ export class OutputReader {
    * it says whether that came about; undefined as well where the kernel can't be asked.
    */
   next(shape: Shape, askedToFail = false): Outcome | undefined {
+    if (shape.kind === "waited") {
+      const before = this.next(shape.of, askedToFail);
+      return this.#result() === undefined ? undefined : before;
+    }
     const outcome = this.#shaped(shape);
     if (!askedToFail || !outcome) return outcome;
     const fired = this.#result();
     return fired === undefined || fired < 0 ? undefined : { ...outcome, failed: fired === 1 };
   }
 
-  #shaped(shape: Shape): Outcome | undefined {
+  #shaped(shape: Exclude<Shape, { kind: "waited" }>): Outcome | undefined {
     switch (shape.kind) {
       case "plain":
         return this.#plain();
@@ -59,6 +63,8 @@ export class OutputReader {
         const closed = this.#result();
         return ret === undefined || closed === undefined ? undefined : { ret };
       }
+      case "stores":
+        return this.#stores(shape.count);
       case "sysfs-read":
         return this.#read(READ_SIZE);
       case "status": {
@@ -110,6 +116,27 @@ export class OutputReader {
     if (this.#at + 8 > this.#bytes.length) return undefined;
     const value = Number(this.#view.getBigInt64(this.#at, true));
     this.#at += 8;
+    return value;
+  }
+
+  /** What came of stores to a file that was opened and mapped for them. */
+  #stores(count: number): Outcome | undefined {
+    const opened = this.#plain();
+    if (!opened || opened.ret < 0) return opened;
+    const mapped = this.#plain();
+    if (!mapped) return undefined;
+    let failed = Math.min(mapped.ret, 0);
+    if (failed === 0) {
+      for (let i = 0; i < count; i++) failed ||= -(this.#u32() ?? 0);
+      this.#result();
+    }
+    return this.#result() === undefined ? undefined : { ret: failed };
+  }
+
+  #u32(): number | undefined {
+    if (this.#at + 4 > this.#bytes.length) return undefined;
+    const value = this.#view.getUint32(this.#at, true);
+    this.#at += 4;
     return value;
   }
 

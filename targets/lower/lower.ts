@@ -9,7 +9,8 @@ import { typePath } from "../../model/format/attribute-path.ts";
 import { capabilityMask } from "../../model/kernel/credentials.ts";
 import { blockAddress, isStruct } from "../../model/kernel/encode.ts";
 import { findIoctl } from "../../model/kernel/ioctl.ts";
-import { BLOCK_SIZE, MAX_BLOCKS, MEMORY } from "../../model/kernel/memory-map.ts";
+import { BLOCK_SIZE, MAX_BLOCKS, MEMORY, PAGE } from "../../model/kernel/memory-map.ts";
+import type { RegisterStore } from "../../model/pci/hardware.ts";
 import type {
   Call,
   Capability,
@@ -27,7 +28,8 @@ import { POLL_ALL } from "../../model/uapi/poll.ts";
 import type { Assembler, SyscallArgument } from "../agent/assembler.ts";
 import { SLOT_COUNT } from "../agent/layout.ts";
 import { attributePath, devicePath, groupPrefix, KVM_DEBUGFS, MDEV_DEVICES } from "./paths.ts";
-import { AT_FDCWD, EFD_NONBLOCK, MAP_SHARED, O_RDONLY, O_WRONLY, SYS } from "./syscalls.ts";
+import { leavingWork, WAIT_NS } from "./put-off.ts";
+import { AT_FDCWD, EFD_NONBLOCK, MAP_SHARED, O_RDONLY, O_RDWR, O_WRONLY, PROT_WRITE, SYS } from "./syscalls.ts";
 
 /** A program that no target can run, with the reason in one sentence. */
 export class TooLarge extends Error {
@@ -41,11 +43,15 @@ export type Shape =
   | { readonly kind: "struct"; readonly length: number; readonly pointed: readonly number[] }
   /** opened, then written: the open's errno or the write's result */
   | { readonly kind: "sysfs-write" }
+  /** opened and mapped, then so many stores: the first that failed, by an errno or a signal */
+  | { readonly kind: "stores"; readonly count: number }
   /** opened, then read into a buffer that follows */
   | { readonly kind: "sysfs-read" }
   | { readonly kind: "readlink" }
   | { readonly kind: "list" }
   | { readonly kind: "vms" }
+  /** the result of waiting follows */
+  | { readonly kind: "waited"; readonly of: Shape }
   /** a number in /proc/self/status, in KiB */
   | { readonly kind: "status"; readonly line: RegExp }
   | { readonly kind: "tainted" }
@@ -104,9 +110,11 @@ export class Lowering {
   /** Lowers a whole program; gives the shape of each call's output. */
   program(program: Program): Shape[] {
     const shapes: Shape[] = [];
+    const leaving = leavingWork(program.calls);
     for (const [index, call] of program.calls.entries()) {
       this.#code.mark(index);
-      shapes.push(this.call(call));
+      const shape = this.call(call);
+      shapes.push(leaving.has(call) ? this.#waited(shape) : shape);
     }
     if (this.#blocks > MAX_BLOCKS) throw new TooLarge(`A program has at most ${MAX_BLOCKS} structs; split it.`);
     return shapes;
@@ -119,6 +127,12 @@ export class Lowering {
     if (call.failNth !== undefined) this.#code.fired();
     this.#failNth = 0;
     return shape;
+  }
+
+  /** Waits for what the call has left to a thread of the kernel's. */
+  #waited(of: Shape): Shape {
+    this.#code.poke(TEXT, WAIT).syscall(SYS.nanosleep, TEXT, 0);
+    return { kind: "waited", of };
   }
 
   /** The system call that the program asks for, with the failure that it asks for; those around it are the harness's. */
@@ -222,6 +236,23 @@ export class Lowering {
         code.syscall(SYS.close, { slot: FD_SLOT });
       });
     return { kind: "sysfs-write" };
+  }
+
+  /** Maps the first page of a file and stores to it. */
+  storeToFile(path: string, stores: readonly RegisterStore[]): Shape {
+    this.#code
+      .pokeText(PATH, path)
+      .syscall(SYS.openat, AT_FDCWD, PATH, O_RDWR)
+      .keep(FD_SLOT)
+      .unlessFailed((code) => {
+        code.syscall(SYS.mmap, 0, PAGE, PROT_WRITE, MAP_SHARED, { slot: FD_SLOT }, 0).keep(NUMBER_SLOT);
+        code.unlessFailed((mapped) => {
+          for (const { at, width, value } of stores) mapped.touchWrite(at, width, value, NUMBER_SLOT);
+          mapped.syscall(SYS.munmap, { slot: NUMBER_SLOT }, PAGE);
+        });
+        code.syscall(SYS.close, { slot: FD_SLOT });
+      });
+    return { kind: "stores", count: stores.length };
   }
 
   /** Lists a directory. */
@@ -480,6 +511,9 @@ export class Lowering {
 
 /** Zeros to read a link into, so that what is left of an earlier one does not count. */
 const NO_TEXT = new Uint8Array(256);
+
+/** struct timespec */
+const WAIT = new Uint8Array(new BigInt64Array([0n, BigInt(WAIT_NS)]).buffer);
 
 const RLIMIT_MEMLOCK = 8;
 
