@@ -21,6 +21,7 @@ import { IRQ_EVIDENCE, IRQS } from "./irqs.ts";
 import { INTX_IRQS } from "./irqs-intx.ts";
 import { VECTOR_IRQS } from "./irqs-vectors.ts";
 import { KVM } from "./kvm.ts";
+import { MAPPINGS } from "./mappings.ts";
 import { MDEV } from "./mdev.ts";
 import { MEMORY } from "./memory.ts";
 import { MOCK_TABLES } from "./mock-tables.ts";
@@ -60,6 +61,7 @@ export const SCENARIOS: readonly Scenario[] = [
   ...CONFIG_SPACE,
   ...BARS,
   ...INTERRUPTS,
+  ...MAPPINGS,
   ...IOAS,
   ...IOCTL_FORMAT,
   ...IOAS_MEMORY,

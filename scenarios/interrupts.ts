@@ -13,12 +13,14 @@ import {
   readRegister,
 } from "./bar-calls.ts";
 import { close, getDeviceFd } from "./calls.ts";
-import { BY_GROUP, readConfig } from "./config-calls.ts";
+import { BY_GROUP, readConfig, writeConfig } from "./config-calls.ts";
 import { add, end, plain, raise, set, signalled, silent, unmaskBy } from "./irq-calls.ts";
 import { gives, type Scenario, scenario } from "./scenario.ts";
 
 const { INTX, MSI } = PCI_IRQ;
 const { MASK, UNMASK } = IRQ_SET;
+/** Where edu has MSI's message control. */
+const MSI_CONTROL = 0x42;
 
 export const INTERRUPTS: readonly Scenario[] = [
   scenario({
@@ -212,6 +214,23 @@ export const INTERRUPTS: readonly Scenario[] = [
       command(MEMORY_ON),
       interrupt(),
       silent("@eventfd"),
+    ],
+  }),
+  scenario({
+    id: "msi-disabled-in-function",
+    title: "messages stop while MSI's control register disables it, and go on when it enables it again",
+    needs: BY_GROUP,
+    steps: [
+      ...edu,
+      command(MASTER_ON),
+      set(MSI, ["@eventfd"]),
+      writeConfig(MSI_CONTROL, [0]),
+      interrupt(),
+      silent("@eventfd"),
+      writeConfig(MSI_CONTROL, [1]),
+      silent("@eventfd"),
+      interrupt(),
+      signalled("@eventfd"),
     ],
   }),
   scenario({

@@ -3,7 +3,8 @@
  * docs/specs/edu. No reset changes them.
  */
 import { Unmodelled } from "../kernel/operation.ts";
-import type { AccessWidth, Hardware, RegisterStore } from "./hardware.ts";
+import type { AccessWidth } from "../program.ts";
+import type { Hardware, RegisterStore } from "./hardware.ts";
 
 const REGISTER = {
   IDENTIFICATION: 0x00,

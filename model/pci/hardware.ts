@@ -1,9 +1,7 @@
 /** What lies behind a function's BARs. Hardware that the suite knows is a device model of its own; of all other nobody knows. */
+import type { AccessWidth } from "../program.ts";
 import type { FunctionSpec } from "../topology.ts";
 import { Edu } from "./edu.ts";
-
-/** Bytes that one access of a register moves. */
-export type AccessWidth = 1 | 2 | 4 | 8;
 
 /** A store to a register of BAR 0. */
 export interface RegisterStore {

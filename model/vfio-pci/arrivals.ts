@@ -42,7 +42,7 @@ export const steps = {
   foreseeInterrupt(k: Kernel, pciFunction: PciFunction): void {
     const { irqs, vfio } = pciFunction;
     if (vfio?.lowPower) throw new Unmodelled("interrupts of a function that may sleep");
-    if (irqs.vectors) {
+    if (irqs.vectors && irqs.sendsMessages) {
       if (!irqs.vectors.triggers.has(0) && k.intrs.isBusMaster(pciFunction)) {
         throw new Unmodelled("a message that nobody waits for");
       }

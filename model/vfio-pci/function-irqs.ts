@@ -40,6 +40,9 @@ export class FunctionIrqs {
   /** virq_disabled: the user has turned INTx off in the command register. */
   intxDisabled = false;
 
+  /** Whether MSI or MSI-X is enabled in the function's own registers: it interrupts by messages instead of its line. */
+  sendsMessages = false;
+
   constructor(hardware: Hardware | null) {
     this.hardware = hardware;
   }
@@ -49,15 +52,20 @@ export class FunctionIrqs {
     return this.intx ? PCI_IRQ.INTX : (this.vectors?.index ?? null);
   }
 
-  /** Whether the function interrupts by messages instead of its line. */
-  get sendsMessages(): boolean {
-    return this.vectors !== null;
+  /** Enables MSI or MSI-X in the function's own registers, or disables it. */
+  enableMessages(enabled: boolean): void {
+    this.sendsMessages = enabled;
+    if (enabled) this.hardware?.enableMessages();
   }
 
   /** A number for all of it. */
   trace(): number {
     const { intx, vectors, singles } = this;
-    let hash = (singles[PCI_IRQ.ERR] ? 1 : 0) + (singles[PCI_IRQ.REQ] ? 2 : 0) + (this.intxDisabled ? 4 : 0);
+    let hash =
+      (singles[PCI_IRQ.ERR] ? 1 : 0) +
+      (singles[PCI_IRQ.REQ] ? 2 : 0) +
+      (this.intxDisabled ? 4 : 0) +
+      (this.sendsMessages ? 0x10000 : 0);
     if (intx) hash += 8 + (intx.trigger ? 16 : 0) + (intx.masked ? 32 : 0) + (intx.unmask.virqfd ? 64 : 0);
     if (!vectors) return hash;
     hash += vectors.index * 128 + vectors.enabled * 512;

@@ -130,7 +130,7 @@ export const steps = {
     const vectors: VectorContext = { index, enabled: start + count, triggers: new Map() };
     k.intrs.setBlock(k, vectors, request);
     pciFunction.irqs.vectors = vectors;
-    pciFunction.hardware?.enableMessages();
+    pciFunction.irqs.enableMessages(true);
     k.keeps(rule["VFIO-PCI-SETIRQS-22"]);
   },
 
@@ -178,6 +178,7 @@ export const steps = {
     if (!irqs.vectors) return;
     using _ = yield* k.lock(locksOf(pciFunction).memory);
     irqs.vectors = null;
+    irqs.enableMessages(false);
     k.keeps(rule["VFIO-PCI-SETIRQS-26"]);
   },
 };

@@ -5,7 +5,7 @@ import type { Kernel } from "../kernel/kernel.ts";
 import { type Operation, Unmodelled } from "../kernel/operation.ts";
 import type { UserBlock } from "../kernel/user-memory.ts";
 import type { PciFunction } from "../pci/function.ts";
-import type { AccessWidth } from "../pci/hardware.ts";
+import type { AccessWidth } from "../program.ts";
 import type { FunctionSpec } from "../topology.ts";
 import { readNumber, writeValue } from "../uapi/layout.ts";
 import { PCI_REGION, REGION_SIZE } from "../vfio/device-info.ts";

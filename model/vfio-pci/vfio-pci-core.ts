@@ -122,9 +122,13 @@ export const vfioPciOps: VfioDeviceOps = {
 
   write: (k, io, position, device) => k.vfioPci.writeRegion(k, functionOf(device), io, position),
 
-  *mmap(): Operation<number> {
-    throw new Unmodelled("mapping a function's regions");
+  *mmap(k, { device }, length, offset, shared): Operation<number> {
+    return k.vfioPci.mapBar(k, functionOf(device), length, offset, shared);
   },
+
+  load: (k, device, offset, width) => k.vfioPci.loadMapped(k, functionOf(device), offset, width),
+
+  store: (k, device, offset, width, value) => k.vfioPci.storeMapped(k, functionOf(device), offset, width, value),
 
   *close(k, device) {
     const pciFunction = functionOf(device);

@@ -1,5 +1,7 @@
 /** Openings of programs about what lies behind the regions of functions: it is open, and mostly interrupts. */
+
 import { ioctl } from "../../model/ioctl-calls.ts";
+import { PAGE } from "../../model/kernel/memory-map.ts";
 import { Edu } from "../../model/pci/edu.ts";
 import { hardwareOf } from "../../model/pci/hardware.ts";
 import { PCI_IRQ, PCI_REGION, REGION_SIZE } from "../../model/vfio/device-info.ts";
@@ -81,4 +83,21 @@ const disabled: Motif = (on, make) => {
   make({ op: "pwrite", fd: device, count: 4, offset: Edu.REGISTER.LIVENESS, bytes: [1] });
 };
 
-export const REGION_MOTIFS: readonly Motif[] = [opened, line, line, latent, message, disabled];
+/** A BAR is mapped, and registers are accessed there; mostly memory stops to answer on the way, and goes on. */
+const mapped: Motif = (on, make) => {
+  const { dice } = on;
+  const name = oneIn(dice, 4) ? pick(dice, on.focus.devices) : undefined;
+  const device = name === undefined ? openKnown(on, make) : openDevice(on, make, name);
+  const at = on.handles.fresh("mapping");
+  make({ op: "mmap", fd: device, length: PAGE, prot: 3, offset: 0, as: at });
+  const load = (): unknown => make({ op: "load", at, offset: Edu.REGISTER.LIVENESS, width: 4 });
+  if (!oneIn(dice, 3)) load();
+  make({ op: "store", at, offset: Edu.REGISTER.LIVENESS, width: 4, value: dice.roll(256) });
+  if (oneIn(dice, 3)) return;
+  make({ op: "pwrite", fd: device, count: 1, offset: COMMAND, bytes: [NOT_EVEN_MEMORY] });
+  load();
+  make({ op: "pwrite", fd: device, count: 1, offset: COMMAND, bytes: [MEMORY] });
+  load();
+};
+
+export const REGION_MOTIFS: readonly Motif[] = [opened, line, line, latent, message, disabled, mapped, mapped];

@@ -17,6 +17,7 @@ import { inBar } from "./bar-transfers.ts";
 import { inFunction } from "./config-transfers.ts";
 import { type Dice, oneIn, pick } from "./dice.ts";
 import type { Handles } from "./handles.ts";
+import { accessMapping, mapRegion } from "./mapping-moves.ts";
 
 /** A place and what is moved there: by pread and pwrite, or by read and write where there is no offset. */
 interface Move {
@@ -30,6 +31,7 @@ const CONFIG = 7;
 /** A read, a write or a mapping of some open file; of one in a dozen that is not open. */
 export function transfer(dice: Dice, handles: Handles): Call | undefined {
   if (handles.files.length === 0) return undefined;
+  if (handles.memory.length > 0 && oneIn(dice, 2)) return accessMapping(dice, handles);
   const entry = pick(dice, handles.files);
   const fd = oneIn(dice, 12) ? -1 : entry.handle;
   if (oneIn(dice, 8)) return { op: "poll", fd };
@@ -42,7 +44,7 @@ export function transfer(dice: Dice, handles: Handles): Call | undefined {
   if (entry.file instanceof VeventQueueFile) return ofVevents(dice, fd, place);
   if (entry.file instanceof FaultQueueFile) return ofFaults(dice, fd, place);
   if (entry.file instanceof EventFile) return ofEvents(dice, fd, place);
-  if (oneIn(dice, 8)) return mapping(dice, fd, entry.file);
+  if (oneIn(dice, 8)) return mapping(dice, handles, fd, entry.file);
   return ofDevice(dice, fd, entry.file, place);
 }
 
@@ -140,7 +142,10 @@ function inDisplay(dice: Dice, { width, height, memory }: MdpyDisplay): Move {
     : { offset, count, bytes: Array.from({ length: count }, () => dice.roll(256)) };
 }
 
-function mapping(dice: Dice, fd: string | -1, file: File): Call {
+function mapping(dice: Dice, handles: Handles, fd: string | -1, file: File): Call {
+  if (file instanceof DeviceFile && file.device.backing.kind === "pci") {
+    return mapRegion(dice, handles, fd, file.device.backing.function);
+  }
   const display = file instanceof DeviceFile && file.device.ops instanceof MdpyDisplay ? file.device.ops : null;
   return {
     op: "mmap",

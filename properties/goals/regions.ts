@@ -1,7 +1,7 @@
 /** Goals about what lies behind the regions of functions. */
 import { handleKind } from "../../model/handles.ts";
 import type { Call } from "../../model/program.ts";
-import { ERRNO } from "../../model/uapi/errno.ts";
+import { ERRNO, SIGNAL } from "../../model/uapi/errno.ts";
 import { PCI_REGION, REGION_SIZE } from "../../model/vfio/device-info.ts";
 import type { Goal } from "../coverage.ts";
 
@@ -20,6 +20,11 @@ function bar(id: string, title: string, op: "pread" | "pwrite", ended: (ret: num
   return { id, title, needs: {}, reached: (call, { ret }) => movesBar(call, op) && ended(ret) };
 }
 
+function accessed(id: string, title: string, op: "load" | "store", ended: (ret: number) => boolean): Goal {
+  return { id, title, needs: {}, reached: (call, { ret }) => call.op === op && ended(ret) };
+}
+
+const bus = (ret: number): boolean => ret === -SIGNAL.SIGBUS;
 const some = (ret: number): boolean => ret > 0;
 const disabled = (ret: number): boolean => ret === -ERRNO.EIO;
 
@@ -28,6 +33,15 @@ export const REGION_GOALS: readonly Goal[] = [
   bar("bar-written", "a BAR was written", "pwrite", some),
   bar("bar-read-disabled", "a BAR was to be read whose memory does not answer", "pread", disabled),
   bar("bar-write-disabled", "a BAR was to be written whose memory does not answer", "pwrite", disabled),
+  {
+    id: "bar-mapped",
+    title: "a BAR was mapped",
+    needs: {},
+    reached: (call, { ret }) => call.op === "mmap" && ret > 0,
+  },
+  accessed("mapping-loaded", "something was loaded from a mapping", "load", (ret) => ret === 0),
+  accessed("mapping-stored", "something was stored to a mapping", "store", (ret) => ret === 0),
+  accessed("mapping-faulted", "a mapping was accessed whose memory does not answer", "load", bus),
   {
     id: "interrupt-arrived",
     title: "an interrupt was counted",

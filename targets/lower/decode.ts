@@ -1,5 +1,6 @@
 /** Reads the agent's output back into outcomes, by the shapes that lowering gave. */
 import type { Outcome } from "../../model/program.ts";
+import { SIGNAL_BASE } from "../../model/uapi/errno.ts";
 import { POLLFD_SIZE, READ_SIZE, type Shape, STATUS_SIZE } from "./lower.ts";
 import { VM_DIRECTORY } from "./paths.ts";
 
@@ -62,6 +63,14 @@ export class OutputReader {
         const ret = this.#result();
         const closed = this.#result();
         return ret === undefined || closed === undefined ? undefined : { ret };
+      }
+      case "store":
+        return this.#signal();
+      case "load": {
+        const signal = this.#signal();
+        const loaded = this.#take(8);
+        if (!signal || !loaded) return undefined;
+        return signal.ret < 0 ? signal : { ret: 0, bytes: loaded.subarray(0, shape.width) };
       }
       case "stores":
         return this.#stores(shape.count);
@@ -131,6 +140,12 @@ export class OutputReader {
       this.#result();
     }
     return this.#result() === undefined ? undefined : { ret: failed };
+  }
+
+  /** 0, or the signal as outcomes have it. */
+  #signal(): Outcome | undefined {
+    const signal = this.#u32();
+    return signal === undefined ? undefined : { ret: signal === 0 ? 0 : -(SIGNAL_BASE + signal) };
   }
 
   #u32(): number | undefined {

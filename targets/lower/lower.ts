@@ -12,6 +12,7 @@ import { findIoctl } from "../../model/kernel/ioctl.ts";
 import { BLOCK_SIZE, MAX_BLOCKS, MEMORY, PAGE } from "../../model/kernel/memory-map.ts";
 import type { RegisterStore } from "../../model/pci/hardware.ts";
 import type {
+  AccessWidth,
   Call,
   Capability,
   Node,
@@ -26,10 +27,20 @@ import { argumentText, busName, type Topology } from "../../model/topology.ts";
 import { type Layout, writeValue } from "../../model/uapi/layout.ts";
 import { POLL_ALL } from "../../model/uapi/poll.ts";
 import type { Assembler, SyscallArgument } from "../agent/assembler.ts";
-import { SLOT_COUNT } from "../agent/layout.ts";
+import { NO_SLOT, SLOT_COUNT } from "../agent/layout.ts";
 import { attributePath, devicePath, groupPrefix, KVM_DEBUGFS, MDEV_DEVICES } from "./paths.ts";
 import { leavingWork, WAIT_NS } from "./put-off.ts";
-import { AT_FDCWD, EFD_NONBLOCK, MAP_SHARED, O_RDONLY, O_RDWR, O_WRONLY, PROT_WRITE, SYS } from "./syscalls.ts";
+import {
+  AT_FDCWD,
+  EFD_NONBLOCK,
+  MAP_PRIVATE,
+  MAP_SHARED,
+  O_RDONLY,
+  O_RDWR,
+  O_WRONLY,
+  PROT_WRITE,
+  SYS,
+} from "./syscalls.ts";
 
 /** A program that no target can run, with the reason in one sentence. */
 export class TooLarge extends Error {
@@ -43,6 +54,10 @@ export type Shape =
   | { readonly kind: "struct"; readonly length: number; readonly pointed: readonly number[] }
   /** opened, then written: the open's errno or the write's result */
   | { readonly kind: "sysfs-write" }
+  /** the signal, then what was loaded */
+  | { readonly kind: "load"; readonly width: AccessWidth }
+  /** the signal */
+  | { readonly kind: "store" }
   /** opened and mapped, then so many stores: the first that failed, by an errno or a signal */
   | { readonly kind: "stores"; readonly count: number }
   /** opened, then read into a buffer that follows */
@@ -190,8 +205,17 @@ export class Lowering {
         code.syscall(SYS.poll, TEXT, 1, 0).peek(TEXT, POLLFD_SIZE);
         return { kind: "poll" };
       case "mmap":
-        this.#syscall(SYS.mmap, 0, call.length, call.prot, MAP_SHARED, this.#value(call.fd), this.#value(call.offset));
+        this.#mmap(call);
         return { kind: "plain" };
+      case "munmap":
+        this.#syscall(SYS.munmap, this.#value(call.at), call.length);
+        return { kind: "plain" };
+      case "load":
+        code.touchRead(this.#place(call), call.width, this.#mappingSlot(call));
+        return { kind: "load", width: call.width };
+      case "store":
+        code.touchWrite(this.#place(call), call.width, call.value, this.#mappingSlot(call));
+        return { kind: "store" };
       case "sysfs-write": {
         const text = "device" in call.text ? busName(this.#topology, call.text.device) : call.text.text;
         return this.sysfsWrite(attributePath(this.#topology, call.attribute), text);
@@ -208,6 +232,21 @@ export class Lowering {
         code.poke(TEXT, limits(call.soft, call.hard)).syscall(SYS.prlimit64, 0, RLIMIT_MEMLOCK, TEXT, 0);
         return { kind: "plain" };
     }
+  }
+
+  #mmap({ fd, length, prot, offset, private: isPrivate, as }: Call & { op: "mmap" }): void {
+    const flags = isPrivate ? MAP_PRIVATE : MAP_SHARED;
+    this.#syscall(SYS.mmap, 0, length, prot, flags, this.#value(fd), this.#value(offset));
+    if (as !== undefined) this.#keep(as);
+  }
+
+  /** Where memory is accessed: from a handle's address on, or at an address. */
+  #place({ at, offset }: Call & { op: "load" | "store" }): number {
+    return typeof at === "string" ? offset : Number(at) + offset;
+  }
+
+  #mappingSlot({ at }: Call & { op: "load" | "store" }): number {
+    return typeof at === "string" ? this.#slot(at) : NO_SLOT;
   }
 
   /** Opens a file for writing and writes text to it. */

@@ -27,4 +27,5 @@ export const O_RDONLY = 0;
 export const O_WRONLY = 1;
 export const O_RDWR = 2;
 export const MAP_SHARED = 1;
+export const MAP_PRIVATE = 2;
 export const PROT_WRITE = 2;
