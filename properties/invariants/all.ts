@@ -2,6 +2,7 @@
 import { areasApart, areasInReach } from "./areas.ts";
 import { faultsOfAttached } from "./faults.ts";
 import { accessStays, gateBeforeAccess, hotResetNeedsOwnership } from "./history.ts";
+import { intxMaskedWhilePulled } from "./interrupts.ts";
 import { recordedVmsLive } from "./kvm.ts";
 import { mdevsCounted, mdevsUnique } from "./mdevs.ts";
 import { sessionByState } from "./migration.ts";
@@ -30,6 +31,7 @@ export const STATE_INVARIANTS = [
   mdevsCounted,
   recordedVmsLive,
   sessionByState,
+  intxMaskedWhilePulled,
   areasApart,
   areasInReach,
   pinnedWhileNeeded,

@@ -50,6 +50,8 @@ import { kvmLockUnderDevSet } from "./kvm-lock-under-dev-set.ts";
 import { kvmReleaseForgetsRecord } from "./kvm-release-forgets-record.ts";
 import { lockKept } from "./lock-kept.ts";
 import { mapWithoutAccess } from "./map-without-access.ts";
+import { mappingPastEnd } from "./mapping-past-end.ts";
+import { mappingsStay } from "./mappings-stay.ts";
 import { mdevDuplicateParents } from "./mdev-duplicate-parents.ts";
 import { mdevFailedCreateKeeps } from "./mdev-failed-create-keeps.ts";
 import { mdevNotCounted } from "./mdev-not-counted.ts";
@@ -190,6 +192,8 @@ export const FAULTS: readonly Fault[] = [
   intxDisabledUnknown,
   intxNotSentAgain,
   msixTableExposed,
+  mappingPastEnd,
+  mappingsStay,
   intxLosesEventfd,
   irqOutlivesClose,
   vectorsStayAfterFailure,

@@ -5,7 +5,7 @@ export const intxNotSentAgain: Fault = {
   id: "intx-not-sent-again",
   title: "INTx that is unmasked while the function pulls it is not signalled",
   cites: "seeded",
-  breaks: "difference",
+  breaks: "intx-masked-while-pulled",
   shownBy: "function-regions",
   apply(k) {
     k.intrs = {
