@@ -79,12 +79,19 @@ export interface EventWaiter {
   woken(): void;
   /** The last descriptor is closed: EPOLLHUP. */
   hungUp(): void;
+  /** Whether it writes to a function's registers. */
+  readonly writesRegisters?: boolean;
+  /** Throws Unmodelled where what it would do can't be told. */
+  foresee?(): void;
 }
 
 /** struct eventfd_ctx: what descriptors and drivers share. */
 export class EventCounter {
   count = 0n;
+  /** Who came last stands first, as add_wait_queue() has it. */
   readonly waiters: EventWaiter[] = [];
+  /** Whether some device was told to signal it. */
+  signalled = false;
 
   /** eventfd_signal: unlike what is written, signals may bring the counter to the largest number. */
   signal(): void {
@@ -148,6 +155,7 @@ export class EventFile extends File {
     must(value !== U64_MAX, rule["EVENTFD-WRITE-4"]);
     const { counter } = this;
     must(counter.count + value < U64_MAX, rule["EVENTFD-WRITE-5"]);
+    for (const waiter of counter.waiters) waiter.foresee?.();
     counter.count += value;
     counter.wake();
     return WIDTH;

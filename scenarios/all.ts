@@ -17,6 +17,7 @@ import { IOAS } from "./ioas.ts";
 import { IOAS_FILES } from "./ioas-files.ts";
 import { IOAS_MEMORY } from "./ioas-memory.ts";
 import { IOCTL_FORMAT } from "./ioctl-format.ts";
+import { IOEVENTFDS } from "./ioeventfds.ts";
 import { IRQ_EVIDENCE, IRQS } from "./irqs.ts";
 import { INTX_IRQS } from "./irqs-intx.ts";
 import { VECTOR_IRQS } from "./irqs-vectors.ts";
@@ -62,6 +63,7 @@ export const SCENARIOS: readonly Scenario[] = [
   ...BARS,
   ...INTERRUPTS,
   ...MAPPINGS,
+  ...IOEVENTFDS,
   ...IOAS,
   ...IOCTL_FORMAT,
   ...IOAS_MEMORY,

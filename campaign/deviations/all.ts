@@ -21,6 +21,7 @@ import { hotResetInfoHeader } from "./hot-reset-info-header.ts";
 import { hwptAllocPtEinval, hwptReservedUnchecked } from "./hwpt-alloc.ts";
 import { ioasFaultStays } from "./ioas-fault-stays.ts";
 import { ioasUnmapPartial } from "./ioas-unmap-partial.ts";
+import { ioeventfdEightBytes, ioeventfdNegativeOffset } from "./ioeventfds.ts";
 import { kvmDeviceFaultLeaks } from "./kvm-device-fault-leaks.ts";
 import { mapFileAnyFile, mapFileCycle } from "./map-file-any-file.ts";
 import { mdevCreateLeaks } from "./mdev-create-leaks.ts";
@@ -77,6 +78,8 @@ export const DEVIATIONS: readonly Deviation[] = [
   hwptReservedUnchecked,
   ioasFaultStays,
   ioasUnmapPartial,
+  ioeventfdEightBytes,
+  ioeventfdNegativeOffset,
   kvmDeviceFaultLeaks,
   mapFileAnyFile,
   mapFileCycle,

@@ -5,6 +5,7 @@ import type { FunctionSpec, ReservedRegion } from "../topology.ts";
 import type { VfioDevice } from "../vfio/device.ts";
 import type { ConfigSpace } from "../vfio-pci/config-space.ts";
 import { FunctionIrqs } from "../vfio-pci/function-irqs.ts";
+import type { Ioeventfd } from "../vfio-pci/ioeventfd.ts";
 import { type Hardware, hardwareOf } from "./hardware.ts";
 
 export class PciFunction implements IommuDevice {
@@ -23,6 +24,8 @@ export class PciFunction implements IommuDevice {
   /** What lies behind its BARs; null where nobody knows. */
   readonly hardware: Hardware | null;
   readonly irqs: FunctionIrqs;
+  /** Writes that eventfds do, the latest first. */
+  readonly ioeventfds: Ioeventfd[] = [];
   /** Its configuration space since a user looked into it; null while it is closed. */
   config: ConfigSpace | null = null;
   /** Registers that users wrote and nobody puts back, by offset; null where a reset may have changed them. */

@@ -193,9 +193,14 @@ export const steps = {
     return cut.count;
   },
 
+  /** Whether accesses of a BAR get to the function: I/O ports always do. */
+  reaches(k: Kernel, pciFunction: PciFunction, bar: number): boolean {
+    return !pciFunction.spec.bars[bar]?.memory || k.vfioPci.memoryEnabled(pciFunction);
+  },
+
   /** Whether what is to be written can be told: asked before anything has changed. */
   foreseeWriteBar(k: Kernel, pciFunction: PciFunction, block: UserBlock, { bar, parts }: Cut): void {
-    if (pciFunction.spec.bars[bar]?.memory && !k.vfioPci.memoryEnabled(pciFunction)) return;
+    if (!k.vfioPci.reaches(k, pciFunction, bar)) return;
     for (const part of parts) {
       if ("kept" in part) continue;
       if (part.done + part.width > block.readable) return;

@@ -6,6 +6,7 @@ import { type Operation, Unmodelled } from "../kernel/operation.ts";
 import type { PciFunction } from "../pci/function.ts";
 import { PCI_REGION, REGION_SIZE } from "../vfio/device-info.ts";
 import { steps as config } from "./config.ts";
+import { steps as ioeventfd } from "./ioeventfd.ts";
 import { steps as mappings } from "./mappings.ts";
 import { steps as rdwr, rule as rdwrRule } from "./rdwr.ts";
 
@@ -30,6 +31,7 @@ export const steps = {
   ...config,
   ...rdwr,
   ...mappings,
+  ...ioeventfd,
 
   /** vfio_pci_core_read */
   *readRegion(k: Kernel, pciFunction: PciFunction, io: Transfer, position: number): Operation<number> {

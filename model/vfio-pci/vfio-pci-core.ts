@@ -1,7 +1,7 @@
 /** vfio-pci: what a PCI function is to user space. Beside drivers/vfio/pci/vfio_pci_core.c and vfio_pci.c. */
 import { clauses, must, refuse } from "../kernel/clause.ts";
 import type { Kernel } from "../kernel/kernel.ts";
-import { type Operation, Unmodelled } from "../kernel/operation.ts";
+import type { Operation } from "../kernel/operation.ts";
 import type { UserBlock } from "../kernel/user-memory.ts";
 import { rule as vfsRule } from "../kernel/vfs.ts";
 import type { PciFunction } from "../pci/function.ts";
@@ -12,7 +12,6 @@ import {
   answerRegionInfo,
   type Capability,
   DEVICE_FLAGS,
-  DEVICE_REQUEST,
   type DeviceDescription,
   rule as deviceRule,
   getInfo,
@@ -28,6 +27,7 @@ import { getIrqInfo, setIrqs } from "../vfio/irqs.ts";
 import { vfioPciFeatures } from "./feature.ts";
 import { pciHotReset } from "./hot-reset.ts";
 import { getPciHotResetInfo } from "./hot-reset-info.ts";
+import { ioeventfd } from "./ioeventfd.ts";
 import { functionOf } from "./pci-device.ts";
 import { steps as regions } from "./regions.ts";
 import { steps as token } from "./vf-token.ts";
@@ -83,8 +83,6 @@ const CAP_PCI_ATOMIC_COMP = 5;
 /** Where a region begins in the device's file. */
 const regionOffset = (index: number): number => index * REGION_SIZE;
 
-const UNMODELLED: ReadonlySet<number> = new Set([DEVICE_REQUEST.IOEVENTFD]);
-
 export const vfioPciOps: VfioDeviceOps = {
   name: "vfio-pci",
   match: (k, own, text) => k.vfioPci.match(k, own, text),
@@ -111,10 +109,12 @@ export const vfioPciOps: VfioDeviceOps = {
         return 0;
       case getPciHotResetInfo.request:
         return yield* getPciHotResetInfo.run(k, file, arg);
+      case ioeventfd.request:
+        k.vfioPci.ioeventfd(k, pciFunction, arg.block);
+        return 0;
       case pciHotReset.request:
         return yield* pciHotReset.run(k, file, arg);
     }
-    if (UNMODELLED.has(command.request)) throw new Unmodelled(`${command.name} of vfio-pci`);
     return refuse(vfsRule["VFS-IOCTL-1"]);
   },
 
@@ -133,10 +133,14 @@ export const vfioPciOps: VfioDeviceOps = {
   *close(k, device) {
     const pciFunction = functionOf(device);
     yield* k.intrs.closeIrqs(k, pciFunction);
+    k.vfioPci.closeIoeventfds(k, pciFunction);
     k.vfioPci.closeConfig(pciFunction);
   },
 
-  trace: (device) => functionOf(device).irqs.trace(),
+  trace(device) {
+    const { irqs, ioeventfds } = functionOf(device);
+    return irqs.trace() + 0x100000 * ioeventfds.length;
+  },
 };
 
 /** A region that the function does not have. */

@@ -9,7 +9,8 @@ import { REGION_GOALS } from "../goals/regions.ts";
 export const functionRegions = property({
   id: "function-regions",
   functionsBehind: "iommu",
-  title: "what is behind the regions of functions: BARs, and the interrupts that functions raise by themselves",
+  title:
+    "what is behind the regions of functions: BARs, mapped or not, eventfds that write to them, and the interrupts that functions raise by themselves",
   devices(topology) {
     const known = topology.functions.filter((spec) => hardwareOf(spec) !== null).map(({ name }) => name);
     return known.length === 0 ? [] : [...known.flatMap((name) => times(8, name)), ...functions(topology)];
@@ -21,6 +22,7 @@ export const functionRegions = property({
   ioctls: {
     ...FEW_OBJECTS,
     VFIO_DEVICE_SET_IRQS: 12,
+    VFIO_DEVICE_IOEVENTFD: 8,
     VFIO_DEVICE_RESET: 1,
     VFIO_DEVICE_PCI_HOT_RESET: 0.5,
     VFIO_DEVICE_FEATURE: 0.2,

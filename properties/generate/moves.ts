@@ -14,6 +14,7 @@ import { rightStruct, spoil } from "./arguments.ts";
 import { deviceName } from "./device-names.ts";
 import { type Dice, oneIn, pick } from "./dice.ts";
 import { type Handles, kindBits } from "./handles.ts";
+import { ioeventfdFields } from "./ioeventfd-arguments.ts";
 import { irqFields } from "./irq-arguments.ts";
 import { mdevCall } from "./mdevs.ts";
 import { mockFields } from "./mock-arguments.ts";
@@ -249,7 +250,10 @@ function argument(on: Situation, command: Ioctl, file: File | null, wrong: boole
     case "struct": {
       const usual = rightStruct(dice, shape.layout, handles, contextOf(file));
       const suggested =
-        mockFields(on, command.name, file) ?? tableFields(on, command.name, file) ?? irqFields(on, command.name, file);
+        mockFields(on, command.name, file) ??
+        tableFields(on, command.name, file) ??
+        irqFields(on, command.name, file) ??
+        ioeventfdFields(on, command.name, file);
       const right = suggested ? { fields: { ...usual.fields, ...suggested } } : usual;
       return { kind: "struct", struct: wrong ? spoil(dice, shape.layout, right, handles) : right };
     }

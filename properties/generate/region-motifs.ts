@@ -100,4 +100,30 @@ const mapped: Motif = (on, make) => {
   load();
 };
 
-export const REGION_MOTIFS: readonly Motif[] = [opened, line, line, latent, message, disabled, mapped, mapped];
+/** An eventfd writes to a register, mostly while something else goes on: it is written to, and the register is read. */
+const writing: Motif = (on, make) => {
+  const { dice } = on;
+  const device = openKnown(on, make);
+  const fd = makeEventfd(on, make);
+  const offset = pick(dice, [Edu.REGISTER.LIVENESS, Edu.REGISTER.LIVENESS, Edu.REGISTER.DMA_SOURCE]);
+  const fields = { argsz: 32, flags: 4, offset, data: 1 + dice.roll(1 << 20), fd };
+  make(ioctl(device, "VFIO_DEVICE_IOEVENTFD", fields));
+  if (oneIn(dice, 3)) make({ op: "pwrite", fd: device, count: 1, offset: COMMAND, bytes: [NOT_EVEN_MEMORY] });
+  make({ op: "write", fd, count: 8, bytes: [1] });
+  if (oneIn(dice, 3)) make(ioctl(device, "VFIO_DEVICE_IOEVENTFD", { ...fields, fd: -1 }));
+  if (oneIn(dice, 3)) make({ op: "close", fd });
+  make({ op: "pread", fd: device, count: 4, offset });
+};
+
+export const REGION_MOTIFS: readonly Motif[] = [
+  opened,
+  line,
+  line,
+  latent,
+  message,
+  disabled,
+  mapped,
+  mapped,
+  writing,
+  writing,
+];

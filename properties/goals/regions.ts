@@ -4,6 +4,7 @@ import type { Call } from "../../model/program.ts";
 import { ERRNO, SIGNAL } from "../../model/uapi/errno.ts";
 import { PCI_REGION, REGION_SIZE } from "../../model/vfio/device-info.ts";
 import type { Goal } from "../coverage.ts";
+import { ioctlEnded } from "./ended.ts";
 
 /** Whether a call moves data between a BAR and the caller. */
 function movesBar(call: Call, op: "pread" | "pwrite"): boolean {
@@ -24,6 +25,7 @@ function accessed(id: string, title: string, op: "load" | "store", ended: (ret: 
   return { id, title, needs: {}, reached: (call, { ret }) => call.op === op && ended(ret) };
 }
 
+const IOEVENTFD = "VFIO_DEVICE_IOEVENTFD";
 const bus = (ret: number): boolean => ret === -SIGNAL.SIGBUS;
 const some = (ret: number): boolean => ret > 0;
 const disabled = (ret: number): boolean => ret === -ERRNO.EIO;
@@ -42,6 +44,9 @@ export const REGION_GOALS: readonly Goal[] = [
   accessed("mapping-loaded", "something was loaded from a mapping", "load", (ret) => ret === 0),
   accessed("mapping-stored", "something was stored to a mapping", "store", (ret) => ret === 0),
   accessed("mapping-faulted", "a mapping was accessed whose memory does not answer", "load", bus),
+  ioctlEnded("ioeventfd-set", "an eventfd was to write to a BAR", IOEVENTFD, 0),
+  ioctlEnded("ioeventfd-twice", "an eventfd was to write to a BAR what another does", IOEVENTFD, "EEXIST"),
+  ioctlEnded("ioeventfd-none", "a write that was not set up was to be taken back", IOEVENTFD, "ENODEV"),
   {
     id: "interrupt-arrived",
     title: "an interrupt was counted",

@@ -36,6 +36,10 @@ import { hwptListedTwice } from "./hwpt-listed-twice.ts";
 import { hwptParentWithQueue } from "./hwpt-parent-with-queue.ts";
 import { hwptRefusedKeepsIoas } from "./hwpt-refused-keeps-ioas.ts";
 import { intxDisabledUnknown } from "./intx-disabled-unknown.ts";
+import { ioeventfdEightBytesRefused } from "./ioeventfd-eight-bytes-refused.ts";
+import { ioeventfdOutlivesClose } from "./ioeventfd-outlives-close.ts";
+import { ioeventfdTwice } from "./ioeventfd-twice.ts";
+import { ioeventfdWritesDisabled } from "./ioeventfd-writes-disabled.ts";
 import { intxLosesEventfd } from "./intx-loses-eventfd.ts";
 import { intxNotSentAgain } from "./intx-not-sent-again.ts";
 import { ioasChargeStays } from "./ioas-charge-stays.ts";
@@ -194,6 +198,10 @@ export const FAULTS: readonly Fault[] = [
   msixTableExposed,
   mappingPastEnd,
   mappingsStay,
+  ioeventfdEightBytesRefused,
+  ioeventfdOutlivesClose,
+  ioeventfdTwice,
+  ioeventfdWritesDisabled,
   intxLosesEventfd,
   irqOutlivesClose,
   vectorsStayAfterFailure,
