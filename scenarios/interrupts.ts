@@ -234,6 +234,20 @@ export const INTERRUPTS: readonly Scenario[] = [
     ],
   }),
   scenario({
+    id: "msi-control-rewritten",
+    title: "messages go on where the id of MSI's capability is written, which changes nothing",
+    needs: BY_GROUP,
+    breaks: "msi-control-rewritten",
+    steps: [
+      ...edu,
+      command(MASTER_ON),
+      set(MSI, ["@eventfd"]),
+      writeConfig(MSI_CONTROL - 2, [0, 0]),
+      interrupt(),
+      signalled("@eventfd"),
+    ],
+  }),
+  scenario({
     id: "msi-ended",
     title: "nothing is signalled after MSI was ended; INTx is, once the function pulls that",
     needs: BY_GROUP,

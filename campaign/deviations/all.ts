@@ -27,6 +27,7 @@ import { mapFileAnyFile, mapFileCycle } from "./map-file-any-file.ts";
 import { mdevCreateLeaks } from "./mdev-create-leaks.ts";
 import { migrationBlockedArc } from "./migration-blocked-arc.ts";
 import { msiCapableWritten } from "./msi-capable-written.ts";
+import { msiControlRewritten } from "./msi-control-rewritten.ts";
 import {
   mttyBadHeaderCounts,
   mttyDataFdOutlives,
@@ -88,6 +89,7 @@ export const DEVIATIONS: readonly Deviation[] = [
   mdpyIrqFlags,
   migrationBlockedArc,
   msiCapableWritten,
+  msiControlRewritten,
   mttyBadHeaderCounts,
   mttyDataFdOutlives,
   mttyDivisorOrs,
