@@ -108,8 +108,12 @@ const writing: Motif = (on, make) => {
   const offset = pick(dice, [Edu.REGISTER.LIVENESS, Edu.REGISTER.LIVENESS, Edu.REGISTER.DMA_SOURCE]);
   const fields = { argsz: 32, flags: 4, offset, data: 1 + dice.roll(1 << 20), fd };
   make(ioctl(device, "VFIO_DEVICE_IOEVENTFD", fields));
-  if (oneIn(dice, 3)) make({ op: "pwrite", fd: device, count: 1, offset: COMMAND, bytes: [NOT_EVEN_MEMORY] });
+  const answers = (memory: number): unknown =>
+    make({ op: "pwrite", fd: device, count: 1, offset: COMMAND, bytes: [memory] });
+  const away = oneIn(dice, 3);
+  if (away) answers(NOT_EVEN_MEMORY);
   make({ op: "write", fd, count: 8, bytes: [1] });
+  if (away && !oneIn(dice, 4)) answers(MEMORY);
   if (oneIn(dice, 3)) make(ioctl(device, "VFIO_DEVICE_IOEVENTFD", { ...fields, fd: -1 }));
   if (oneIn(dice, 3)) make({ op: "close", fd });
   make({ op: "pread", fd: device, count: 4, offset });

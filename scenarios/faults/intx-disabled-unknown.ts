@@ -6,7 +6,7 @@ export const intxDisabledUnknown: Fault = {
   id: "intx-disabled-unknown",
   title: "INTx that is disabled in the command register while it is put to use is never signalled again",
   cites: "899649b7d4ea, vfio: Fix PCI INTx disable consistency (3.10)",
-  breaks: "difference",
+  breaks: "intx-masked-while-pulled",
   shownBy: "function-regions",
   apply(k) {
     const { setIntxEventfd, intxArrives } = k.intrs;
