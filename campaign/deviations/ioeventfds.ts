@@ -30,7 +30,7 @@ const SIGN = 1n << 63n;
 export const ioeventfdNegativeOffset: Deviation = {
   id: "ioeventfd-negative-offset",
   title:
-    "VFIO_DEVICE_IOEVENTFD with an offset whose highest bit is set passes for a BAR below the first: what lies before the function's resources in the kernel's memory is taken for one",
+    "VFIO_DEVICE_IOEVENTFD with an offset whose highest bit is set passes for a BAR below the first, and the kernel looks for its size far before the function: an oops, by whoever has a device",
   clause: "VFIO-PCI-IOEVENTFD-5",
   since: "6.1",
   until: "6.18",
