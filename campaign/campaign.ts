@@ -29,6 +29,9 @@ export interface CampaignOutcome {
   readonly interrupted: string | null;
 }
 
+/** Programs that the target was given, with the property that each is of: the target may come back to any of them. */
+type Sent = WeakMap<Program, { readonly sampled: Sampled; readonly property: PropertyRun; taken: boolean }>;
+
 /** A program on its way, with what is needed to make it again. */
 interface Sampled {
   readonly program: Program;
@@ -42,14 +45,23 @@ export async function runCampaign(options: CampaignOptions): Promise<CampaignOut
   const { topology, profile } = options.target;
   const applying = options.properties.filter((property) => property.whyNot(topology, profile) === null);
   const shares = applying.reduce((sum, { share }) => sum + share, 0);
-  const coverage = new Coverage();
-  const properties: PropertyResult[] = [];
-  let interrupted: string | null = null;
+  const sent: Sent = new WeakMap();
+  const parts: (PropertyRun | PropertyResult)[] = [];
+  let interrupted: CampaignOutcome["interrupted"] = null;
+  /** Does a part of it; what was gathered is kept when an interrupted boot or request ends it, or the target is lost. */
+  const attempt = async (work: () => Promise<void>): Promise<void> => {
+    try {
+      await work();
+    } catch (cause) {
+      if (!options.signal?.aborted && !(cause instanceof TargetError)) throw cause;
+      interrupted = cause instanceof TargetError ? cause.message : "The campaign was interrupted.";
+    }
+  };
   for (const property of options.properties) {
     if (interrupted !== null || options.signal?.aborted) break;
     const reason = property.whyNot(topology, profile);
     if (reason !== null) {
-      properties.push(notRun(property, reason));
+      parts.push(notRun(property, reason));
       continue;
     }
     const part = property.share / shares;
@@ -58,19 +70,30 @@ export async function runCampaign(options: CampaignOptions): Promise<CampaignOut
       ...(runs === undefined ? {} : { runs: Math.max(1, Math.round(runs * part)) }),
       ...(seconds === undefined ? {} : { seconds: seconds * part }),
     };
-    const run = new PropertyRun(property, options, budget);
-    try {
-      await run.go();
-    } catch (cause) {
-      // An interrupted boot or request is no fault of anybody's; what was gathered so far is kept.
-      if (!options.signal?.aborted && !(cause instanceof TargetError)) throw cause;
-      interrupted = cause instanceof TargetError ? cause.message : "The campaign was interrupted.";
-    }
-    properties.push(run.result());
-    coverage.add(run.coverage);
+    const run = new PropertyRun(property, options, budget, sent);
+    parts.push(run);
+    await attempt(() => run.go());
   }
+  const late = options.target.settle?.();
+  if (late && interrupted === null && !options.signal?.aborted) await attempt(() => takeAll(late, sent));
+  const coverage = new Coverage();
+  for (const part of parts) if (part instanceof PropertyRun) coverage.add(part.coverage);
+  const properties = parts.map((part) => (part instanceof PropertyRun ? part.result() : part));
   if (options.signal?.aborted) interrupted = "The campaign was interrupted.";
   return { properties, coverage, interrupted };
+}
+
+/** Judges runs as they come, each for the property that its program is of, and then shrinks what is new. */
+async function takeAll(runs: AsyncIterable<ProgramRun>, sent: Sent): Promise<void> {
+  const waiting: (() => Promise<void>)[] = [];
+  for await (const run of runs) {
+    const of = sent.get(run.program);
+    if (!of) throw new Error("the target ran a program that it was not given");
+    const shrink = of.property.take(of.sampled, run, of.taken);
+    of.taken = true;
+    if (shrink) waiting.push(shrink);
+  }
+  for (const shrink of waiting) await shrink();
 }
 
 /** What is said of a property that does not apply to the machine. */
@@ -91,14 +114,16 @@ class PropertyRun {
   readonly #findings: Findings;
   readonly #began = performance.now();
   readonly #machine: MachineOptions;
+  readonly #sent: Sent;
   #ended = 0;
   #programs = 0;
   #calls = 0;
 
-  constructor(property: Property, options: CampaignOptions, budget: Budget) {
+  constructor(property: Property, options: CampaignOptions, budget: Budget, sent: Sent) {
     this.#property = property;
     this.#options = options;
     this.#budget = budget;
+    this.#sent = sent;
     const { topology, profile } = options.target;
     const onKernel = !(options.target instanceof ModelTarget);
     this.#deviations = options.deviations ?? (onKernel ? deviationsOf(profile) : []);
@@ -124,6 +149,7 @@ class PropertyRun {
     if (target instanceof ModelTarget) await this.#onModel(target);
     else await this.#onKernel(target);
     this.#ended = performance.now();
+    this.#report();
   }
 
   /** Programs until the budget is used up. */
@@ -169,30 +195,29 @@ class PropertyRun {
       await this.#findings.addViolation(sampled, violation, { ...this.#machine, overrides: target.overrides });
       return;
     }
-    await this.#take(sampled, target.runNow(sampled.program));
+    await this.take(sampled, target.runNow(sampled.program), true)?.();
   }
 
   async #onKernel(target: Target): Promise<void> {
     const supply = this.#supply(() => null);
-    // By the program: a target may come back to one that it found out more about.
-    const sent = new WeakMap<Program, Sampled>();
-    const programs = (function* () {
-      for (const sampled of supply) {
-        sent.set(sampled.program, sampled);
-        yield sampled.program;
-      }
-    })();
-    /** Problems wait until the target is idle: shrinking needs it alone. */
-    const waiting: [Sampled, ProgramRun, Examined][] = [];
-    for await (const run of target.run(programs)) {
-      const sampled = sent.get(run.program);
-      if (!sampled) throw new Error("the target ran a program that it was not given");
+    await takeAll(target.run(this.#send(supply)), this.#sent);
+  }
+
+  *#send(supply: Iterable<Sampled>): Generator<Program> {
+    for (const sampled of supply) {
+      this.#sent.set(sampled.program, { sampled, property: this, taken: false });
+      yield sampled.program;
+    }
+  }
+
+  /** Counts a run, unless that was done, and judges it. What is new in it is to be shrunk once the target is idle: shrinking needs it alone. */
+  take(sampled: Sampled, run: ProgramRun, counted: boolean): (() => Promise<void>) | null {
+    if (!counted) {
       this.#programs++;
       this.#calls += run.outcomes.length;
-      const examined = this.#examine(run);
-      if (examined.problem && this.#findings.isNew(examined.problem)) waiting.push([sampled, run, examined]);
     }
-    for (const [sampled, run, { problem }] of waiting) if (problem) await this.#findings.add(sampled, run, problem);
+    const { problem } = this.#examine(run);
+    return problem && this.#findings.isNew(problem) ? () => this.#findings.add(sampled, run, problem) : null;
   }
 
   #examine(run: ProgramRun): Examined {
@@ -209,11 +234,6 @@ class PropertyRun {
     return examined;
   }
 
-  async #take(sampled: Sampled, run: ProgramRun): Promise<void> {
-    const { problem } = this.#examine(run);
-    if (problem && this.#findings.isNew(problem)) await this.#findings.add(sampled, run, problem);
-  }
-
   #report(): void {
     const { progress } = this.#options;
     progress?.property(this.#property.id, {
@@ -225,7 +245,6 @@ class PropertyRun {
 
   result(): PropertyResult {
     const { id, title, goals } = this.#property;
-    this.#report();
     return {
       id,
       title,
@@ -236,7 +255,7 @@ class PropertyRun {
       goals: goals.map((goal) => ({
         id: goal.id,
         title: goal.title,
-        reached: this.coverage.goals(goal.id),
+        reached: this.coverage.goals(goal),
         attainable: this.#attainable(goal),
       })),
       findings: this.#findings.all(),

@@ -28,7 +28,9 @@ export function whyOutOfReach({ text }: Clause, topology: Topology): string | nu
 }
 
 /** What clauses call such a machine; undefined is the one with an IOMMU. */
-function machineOf({ iommu, noiommu }: Topology): MachineKind | undefined {
+function machineOf({ iommu, noiommu, functions, managed }: Topology): MachineKind | undefined {
+  if (functions.some(({ traits }) => traits)) return "variants";
+  if (managed.length > 0) return "managed";
   if (iommu) return undefined;
   return noiommu ? "noiommu" : "mock";
 }

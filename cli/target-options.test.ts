@@ -43,7 +43,9 @@ describe("a target", () => {
       "--kconfig is for --target model or qemu, not for --target host.",
     );
     expect(chooseTarget({ machine: "mock" })).toMatchObject({ topology: { name: "mock" } });
-    expect(refusal({ machine: "clock" })).toBe("The model has no machine clock: choose iommu, mock or noiommu.");
+    expect(refusal({ machine: "clock" })).toBe(
+      "The model has no machine clock: choose one of iommu, mock, noiommu, managed, variants.",
+    );
   });
 
   it("is the model with a fault", () => {

@@ -11,7 +11,7 @@ import { IommuGroup } from "./iommu/group.ts";
 import { rule as allocRule } from "./kernel/alloc.ts";
 import { type Clause, Refusal, refuse } from "./kernel/clause.ts";
 import { ArgumentBlocks } from "./kernel/encode.ts";
-import { type File, O_RDONLY, O_RDWR, O_WRONLY, type Transfer } from "./kernel/file.ts";
+import { canRead, canWrite, type File, type Transfer } from "./kernel/file.ts";
 import { findIoctl, type Ioctl } from "./kernel/ioctl.ts";
 import { type Chooser, Kernel, ownChoice } from "./kernel/kernel.ts";
 import { LockOrder } from "./kernel/lock.ts";
@@ -28,6 +28,7 @@ import type { Profile } from "./profile.ts";
 import type { Call, Outcome, Value } from "./program.ts";
 import { readAttribute, writeAttribute } from "./sysfs.ts";
 import { argumentText, busName, type Topology } from "./topology.ts";
+import { driverNameFor } from "./vfio-pci/drivers/all.ts";
 
 /** Replaces steps of the model: a fault, or a deviation of a real kernel. */
 export interface Override {
@@ -212,7 +213,7 @@ export class Machine {
         k.alloc();
         return k.installFd({ at: "return" }, new EventFile());
       case "memfd":
-        return k.installFd({ at: "return" }, new MemfdFile(call.size));
+        return k.installFd({ at: "return" }, new MemfdFile(call.size, call.sealed));
       case "close": {
         const file = k.fds.remove(Number(this.resolve(call.fd)));
         if (!file) return refuse(vfsRule["VFS-FD-1"]);
@@ -275,7 +276,7 @@ export class Machine {
     const { main } = this.#blocks;
     try {
       this.#refuseAsSeen();
-      return this.#transfer(call, (file, io) => file.read(this.k, io), O_WRONLY);
+      return this.#transfer(call, (file, io) => file.read(this.k, io), canRead);
     } finally {
       this.answer.length = main.length;
       if (call.into !== undefined) this.#data.set(call.into, main.definedUpTo < main.length ? null : main.defined());
@@ -291,15 +292,19 @@ export class Machine {
       this.#blocks.bufferAgain(call.count, bytes);
     }
     this.#refuseAsSeen();
-    return this.#transfer(call, (file, io) => file.write(this.k, io), O_RDONLY);
+    return this.#transfer(call, (file, io) => file.write(this.k, io), canWrite);
   }
 
-  #transfer(call: TransferCall, method: (file: File, io: Transfer) => Operation<number>, refusedMode: number): number {
+  #transfer(
+    call: TransferCall,
+    method: (file: File, io: Transfer) => Operation<number>,
+    isOpenFor: (file: File) => boolean,
+  ): number {
     const offset = "offset" in call ? Number(this.resolve(call.offset)) : null;
     if (offset !== null && offset < 0) return refuse(vfsRule["VFS-RW-2"]);
     const file = this.#file(call.fd);
     if (offset !== null && !file.positioned) return refuse(vfsRule["VFS-FD-7"]);
-    if (file.mode === refusedMode) return refuse(vfsRule["VFS-FD-2"]);
+    if (!isOpenFor(file)) return refuse(vfsRule["VFS-FD-2"]);
     return runStraight(method(file, { block: this.#blocks.main, count: call.count, offset }));
   }
 
@@ -309,9 +314,8 @@ export class Machine {
     if (from % PAGE !== 0) return refuse(vfsRule["VFS-MMAP-1"]);
     const file = this.#file(fd);
     if (length === 0) return refuse(vfsRule["VFS-FD-6"]);
-    const writes = !isPrivate && (prot & PROT_WRITE) !== 0;
-    if (file.mode === O_WRONLY || (writes && file.mode !== O_RDWR)) return refuse(vfsRule["VFS-FD-5"]);
-    const address = runStraight(file.mmap(this.k, length, from, !isPrivate));
+    if (!canRead(file) || (!isPrivate && prot & PROT_WRITE && !canWrite(file))) return refuse(vfsRule["VFS-FD-5"]);
+    const address = runStraight(file.mmap(this.k, length, from, prot, !isPrivate));
     file.refs++;
     this.#mapped.push({ address, length: Math.ceil(length / PAGE) * PAGE, prot, file, offset: from });
     return address;
@@ -412,7 +416,7 @@ export class Machine {
   }
 }
 
-/** Brings the kernel up: every function bound to vfio-pci by override if that takes it, the standing mediated devices made. */
+/** Brings the kernel up: every function bound by override to vfio-pci, or to a driver made for it, if that takes it, the standing mediated devices made. */
 function boot(k: Kernel): void {
   const groups = new Map<number, IommuGroup>();
   const groupOf = (id: number): IommuGroup => {
@@ -426,7 +430,7 @@ function boot(k: Kernel): void {
   };
   for (const spec of k.topology.functions) {
     const group = spec.group < 0 ? null : groupOf(spec.group);
-    const pciFunction = new PciFunction(spec, group, null, "vfio-pci");
+    const pciFunction = new PciFunction(spec, group, null, driverNameFor(spec.traits));
     group?.members.push(pciFunction);
     k.functions.push(pciFunction);
     k.driverCore.attachVfio(k, pciFunction);

@@ -1,6 +1,7 @@
 /** Probes: state that sysfs, procfs and debugfs show, read between calls. */
 import { refuse } from "./kernel/clause.ts";
 import type { Kernel } from "./kernel/kernel.ts";
+import { Unmodelled } from "./kernel/operation.ts";
 import { rule as vfsRule } from "./kernel/vfs.ts";
 import { hasCdev, vfioDevice, vfioGroup } from "./nodes.ts";
 import type { Probe } from "./program.ts";
@@ -22,6 +23,19 @@ export function runProbe(k: Kernel, probe: Probe, answer: { text: string | undef
     case "cdev-node": {
       const device = vfioDevice(k, probe.device);
       return device && hasCdev(k, device) ? 0 : refuse(vfsRule["VFS-OPEN-1"]);
+    }
+    case "auxiliaries": {
+      // The bus itself is in kernels for whose drivers it is, wherever that is.
+      if (k.topology.managed.length === 0) throw new Unmodelled("the auxiliary bus of a machine");
+      const names = k.auxiliaries.map((device) => device.name).sort();
+      answer.text = names.join("\n");
+      return names.length;
+    }
+    case "aux-driver": {
+      const driver = k.auxiliaries.find((device) => device.name === probe.name)?.driver;
+      if (!driver) return refuse(vfsRule["VFS-OPEN-1"]);
+      answer.text = driver.name;
+      return 0;
     }
     case "mdevs": {
       const names = k.mdevs.map((mdev) => mdev.uuid).sort();
@@ -69,7 +83,7 @@ function countInDebugfs(k: Kernel): number {
 /** Name of the driver that a device is bound to; null when it is bound to none, or is not there. */
 function driverOf(k: Kernel, name: string): string | null {
   const pciFunction = k.functions.find((candidate) => candidate.spec.name === name);
-  if (pciFunction) return pciFunction.driver;
+  if (pciFunction) return pciFunction.driver?.name ?? null;
   return k.mdevs.find((candidate) => candidate.name === name)?.driver ?? null;
 }
 

@@ -49,6 +49,12 @@ export type Attribute =
   | { readonly kind: "driver_override"; readonly device: string }
   | { readonly kind: "bind"; readonly driver: string }
   | { readonly kind: "unbind"; readonly driver: string }
+  /** ids of functions that a driver takes: one more, or one that was added less */
+  | { readonly kind: "new_id"; readonly driver: string }
+  | { readonly kind: "remove_id"; readonly driver: string }
+  | { readonly kind: "pci-bus"; readonly file: "drivers_probe" | "drivers_autoprobe" }
+  /** a driver of the auxiliary bus: `mlx5_vfio_pci.vfio_pci_ex` */
+  | { readonly kind: "aux-driver"; readonly driver: string; readonly file: "bind" | "unbind" }
   | { readonly kind: "mdev-create"; readonly parent: string; readonly type: string }
   | { readonly kind: "mdev-remove"; readonly device: string }
   | { readonly kind: "available_instances"; readonly parent: string; readonly type: string }
@@ -76,6 +82,10 @@ export type Probe =
   | { readonly kind: "group-node"; readonly device: string }
   /** whether /dev/vfio/devices/vfioN of the device is there */
   | { readonly kind: "cdev-node"; readonly device: string }
+  /** names in /sys/bus/auxiliary/devices */
+  | { readonly kind: "auxiliaries" }
+  /** basename of the `driver` link of a device of the auxiliary bus, which goes by its own name */
+  | { readonly kind: "aux-driver"; readonly name: string }
   /** names in /sys/bus/mdev/devices */
   | { readonly kind: "mdevs" }
   /** basename of a mediated device's `mdev_type` link */
@@ -131,8 +141,8 @@ export type Call = SystemCall & {
 type SystemCall =
   | { readonly op: "open"; readonly node: Node; readonly flags?: number; readonly as: string }
   | { readonly op: "eventfd"; readonly as: string }
-  /** memfd_create(2), and ftruncate(2) to so many bytes */
-  | { readonly op: "memfd"; readonly size: number; readonly as: string }
+  /** memfd_create(2), and ftruncate(2) to so many bytes; one that is sealed nobody can write to from then on (F_SEAL_WRITE) */
+  | { readonly op: "memfd"; readonly size: number; readonly sealed?: true; readonly as: string }
   | { readonly op: "close"; readonly fd: Value }
   | { readonly op: "dup"; readonly fd: Value; readonly as: string }
   | {

@@ -3,6 +3,7 @@
  * function, two devices behind a PCI bridge, one behind a root port, mtty and mdpy, an IOMMU, KVM. The numbers are those of
  * QEMU's devices.
  */
+import type { FunctionId } from "./driver-core/pci-id.ts";
 import { E1000, E1000E, EDU, NVME } from "./reference-config.ts";
 import { type Bar, type FunctionSpec, mdevsFor, type Topology } from "./topology.ts";
 
@@ -18,7 +19,8 @@ type Given = Pick<
 > &
   Partial<FunctionSpec>;
 
-function pciFunction(given: Given): FunctionSpec {
+/** A function with what most have. */
+export function pciFunction(given: Given): FunctionSpec {
   const slot = (given.devfn >> 3).toString(16).padStart(2, "0");
   const bus = given.bus.toString(16).padStart(2, "0");
   return {
@@ -69,6 +71,17 @@ const e1000 = {
   hotResetWorks: true,
 } as const;
 
+/** What one of QEMU's bridges says it is. */
+const bridgeId = (device: number): FunctionId => ({
+  vendor: 0x1b36,
+  device,
+  subvendor: 0,
+  subdevice: 0,
+  class: 0x06_04_00,
+});
+
+const rootPort = { resetScope: null, id: bridgeId(0x000c), bound: true } as const;
+
 export const REFERENCE_TOPOLOGY: Topology = {
   name: "reference",
   functions: [
@@ -107,11 +120,13 @@ export const REFERENCE_TOPOLOGY: Topology = {
     }),
   ],
   bridges: [
-    { address: "0000:00:05.0", group: 4, resetScope: null, scopeBehind: "bus 01" },
-    { address: "0000:00:07.0", group: 6, resetScope: null, scopeBehind: "bus 02" },
-    { address: "0000:00:08.0", group: 7, resetScope: null, scopeBehind: "bus 03" },
+    { ...rootPort, address: "0000:00:05.0", group: 4, scopeBehind: "bus 01" },
+    { ...rootPort, address: "0000:00:07.0", group: 6, scopeBehind: "bus 02", id: bridgeId(0x000e), bound: false },
+    { ...rootPort, address: "0000:00:08.0", group: 7, scopeBehind: "bus 03" },
   ],
   drivers: ["vfio-pci", "pci-stub", "e1000", "e1000e"],
+  wholeBus: true,
+  managed: [],
   mdevParents: ["mtty", "mdpy"],
   mdevs: mdevsFor(["mtty", "mdpy"]),
   iommu: true,

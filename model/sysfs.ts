@@ -16,6 +16,18 @@ export function* writeAttribute(k: Kernel, attribute: Attribute, what: Text): Op
       return yield* k.driverCore.bind(k, attribute.driver, text);
     case "unbind":
       return yield* k.driverCore.unbind(k, attribute.driver, text);
+    case "new_id":
+      return yield* k.driverCore.newId(k, attribute.driver, text);
+    case "remove_id":
+      return k.driverCore.removeId(k, attribute.driver, text);
+    case "pci-bus":
+      return attribute.file === "drivers_probe"
+        ? yield* k.driverCore.probeDrivers(k, text)
+        : k.driverCore.setAutoprobe(k, text);
+    case "aux-driver":
+      return attribute.file === "bind"
+        ? yield* k.driverCore.bindAuxiliary(k, attribute.driver, text)
+        : yield* k.driverCore.unbindAuxiliary(k, attribute.driver, text);
     case "mdev-create":
       return yield* k.mdev.create(k, attribute.parent, attribute.type, text);
     case "mdev-remove":
@@ -50,6 +62,8 @@ export function readAttribute(k: Kernel, attribute: Attribute): string {
       return k.mdev.readVendor(k, attribute.device, attribute.file);
     case "mdev-type":
       return k.mdev.describe(k, attribute.parent, attribute.type, attribute.file);
+    case "pci-bus":
+      return attribute.file === "drivers_autoprobe" ? k.driverCore.readAutoprobe(k) : refuse(vfsRule["VFS-OPEN-2"]);
     case "mdev-bus":
       return attribute.file === "drivers_autoprobe" ? k.mdev.readAutoprobe(k) : refuse(vfsRule["VFS-OPEN-2"]);
     case "mdev-create":
@@ -61,8 +75,14 @@ export function readAttribute(k: Kernel, attribute: Attribute): string {
     case "mdev-driver":
       k.mdev.findDriver(k, attribute.driver);
       return refuse(vfsRule["VFS-OPEN-2"]);
+    case "aux-driver":
+      k.driverCore.findAuxiliaryDriver(k, attribute.driver);
+      return refuse(vfsRule["VFS-OPEN-2"]);
     case "bind":
     case "unbind":
+    case "new_id":
+    case "remove_id":
+      k.driverCore.findDriver(k, attribute.driver);
       return refuse(vfsRule["VFS-OPEN-2"]);
   }
 }

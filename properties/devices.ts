@@ -1,4 +1,5 @@
 /** Devices of a machine that properties are about. */
+import type { FunctionTraits } from "../model/pci/traits.ts";
 import type { Topology } from "../model/topology.ts";
 import { times } from "./generate/dice.ts";
 
@@ -14,5 +15,11 @@ export const cards = (topology: Topology): string[] => [
   ...standing(topology).filter((name) => name.startsWith("mtty")),
   ...topology.mdevs.flatMap(({ name, standing }) => (standing ? [] : [name])).slice(0, 1),
 ];
-/** PCI functions. */
-export const functions = (topology: Topology): string[] => topology.functions.map(({ name }) => name);
+/** PCI functions that vfio-pci is made for, and that have nothing of their own besides. */
+export const functions = (topology: Topology): string[] =>
+  topology.functions.flatMap(({ name, traits }) => (traits ? [] : [name]));
+/** PCI functions of one kind that has a driver, or more to show, of its own. */
+export const variants =
+  (kind: FunctionTraits["kind"]) =>
+  (topology: Topology): string[] =>
+    topology.functions.flatMap(({ name, traits }) => (traits?.kind === kind ? [name] : []));

@@ -1,11 +1,14 @@
 /** The scenarios of the suite. */
 
 import { ACCESSES } from "./accesses.ts";
+import { AUXILIARY } from "./auxiliary.ts";
 import { BARS } from "./bars.ts";
 import { COMPAT } from "./compat.ts";
 import { CONFIG_SPACE } from "./config-space.ts";
 import { CONFIG_READS, CONFIG_SWEEPS } from "./config-sweeps.ts";
 import { CORNERS } from "./corners.ts";
+import { DRIVER_IDS } from "./driver-ids.ts";
+import { DRIVERS } from "./drivers.ts";
 import { EVIDENCE } from "./evidence.ts";
 import { SAMPLE_EVIDENCE } from "./evidence-samples.ts";
 import { EXCLUSION } from "./exclusion.ts";
@@ -18,6 +21,9 @@ import { IOAS_FILES } from "./ioas-files.ts";
 import { IOAS_MEMORY } from "./ioas-memory.ts";
 import { IOCTL_FORMAT } from "./ioctl-format.ts";
 import { IOEVENTFDS } from "./ioeventfds.ts";
+import { IRQ_BYPASS } from "./irq-bypass.ts";
+import { IRQFD } from "./irqfd.ts";
+import { IRQFD_PINS } from "./irqfd-pins.ts";
 import { IRQ_EVIDENCE, IRQS } from "./irqs.ts";
 import { INTX_IRQS } from "./irqs-intx.ts";
 import { VECTOR_IRQS } from "./irqs-vectors.ts";
@@ -36,6 +42,7 @@ import type { Scenario } from "./scenario.ts";
 import { SELFTESTS } from "./selftests.ts";
 import { IOMMUFD_SELFTESTS } from "./selftests-iommufd.ts";
 import { PASID_SELFTESTS } from "./selftests-pasid.ts";
+import { SHARED_MEMORY } from "./shared-memory.ts";
 import { TYPE1 } from "./type1.ts";
 import { VIOMMU_QUEUES } from "./viommu-queues.ts";
 import { VIOMMUS } from "./viommus.ts";
@@ -47,8 +54,13 @@ export const SCENARIOS: readonly Scenario[] = [
   ...WAYS_IN,
   ...WAYS_APART,
   ...OWNERSHIP,
+  ...DRIVER_IDS,
+  ...AUXILIARY,
   ...EXCLUSION,
   ...KVM,
+  ...IRQFD,
+  ...IRQFD_PINS,
+  ...IRQ_BYPASS,
   ...VMM,
   ...MDEV,
   ...SELFTESTS,
@@ -68,6 +80,7 @@ export const SCENARIOS: readonly Scenario[] = [
   ...IOCTL_FORMAT,
   ...IOAS_MEMORY,
   ...IOAS_FILES,
+  ...SHARED_MEMORY,
   ...MOCKS,
   ...COMPAT,
   ...VIOMMUS,
@@ -83,6 +96,7 @@ export const SCENARIOS: readonly Scenario[] = [
   ...TYPE1,
   ...FEATURES,
   ...SAMPLES,
+  ...DRIVERS,
   ...MEMORY,
   ...EVIDENCE,
   ...SAMPLE_EVIDENCE,

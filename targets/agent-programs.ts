@@ -16,6 +16,7 @@ import type { AgentRequest, AgentResult, AgentStatus } from "./agent/wire.ts";
 import { OutputReader } from "./lower/decode.ts";
 import { Lowering, type Shape } from "./lower/lower.ts";
 import { attributePath, devicePath, KVM_DEBUGFS, MDEV_DEVICES, VM_DIRECTORY } from "./lower/paths.ts";
+import { removeIds } from "./new-ids.ts";
 import { restoreHardware, restoreRegisters } from "./registers.ts";
 import { makeStanding, removeMdev, standingMdevs } from "./standing.ts";
 import type { ProgramRun, RunEnd } from "./target.ts";
@@ -55,9 +56,12 @@ function lowerCleanup(program: Program, topology: Topology): Check[] {
   };
   const touched = touchedBy(program, topology);
   if (touched.memoryLimit) for (const call of RESTORE_MEMORY_LIMIT) ignore(lowering.call(call));
-  if (touched.autoprobe) {
-    ignore(lowering.sysfsWrite(attributePath(topology, { kind: "mdev-bus", file: "drivers_autoprobe" }), "1"));
+  for (const kind of touched.autoprobe) {
+    ignore(lowering.sysfsWrite(attributePath(topology, { kind, file: "drivers_autoprobe" }), "1"));
   }
+  const ids = removeIds(lowering, program, topology);
+  ids.removals.forEach(ignore);
+  for (const { shape, what } of ids.probes) checks.push({ shape, wrong: ({ ret }) => (ret >= 0 ? what : undefined) });
   for (const device of touched.mdevs) ignore(removeMdev(lowering, topology, device));
   for (const mdev of standingMdevs(topology)) {
     if (!touched.mdevs.has(mdev.name)) continue;
@@ -138,8 +142,8 @@ interface Touched {
   /** Functions whose group or node was opened. */
   readonly opened: ReadonlySet<string>;
   readonly kvm: boolean;
-  /** Whether the mdev bus was told when to look for drivers. */
-  readonly autoprobe: boolean;
+  /** Buses that were told when to look for drivers. */
+  readonly autoprobe: ReadonlySet<"mdev-bus" | "pci-bus">;
   /** Whether the selftests' size of iommufd's batches was set, which is the system's. */
   readonly memoryLimit: boolean;
 }
@@ -149,7 +153,7 @@ function touchedBy(program: Program, topology: Topology): Touched {
   const rebound = new Set<string>();
   const opened = new Set<string>();
   let kvm = false;
-  let autoprobe = false;
+  const autoprobe = new Set<"mdev-bus" | "pci-bus">();
   const memoryLimit = program.calls.some((call) => call.op === "ioctl" && call.request === setTempMemoryLimit.name);
   const written = changedDevices(program, topology);
   for (const name of written) if (topology.mdevs.some((mdev) => mdev.name === name)) mdevs.add(name);
@@ -164,7 +168,8 @@ function touchedBy(program: Program, topology: Topology): Touched {
       else if ("device" in call.node && isFunction(call.node.device)) opened.add(call.node.device);
     } else if (call.op === "sysfs-write") {
       touchedByWrite(call, topology, mdevs, rebound);
-      if (call.attribute.kind === "mdev-bus") autoprobe = true;
+      const { kind } = call.attribute;
+      if (kind === "mdev-bus" || kind === "pci-bus") autoprobe.add(kind);
     }
   }
   const stored = storesUnnamed ? opened : written;
@@ -249,6 +254,7 @@ function touchedByWrite(
       break;
     case "bind":
     case "unbind":
+    case "pci-bus":
       if ("device" in text) rebound.add(text.device);
       break;
   }

@@ -63,8 +63,8 @@ class Leaking implements Watched {
 
 async function leaksOf(target: LeakWatched, counts: readonly number[]): Promise<[number, string][]> {
   const found: [number, string][] = [];
-  for await (const run of target.run(counts.map(program))) {
-    for (const leak of run.leaks) found.push([countOf(run.program), leak]);
+  for (const runs of [target.run(counts.map(program)), target.settle()]) {
+    for await (const run of runs) for (const leak of run.leaks) found.push([countOf(run.program), leak]);
   }
   return found;
 }
@@ -88,6 +88,18 @@ test("programs that lose none are scanned after once a window", async () => {
   const kernel = new Leaking(-2);
   expect(await leaksOf(new LeakWatched(kernel), upTo(5000))).toEqual([]);
   expect(kernel.scans).toBe(3);
+});
+
+test("programs of several properties share a window, and the culprit may be of one that is over", async () => {
+  const kernel = new Leaking(517);
+  const target = new LeakWatched(kernel);
+  for await (const run of target.run(upTo(1000).map(program))) expect(run.leaks).toEqual([]);
+  expect(kernel.scans).toBe(0);
+  const found = await leaksOf(
+    target,
+    upTo(1000).map((count) => count + 1000),
+  );
+  expect(found.map(([count]) => count)).toEqual([517]);
 });
 
 test("a try at a few programs is not scanned after", async () => {

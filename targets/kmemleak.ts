@@ -1,8 +1,8 @@
 /**
  * Memory that the kernel has lost: its leak detector (Documentation/dev-tools/kmemleak.rst) as an oracle.
  *
- * A scan takes as long as some two hundred programs, so it is made once for many. Where it reports something, those programs
- * are run again, by halves, until one is left that leaks alone.
+ * A scan takes as long as some two hundred programs, so it is made once for many, whichever property they are of. Where it reports
+ * something, those programs are run again, by halves, until one is left that leaks alone.
  */
 
 import type { Profile } from "../model/profile.ts";
@@ -16,7 +16,7 @@ import { type ProgramRun, type Target, type TargetAbout, TargetError } from "./t
 
 /** Programs between two scans. */
 const WINDOW = 2000;
-/** Runs of fewer programs are tries at one that is known, and are not worth a scan. */
+/** Runs of fewer programs are tries at one that is known, and are not scanned after. */
 const WORTH_A_SCAN = 20;
 
 const FILE = "/sys/kernel/debug/kmemleak";
@@ -35,6 +35,8 @@ export interface Watched extends Target {
 /** Wraps a target whose kernel has CONFIG_DEBUG_KMEMLEAK. */
 export class LeakWatched implements Target {
   readonly #inner: Watched;
+  /** Programs since the last scan. */
+  readonly #window: ProgramRun[] = [];
 
   constructor(inner: Watched) {
     this.#inner = inner;
@@ -56,9 +58,10 @@ export class LeakWatched implements Target {
     const source = programs[Symbol.iterator]();
     let exhausted = false;
     while (!exhausted) {
-      const window: ProgramRun[] = [];
+      const lately: ProgramRun[] = [];
+      const room = WINDOW - this.#window.length;
       const supply = (function* () {
-        for (let i = 0; i < WINDOW; i++) {
+        for (let i = 0; i < room; i++) {
           const next = source.next();
           if (next.done) {
             exhausted = true;
@@ -68,13 +71,21 @@ export class LeakWatched implements Target {
         }
       })();
       for await (const run of this.#inner.run(supply)) {
-        window.push(run);
+        lately.push(run);
         yield run;
       }
-      if (window.length < WORTH_A_SCAN) continue;
-      const leak = await lostMemory(this.#inner.agent);
-      if (leak !== null) yield await this.#culprit(window, leak);
+      if (lately.length < WORTH_A_SCAN && exhausted) return;
+      this.#window.push(...lately);
+      if (this.#window.length >= WINDOW) yield* this.settle();
     }
+  }
+
+  /** Scans after the programs since the last scan. */
+  async *settle(): AsyncGenerator<ProgramRun, void, undefined> {
+    const window = this.#window.splice(0);
+    if (window.length === 0) return;
+    const leak = await lostMemory(this.#inner.agent);
+    if (leak !== null) yield await this.#culprit(window, leak);
   }
 
   /** The run of the program that leaks, with what it leaks. */

@@ -70,6 +70,19 @@ test("what ran before a target was lost for good is kept", async () => {
   expect(seen.slice(0, 10)).toEqual(upTo(10));
 });
 
+test("what targets find out late comes out of the pool", async () => {
+  const late: ProgramRun = { program: program(7), outcomes: [], end: { kind: "done" }, log: "", leaks: ["lost"] };
+  class Late extends Fake {
+    async *settle(): AsyncGenerator<ProgramRun, void, undefined> {
+      yield late;
+    }
+  }
+  const pool = await Pool.of([new Late(0), new Fake(0)]);
+  const found: ProgramRun[] = [];
+  for await (const each of pool.settle?.() ?? []) found.push(each);
+  expect(found).toEqual([late]);
+});
+
 test("who stops asking leaves no target at work", async () => {
   const [one, other] = [new Fake(1), new Fake(1)];
   const pool = await Pool.of([one, other]);

@@ -48,9 +48,21 @@ export class Pool implements Target {
     }
   }
 
+  async *settle(): AsyncGenerator<ProgramRun, void, undefined> {
+    // All at once: to find out may take each of them minutes.
+    const found = await Promise.all(this.#targets.map(foundOut));
+    yield* found.flat();
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     await Promise.all(this.#targets.map((target) => target[Symbol.asyncDispose]()));
   }
+}
+
+async function foundOut(target: Target): Promise<ProgramRun[]> {
+  const runs: ProgramRun[] = [];
+  if (target.settle) for await (const run of target.settle()) runs.push(run);
+  return runs;
 }
 
 /** Programs on their way to several targets, and their runs on the way back. */
@@ -77,6 +89,7 @@ class Merge {
     this.#working++;
     try {
       for await (const run of target.run(this.#supply())) {
+        // A program that is not of this run was found out about late.
         const number = this.#number.get(run.program) ?? -1;
         if (number < this.#due || this.#ready.has(number)) this.#again.push(run);
         else this.#ready.set(number, run);

@@ -49,6 +49,11 @@ export interface Target extends AsyncDisposable {
   readonly profile: Profile;
   /** Runs programs in order and gives their runs in the same order. Survives the loss of the system under test. */
   run(programs: Iterable<Program>): AsyncIterable<ProgramRun>;
+  /**
+   * To be asked when no more programs come: runs of programs that something was found out about only now. One of these, as any
+   * that `run` gives out of order, may be of a program of an earlier `run`. Left out by targets that find out at once.
+   */
+  settle?(): AsyncIterable<ProgramRun>;
 }
 
 /** A target that can't be brought up or was lost for good; the message is one sentence that says what to do. */

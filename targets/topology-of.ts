@@ -1,4 +1,5 @@
 /** The topology of a system that was surveyed: what sysfs and configuration space show, in the model's terms. */
+import { PCI_DRIVERS } from "../model/driver-core/pci-driver.ts";
 import { formatRegisters } from "../model/pci/register-text.ts";
 import { type Bar, type BridgeSpec, type FunctionSpec, mdevsFor, type Topology } from "../model/topology.ts";
 import type { PlacedFunction, ResourceLine, Survey, SurveyedDevice } from "./qemu/survey.ts";
@@ -11,9 +12,6 @@ const CAPABILITIES = 0x34;
 const CAP_MSI = 0x05;
 const CAP_EXPRESS = 0x10;
 const CAP_MSIX = 0x11;
-
-/** Drivers that programs bind functions to. */
-const DRIVERS = ["vfio-pci", "pci-stub", "e1000", "e1000e"];
 
 /** Facts that a survey can't show. */
 export interface Hints {
@@ -30,20 +28,24 @@ export function topologyOf(name: string, survey: Survey, hints: Hints): Topology
   }
   const named = new Set(survey.devices.map(({ bdf }) => bdf));
   const bridges: BridgeSpec[] = [];
-  for (const { bdf, above, iommuGroup } of survey.functions) {
+  for (const { bdf, above, iommuGroup, id, driver } of survey.functions) {
     if (named.has(bdf)) continue;
     bridges.push({
       address: bdf,
       group: iommuGroup ?? -1,
       resetScope: above.length > 0 ? bdf.slice(0, 7) : null,
       scopeBehind: scopes.get(bdf) ?? null,
+      id,
+      bound: driver !== undefined,
     });
   }
   return {
     name,
     functions: survey.devices.map((device) => functionOf(device, survey, placed, hints)),
     bridges,
-    drivers: DRIVERS.filter((driver) => survey.drivers.includes(driver)),
+    drivers: [...PCI_DRIVERS.keys()].filter((driver) => survey.drivers.includes(driver)),
+    wholeBus: true,
+    managed: [],
     mdevParents: survey.mdevParents,
     mdevs: mdevsFor(survey.mdevParents),
     // What /sys/class/iommu lists may be the mock of the kernel's selftests.
@@ -92,7 +94,7 @@ function functionOf(
     msi: msi === 0 ? 0 : 1 << ((word(device.config, msi + 2) >> 1) & 7),
     msix: msix === 0 ? 0 : (word(device.config, msix + 2) & 0x7ff) + 1,
     msixBar: msix === 0 ? -1 : byte(device.config, msix + 4) & 7,
-    nativeDriver: device.driver !== undefined && DRIVERS.slice(2).includes(device.driver) ? device.driver : null,
+    nativeDriver: nativeDriver(device),
     reservedRegions: device.reservedRanges
       .filter(({ type }) => type !== "direct-relaxable")
       .map(({ start, last }) => ({ start, last })),
@@ -100,6 +102,11 @@ function functionOf(
     pageSizes: survey.pageSizes,
     atomics: null,
   };
+}
+
+/** The driver that it came up with. Those that take any function have it because somebody said so. */
+function nativeDriver({ driver }: SurveyedDevice): string | null {
+  return driver === undefined || PCI_DRIVERS.get(driver)?.takesAny ? null : driver;
 }
 
 function barOf(line: ResourceLine | undefined, { devices }: Survey): Bar | null {

@@ -24,8 +24,10 @@ import { ioasUnmapPartial } from "./ioas-unmap-partial.ts";
 import { ioeventfdEightBytes, ioeventfdNegativeOffset } from "./ioeventfds.ts";
 import { kvmDeviceFaultLeaks } from "./kvm-device-fault-leaks.ts";
 import { mapFileAnyFile, mapFileCycle } from "./map-file-any-file.ts";
+import { mapFileSealed } from "./map-file-sealed.ts";
 import { mdevCreateLeaks } from "./mdev-create-leaks.ts";
 import { migrationBlockedArc } from "./migration-blocked-arc.ts";
+import { mockQueuePlace } from "./mock-queue-place.ts";
 import { msiCapableWritten } from "./msi-capable-written.ts";
 import { msiControlRewritten } from "./msi-control-rewritten.ts";
 import {
@@ -84,6 +86,7 @@ export const DEVIATIONS: readonly Deviation[] = [
   kvmDeviceFaultLeaks,
   mapFileAnyFile,
   mapFileCycle,
+  mapFileSealed,
   mdevCreateLeaks,
   mdpyFrameOffset,
   mdpyIrqFlags,
@@ -108,6 +111,7 @@ export const DEVIATIONS: readonly Deviation[] = [
   nodeMissing,
   ownerReleaseFails,
   mockLeavesPasids,
+  mockQueuePlace,
   pasidDirtyUnenforced,
   pasidOfNone,
   pasidZero,

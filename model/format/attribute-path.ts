@@ -4,6 +4,8 @@ import type { Attribute } from "../program.ts";
 /** An attribute that belongs to a bus, a driver or a type. */
 export type FixedAttribute = Exclude<Attribute, { readonly kind: "driver_override" | "mdev-remove" | "mdev-vendor" }>;
 
+export const AUXILIARY_DEVICES = "/sys/bus/auxiliary/devices";
+
 /** Directory of an mdev type. */
 export function typePath({ parent, type }: { readonly parent: string; readonly type: string }): string {
   return `/sys/class/mdev_bus/${parent}/mdev_supported_types/${type}`;
@@ -14,7 +16,13 @@ export function fixedPath(attribute: FixedAttribute): string {
   switch (attribute.kind) {
     case "bind":
     case "unbind":
+    case "new_id":
+    case "remove_id":
       return `/sys/bus/pci/drivers/${attribute.driver}/${attribute.kind}`;
+    case "pci-bus":
+      return `/sys/bus/pci/${attribute.file}`;
+    case "aux-driver":
+      return `/sys/bus/auxiliary/drivers/${attribute.driver}/${attribute.file}`;
     case "mdev-create":
       return `${typePath(attribute)}/create`;
     case "available_instances":

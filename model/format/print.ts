@@ -18,7 +18,7 @@ import type {
 } from "../program.ts";
 import { busName, type Topology } from "../topology.ts";
 import type { Field, Layout } from "../uapi/layout.ts";
-import { fixedPath, typePath } from "./attribute-path.ts";
+import { AUXILIARY_DEVICES, fixedPath, typePath } from "./attribute-path.ts";
 import { named, namesOfArgument } from "./names.ts";
 import { handle, hex, printData, printField, printValue, quote } from "./values.ts";
 
@@ -39,8 +39,12 @@ function printSystemCall(call: Call, topology: Topology | undefined): string {
       return `${handle(call.as)} = open(${quote(nodePath(call.node))}, ${openFlags(call.flags ?? 2)})`;
     case "eventfd":
       return `${handle(call.as)} = eventfd(0, EFD_NONBLOCK)`;
-    case "memfd":
-      return `${handle(call.as)} = memfd_create("memfd", 0), ftruncate(${handle(call.as)}, ${call.size})`;
+    case "memfd": {
+      const file = handle(call.as);
+      const made = (flags: string): string =>
+        `${file} = memfd_create("memfd", ${flags}), ftruncate(${file}, ${call.size})`;
+      return call.sealed ? `${made("MFD_ALLOW_SEALING")}, fcntl(${file}, F_ADD_SEALS, F_SEAL_WRITE)` : made("0");
+    }
     case "close":
       return `close(${printValue(call.fd)})`;
     case "dup":
@@ -241,6 +245,10 @@ function printProbe(probe: Probe, topology: Topology | undefined): string {
       return `access(${quote(nodePath({ kind: "group", device: probe.device }))}, F_OK)`;
     case "cdev-node":
       return `access(${quote(nodePath({ kind: "cdev", device: probe.device }))}, F_OK)`;
+    case "auxiliaries":
+      return `list("${AUXILIARY_DEVICES}")`;
+    case "aux-driver":
+      return `readlink(${quote(`${AUXILIARY_DEVICES}/${probe.name}/driver`)})`;
     case "mdevs":
       return `list("/sys/bus/mdev/devices")`;
     case "mdev-type":

@@ -65,6 +65,10 @@ const attribute = z.discriminatedUnion("kind", [
   ofDevice("driver_override"),
   ofDriver("bind"),
   ofDriver("unbind"),
+  ofDriver("new_id"),
+  ofDriver("remove_id"),
+  alone("pci-bus").extend({ file: z.enum(["drivers_probe", "drivers_autoprobe"]) }),
+  ofDriver("aux-driver").extend({ file: z.enum(["bind", "unbind"]) }),
   ofType("mdev-create"),
   ofDevice("mdev-remove"),
   ofDevice("mdev-vendor").extend({ file: z.enum(["sample_mdev_dev", "resolution"]) }),
@@ -82,6 +86,8 @@ const probe = z.discriminatedUnion("kind", [
   ofDevice("driver"),
   ofDevice("group-node"),
   ofDevice("cdev-node"),
+  alone("auxiliaries"),
+  z.strictObject({ kind: z.literal("aux-driver"), name: pathPart }),
   alone("mdevs"),
   ofDevice("mdev-type"),
   ofType("type-devices"),
@@ -115,7 +121,12 @@ const made = <S extends z.core.$ZodLooseShape>(shape: S) =>
 export const callSchema: z.ZodType<Call> = z.discriminatedUnion("op", [
   made({ op: z.literal("open"), node, flags: z.exactOptional(z.int()), as: handle }),
   made({ op: z.literal("eventfd"), as: handle }),
-  z.strictObject({ op: z.literal("memfd"), size: z.int().min(0), as: handle }),
+  z.strictObject({
+    op: z.literal("memfd"),
+    size: z.int().min(0),
+    sealed: z.exactOptional(z.literal(true)),
+    as: handle,
+  }),
   made({ op: z.literal("close"), fd: value }),
   made({ op: z.literal("dup"), fd: value, as: handle }),
   made({

@@ -57,7 +57,7 @@ export class IommufdFile extends File {
   /** Who offered what is mapped: each is in use as long as that is. */
   readonly #mapped: { users: number }[] = [];
 
-  override *mmap(k: Kernel, length: number, offset: number, shared: boolean): Operation<number> {
+  override *mmap(k: Kernel, length: number, offset: number, _prot: number, shared: boolean): Operation<number> {
     if (!shared) throw new Unmodelled("an iommufd that is mapped privately");
     if (!k.since("6.17")) return k.vfs.noMmap();
     // A file that can't be written has no shared mappings.

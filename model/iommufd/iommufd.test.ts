@@ -1,4 +1,5 @@
 import { describe, expect, test } from "vitest";
+import { vfioPciDriver } from "../driver-core/pci-driver.ts";
 import { IommuGroup } from "../iommu/group.ts";
 import { Refusal } from "../kernel/clause.ts";
 import { ArgumentBlocks } from "../kernel/encode.ts";
@@ -36,6 +37,8 @@ const topology: Topology = {
   noFailNth: null,
   dmaEntryLimit: 65535,
   drivers: [],
+  wholeBus: true,
+  managed: [],
 };
 
 /** A function behind an Intel IOMMU with 39 bits, in the group of that number. */
@@ -70,7 +73,7 @@ function pciFunction(group: IommuGroup, apertureBits = 39): PciFunction {
     apertureBits,
     pageSizes: 0x4020_1000n,
   };
-  return new PciFunction(spec, group, "vfio-pci", null);
+  return new PciFunction(spec, group, vfioPciDriver, null);
 }
 
 /** One open /dev/iommu and what it answers. */

@@ -10,8 +10,11 @@ import { inRange, type Version } from "../uapi/version.ts";
 /** How a clause can be seen from user space. */
 export type Observable = "return" | "output" | "later-call" | "sysfs" | "internal";
 
-/** A machine without an IOMMU, and one that is in no-IOMMU mode besides. */
-export type MachineKind = "mock" | "noiommu";
+/**
+ * A machine without an IOMMU, one that is in no-IOMMU mode besides, one whose functions manage others, and one with functions that
+ * have drivers of their own.
+ */
+export type MachineKind = "mock" | "noiommu" | "managed" | "variants";
 
 /** What an author writes of a clause. */
 export interface ClauseText {

@@ -21,6 +21,7 @@ export type FileKind =
   | "kvm-vfio"
   | "eventfd"
   | "memfd"
+  | "dma-buf"
   | "access"
   | "migration"
   | "fault-queue"
@@ -31,6 +32,10 @@ export type FileKind =
 export const O_RDONLY = 0;
 export const O_WRONLY = 1;
 export const O_RDWR = 2;
+
+/** FMODE_READ and FMODE_WRITE: the bits of OPEN_FMODE(), by which the access mode 3 can do neither. */
+export const canRead = ({ mode }: File): boolean => ((mode + 1) & 1) !== 0;
+export const canWrite = ({ mode }: File): boolean => ((mode + 1) & 2) !== 0;
 
 /** A read or write in flight. */
 export interface Transfer {
@@ -46,7 +51,7 @@ export abstract class File {
   abstract readonly kind: FileKind;
   /** References: descriptors, and other objects that hold the file. */
   refs = 1;
-  /** O_RDONLY, O_WRONLY or O_RDWR. */
+  /** O_RDONLY, O_WRONLY, O_RDWR, or 3. */
   readonly mode: number;
 
   /** Whether pread and pwrite are possible: on nodes, and where a driver says so. */
@@ -76,8 +81,8 @@ export abstract class File {
     return k.vfs.noPoll(k);
   }
 
-  /** f_op->mmap of so many bytes from an offset on; files without it refuse in the VFS. */
-  *mmap(k: Kernel, _length: number, _offset: number, _shared: boolean): Operation<number> {
+  /** f_op->mmap of so many bytes from an offset on, to be used as `prot` says; files without it refuse in the VFS. */
+  *mmap(k: Kernel, _length: number, _offset: number, _prot: number, _shared: boolean): Operation<number> {
     return k.vfs.noMmap();
   }
 

@@ -4,13 +4,18 @@
  * Operations call each other through the kernel (`k.group.block(device)`), never directly. That is the one seam by which
  * a fault or a deviation replaces a single step; the model itself knows nothing of either.
  */
+
+import type { AuxiliaryDevice } from "../driver-core/auxiliary.ts";
 import { steps as driverCore } from "../driver-core/bind.ts";
+import { PciBus } from "../driver-core/bus.ts";
 import { type IommuGroup, steps as iommu } from "../iommu/group.ts";
 import { steps as iommufdDevice } from "../iommufd/device.ts";
 import { steps as ioas } from "../iommufd/ioas.ts";
 import { steps as iommufd } from "../iommufd/main.ts";
 import type { IommufdContext } from "../iommufd/objects.ts";
 import { steps as selftest } from "../iommufd/selftest/all.ts";
+import { steps as irqchip } from "../kvm/irqchip.ts";
+import { steps as irqfd } from "../kvm/irqfd.ts";
 import { steps as kvm, type Vm } from "../kvm/kvm.ts";
 import { steps as kvmVfio } from "../kvm/vfio.ts";
 import { steps as mdev } from "../mdev/mdev.ts";
@@ -30,14 +35,26 @@ import { steps as feature } from "../vfio/feature-dispatch.ts";
 import { steps as group } from "../vfio/group.ts";
 import { steps as vfioIommufd } from "../vfio/iommufd.ts";
 import { steps as migration } from "../vfio/migration.ts";
+import { steps as migrationV1 } from "../vfio/migration-v1.ts";
 import { steps as noiommu } from "../vfio/noiommu.ts";
 import { steps as type1 } from "../vfio/type1.ts";
 import { steps as vfio } from "../vfio/vfio-main.ts";
+import { steps as hisiAcc } from "../vfio-pci/drivers/hisi-acc.ts";
+import { steps as migrating } from "../vfio-pci/drivers/migration.ts";
+import { steps as mlx5 } from "../vfio-pci/drivers/mlx5.ts";
+import { steps as nvgrace } from "../vfio-pci/drivers/nvgrace-gpu.ts";
+import { steps as pds } from "../vfio-pci/drivers/pds.ts";
+import { steps as qat } from "../vfio-pci/drivers/qat.ts";
+import { steps as virtioVfio } from "../vfio-pci/drivers/virtio.ts";
 import { steps as hotReset } from "../vfio-pci/hot-reset.ts";
+import { steps as igd } from "../vfio-pci/igd.ts";
 import { steps as intrs } from "../vfio-pci/intrs.ts";
+import { steps as nvlink2 } from "../vfio-pci/nvlink2.ts";
 import { steps as vfioPci } from "../vfio-pci/vfio-pci-core.ts";
+import { steps as zdev } from "../vfio-pci/zdev.ts";
+import { IrqBypass, steps as irqBypass } from "../virt/irqbypass.ts";
 import { Memory, steps as shortage } from "./alloc.ts";
-import type { Clause } from "./clause.ts";
+import { type Clause, refuse } from "./clause.ts";
 import { steps as credentials } from "./credentials.ts";
 import { FdTable, type File } from "./file.ts";
 import { acquire, type Lock, type LockOrder, Task } from "./lock.ts";
@@ -56,6 +73,8 @@ export type ChoiceSite =
  */
 export interface Chooser {
   choose(site: ChoiceSite, own: bigint, allowed: (value: bigint) => boolean): bigint;
+  /** Whether the target was seen to refuse the call by a clause. Left out where the model goes on. */
+  refuses?(clause: Clause): boolean;
   /**
    * Of a call that asked for an allocation to fail: what became of that on the target. Left out, or undefined, where the
    * model's own allocations are counted.
@@ -94,9 +113,14 @@ export class Kernel {
   readonly mdevs: Mdev[] = [];
   /** Every context of /dev/iommu, as long as somebody holds its file. */
   readonly iommufdContexts = new Set<IommufdContext>();
+  readonly pciBus = new PciBus();
+  /** Devices of the auxiliary bus. */
+  readonly auxiliaries: AuxiliaryDevice[] = [];
   /** Whether the mdev bus looks for drivers by itself (drivers/base/bus.c:drivers_autoprobe). */
   readonly mdevBus = { autoprobe: true };
   readonly vms = new Set<Vm>();
+  /** Interrupts of devices and VMs that may be connected. */
+  readonly bypass = new IrqBypass();
   /** Clauses about effects that the call in flight was seen to have. */
   readonly kept: Clause[] = [];
   readonly mm = new Mm();
@@ -126,6 +150,17 @@ export class Kernel {
   vfioPci = vfioPci;
   hotReset = hotReset;
   intrs = intrs;
+  migrating = migrating;
+  mlx5 = mlx5;
+  hisiAcc = hisiAcc;
+  pds = pds;
+  virtioVfio = virtioVfio;
+  nvgrace = nvgrace;
+  qat = qat;
+  igd = igd;
+  nvlink2 = nvlink2;
+  migrationV1 = migrationV1;
+  zdev = zdev;
   iommufd = iommufd;
   ioas = ioas;
   iommufdDevice = iommufdDevice;
@@ -139,6 +174,9 @@ export class Kernel {
   mdev = mdev;
   kvm = kvm;
   kvmVfio = kvmVfio;
+  irqchip = irqchip;
+  irqfd = irqfd;
+  irqBypass = irqBypass;
 
   constructor(topology: Topology, profile: Profile, order: LockOrder, chooser: Chooser) {
     this.topology = topology;
@@ -175,6 +213,11 @@ export class Kernel {
   /** A value that the kernel may choose; see Chooser. */
   choose(site: ChoiceSite, own: bigint, allowed: (value: bigint) => boolean): bigint {
     return this.chooser.choose(site, own, allowed);
+  }
+
+  /** Where a kernel may refuse by a clause, or may not, and nobody can see by what it decides. */
+  mayRefuse(clause: Clause): void {
+    if (this.chooser.refuses?.(clause)) refuse(clause);
   }
 
   /** Gives a new file the lowest free descriptor (fs/file.c:alloc_fd). */

@@ -1,9 +1,11 @@
 /** A PCI function: its registers' facts, its driver, and what a reset of it hits. Beside include/linux/pci.h. */
+import type { PciDriver } from "../driver-core/pci-driver.ts";
 import type { IommuDevice } from "../iommu/device.ts";
 import type { IommuGroup } from "../iommu/group.ts";
 import type { FunctionSpec, ReservedRegion } from "../topology.ts";
 import type { VfioDevice } from "../vfio/device.ts";
 import type { ConfigSpace } from "../vfio-pci/config-space.ts";
+import type { DeviceRegion, VfioPciCoreDevice } from "../vfio-pci/core-device.ts";
 import { FunctionIrqs } from "../vfio-pci/function-irqs.ts";
 import type { Ioeventfd } from "../vfio-pci/ioeventfd.ts";
 import { type Hardware, hardwareOf } from "./hardware.ts";
@@ -17,10 +19,13 @@ export class PciFunction implements IommuDevice {
   readonly aperture: ReservedRegion;
   /** null where no IOMMU is in front of it; vfio-pci then makes one up, as long as it has the function. */
   group: IommuGroup | null;
-  driver: string | null;
+  driver: PciDriver | null;
   driverOverride: string | null;
-  /** The VFIO device that vfio-pci registered for it. */
+  /** The VFIO device that its driver registered for it, and what the driver keeps of it. */
   vfio: VfioDevice | null = null;
+  core: VfioPciCoreDevice | null = null;
+  /** Regions that its driver has registered, behind those of every PCI device. */
+  readonly regions: DeviceRegion[] = [];
   /** What lies behind its BARs; null where nobody knows. */
   readonly hardware: Hardware | null;
   readonly irqs: FunctionIrqs;
@@ -31,7 +36,7 @@ export class PciFunction implements IommuDevice {
   /** Registers that users wrote and nobody puts back, by offset; null where a reset may have changed them. */
   readonly strays = new Map<number, number | null>();
 
-  constructor(spec: FunctionSpec, group: IommuGroup | null, driver: string | null, driverOverride: string | null) {
+  constructor(spec: FunctionSpec, group: IommuGroup | null, driver: PciDriver | null, driverOverride: string | null) {
     this.spec = spec;
     this.hardware = hardwareOf(spec);
     this.irqs = new FunctionIrqs(this.hardware);

@@ -43,7 +43,7 @@ export const steps = {
     const { irqs, vfio } = pciFunction;
     if (vfio?.lowPower) throw new Unmodelled("interrupts of a function that may sleep");
     if (irqs.vectors && irqs.sendsMessages) {
-      if (!irqs.vectors.triggers.has(0) && k.intrs.isBusMaster(pciFunction)) {
+      if (!irqs.vectors.signalled.has(0) && k.intrs.isBusMaster(pciFunction)) {
         throw new Unmodelled("a message that nobody waits for");
       }
       return;
@@ -106,7 +106,7 @@ export const steps = {
       k.keeps(rule["VFIO-PCI-MSI-2"]);
       return;
     }
-    pciFunction.irqs.vectors?.triggers.get(0)?.signal();
+    pciFunction.irqs.vectors?.signalled.get(0)?.trigger.signal();
     k.keeps(rule["VFIO-PCI-MSI-1"]);
   },
 

@@ -63,6 +63,8 @@ const ID = {
   AF: 0x13,
 };
 const ROOT_COMPLEX_ENDPOINT = 9;
+/** OPREGION_PCI_ADDR of drivers/vfio/pci/vfio_pci_igd.c */
+const OPREGION_ADDRESS = 0xfc;
 
 const fixed = (length: number, permissions: Permissions): Shape => ({ length, permissions });
 const plain = (length: number, extended: boolean): Shape => ({ length, permissions: shown(length, extended) });
@@ -225,6 +227,11 @@ class Builder implements ConfigLayout {
     view.setUint16(at + PM.CONTROL, view.getUint16(at + PM.CONTROL, true) & ~PM.PME, true);
   }
 
+  /** The register in which firmware leaves the OpRegion's address: shown to users, and not for them to change. */
+  opRegionAddress(): void {
+    this.#place(OPREGION_ADDRESS, { length: 4, permissions: shown(4, false) });
+  }
+
   /** vfio_ecap_init */
   extendedCapabilities(knowsDvsec: boolean): void {
     const view = this.#view;
@@ -254,12 +261,13 @@ class Builder implements ConfigLayout {
 }
 
 /** vfio_config_init, as far as it depends on nothing but the function's registers. */
-function layOut({ config, configKeeps, configSize }: FunctionSpec, knowsDvsec: boolean): ConfigLayout {
+function layOut({ config, configKeeps, configSize, traits }: FunctionSpec, knowsDvsec: boolean): ConfigLayout {
   const builder = new Builder(
     parseRegisters(config, configSize),
     configKeeps === null ? null : parseRegisters(configKeeps, configSize),
   );
   if (builder.capabilities()) builder.extendedCapabilities(knowsDvsec);
+  if (traits?.kind === "igd" && traits.opRegion) builder.opRegionAddress();
   return builder;
 }
 

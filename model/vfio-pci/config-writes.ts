@@ -155,6 +155,7 @@ export const steps = {
     if (can === 0) return;
     using _ = yield* k.vfioPci.memoryLock(k, pciFunction);
     k.vfioPci.resetRegisters(k, pciFunction);
+    yield* k.vfioPci.resetDone(k, pciFunction);
     k.keeps(rule["VFIO-PCI-CONFIG-19"]);
   },
 
@@ -167,6 +168,7 @@ export const steps = {
     if (((space.physical[region.start + AF.CAPABILITIES] ?? 0) & AF.HAS_FLR) !== AF.HAS_FLR) return;
     using _ = yield* k.vfioPci.memoryLock(k, pciFunction);
     k.vfioPci.resetRegisters(k, pciFunction);
+    yield* k.vfioPci.resetDone(k, pciFunction);
     k.keeps(rule["VFIO-PCI-CONFIG-20"]);
   },
 };

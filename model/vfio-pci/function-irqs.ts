@@ -3,6 +3,7 @@ import type { EventCounter } from "../eventfd.ts";
 import type { Hardware } from "../pci/hardware.ts";
 import { PCI_IRQ } from "../vfio/device-info.ts";
 import { VirqfdSlot } from "../vfio/virqfd.ts";
+import type { IrqBypassProducer } from "../virt/irqbypass.ts";
 
 /** INTx in use. */
 export class IntxContext {
@@ -18,13 +19,24 @@ export class IntxContext {
   }
 }
 
+/** A vector that is signalled. */
+export interface Vector {
+  readonly trigger: EventCounter;
+  readonly producer: IrqBypassProducer;
+}
+
 /** MSI or MSI-X in use. */
-export interface VectorContext {
+export class VectorContext {
   readonly index: typeof PCI_IRQ.MSI | typeof PCI_IRQ.MSIX;
   /** Vectors that were asked for when it was put to use; with MSI-X more may have come since. */
   readonly enabled: number;
-  /** Where vectors are signalled; those that are not there are not. */
-  readonly triggers: Map<number, EventCounter>;
+  /** Those that are signalled, by their number. */
+  readonly signalled = new Map<number, Vector>();
+
+  constructor(index: VectorContext["index"], enabled: number) {
+    this.index = index;
+    this.enabled = enabled;
+  }
 }
 
 /** Indexes that are signalled on one eventfd, whatever else is in use. */
@@ -69,7 +81,7 @@ export class FunctionIrqs {
     if (intx) hash += 8 + (intx.trigger ? 16 : 0) + (intx.masked ? 32 : 0) + (intx.unmask.virqfd ? 64 : 0);
     if (!vectors) return hash;
     hash += vectors.index * 128 + vectors.enabled * 512;
-    for (const vector of vectors.triggers.keys()) hash = Math.imul(hash ^ (vector + 1), 0x01000193);
+    for (const vector of vectors.signalled.keys()) hash = Math.imul(hash ^ (vector + 1), 0x01000193);
     return hash;
   }
 }

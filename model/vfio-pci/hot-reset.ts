@@ -202,6 +202,7 @@ export const steps = {
       }
       const comesBack = k.hotReset.busComesBack(functionOf(device));
       k.hotReset.resetRegisters(k, affected, comesBack);
+      for (const pciFunction of affected) yield* k.vfioPci.resetDone(k, pciFunction);
       must(comesBack, rule["VFIO-PCI-HOTRESET-16"]);
       k.keeps(rule["VFIO-PCI-HOTRESET-17"]);
     } finally {

@@ -6,6 +6,7 @@ import { type Operation, Unmodelled } from "../kernel/operation.ts";
 import type { PciFunction } from "../pci/function.ts";
 import { PCI_REGION, REGION_SIZE } from "../vfio/device-info.ts";
 import { steps as config } from "./config.ts";
+import type { DeviceRegion } from "./core-device.ts";
 import { steps as ioeventfd } from "./ioeventfd.ts";
 import { steps as mappings } from "./mappings.ts";
 import { steps as rdwr, rule as rdwrRule } from "./rdwr.ts";
@@ -27,6 +28,10 @@ export const rule = clauses({
   },
 });
 
+/** The region of the driver's own that a position lies in, if it does. */
+const deviceRegionAt = ({ regions }: PciFunction, position: number): DeviceRegion | undefined =>
+  regions[Math.floor(position / REGION_SIZE) - PCI_REGION.COUNT];
+
 export const steps = {
   ...config,
   ...rdwr,
@@ -35,7 +40,10 @@ export const steps = {
 
   /** vfio_pci_core_read */
   *readRegion(k: Kernel, pciFunction: PciFunction, io: Transfer, position: number): Operation<number> {
-    switch (k.vfioPci.regionAt(k, io, position)) {
+    const index = k.vfioPci.regionAt(k, pciFunction, io, position);
+    const own = deviceRegionAt(pciFunction, position);
+    if (index !== null && own) return yield* own.read(k, io, position % REGION_SIZE);
+    switch (index) {
       case null:
         return 0;
       case PCI_REGION.CONFIG:
@@ -49,7 +57,10 @@ export const steps = {
 
   /** vfio_pci_core_write */
   *writeRegion(k: Kernel, pciFunction: PciFunction, io: Transfer, position: number): Operation<number> {
-    switch (k.vfioPci.regionAt(k, io, position)) {
+    const index = k.vfioPci.regionAt(k, pciFunction, io, position);
+    const own = deviceRegionAt(pciFunction, position);
+    if (index !== null && own) return yield* own.write(k, io, position % REGION_SIZE);
+    switch (index) {
       case null:
         return 0;
       case PCI_REGION.CONFIG:
@@ -64,13 +75,13 @@ export const steps = {
   },
 
   /** The region in which something is to be moved; null where nothing is. */
-  regionAt(k: Kernel, { count }: Transfer, position: number): number | null {
+  regionAt(k: Kernel, { regions }: PciFunction, { count }: Transfer, position: number): number | null {
     if (count === 0) {
       k.keeps(rule["VFIO-PCI-RW-1"]);
       return null;
     }
     const index = Math.floor(position / REGION_SIZE);
-    must(index < PCI_REGION.COUNT, rule["VFIO-PCI-RW-2"]);
+    must(index < PCI_REGION.COUNT + regions.length, rule["VFIO-PCI-RW-2"]);
     return index;
   },
 

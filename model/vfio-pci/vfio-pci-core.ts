@@ -1,12 +1,16 @@
-/** vfio-pci: what a PCI function is to user space. Beside drivers/vfio/pci/vfio_pci_core.c and vfio_pci.c. */
+/**
+ * The library that drivers of PCI functions are built on: what a function is to user space. Beside
+ * drivers/vfio/pci/vfio_pci_core.c. What a driver may have of its own is in core-device.ts.
+ */
 import { clauses, must, refuse } from "../kernel/clause.ts";
+import type { Argument, Ioctl } from "../kernel/ioctl.ts";
 import type { Kernel } from "../kernel/kernel.ts";
 import type { Operation } from "../kernel/operation.ts";
 import type { UserBlock } from "../kernel/user-memory.ts";
 import { rule as vfsRule } from "../kernel/vfs.ts";
 import type { PciFunction } from "../pci/function.ts";
 import { locksOf, tryLock } from "../pci/locks.ts";
-import { DeviceSet, type VfioDeviceOps } from "../vfio/device.ts";
+import { type DeviceFile, DeviceSet } from "../vfio/device.ts";
 import {
   answerInfo,
   answerRegionInfo,
@@ -24,11 +28,11 @@ import {
   resetDevice,
 } from "../vfio/device-info.ts";
 import { getIrqInfo, setIrqs } from "../vfio/irqs.ts";
-import { vfioPciFeatures } from "./feature.ts";
+import type { VfioPciCoreDevice } from "./core-device.ts";
+import { VfioPciDevice } from "./drivers/vfio-pci.ts";
 import { pciHotReset } from "./hot-reset.ts";
 import { getPciHotResetInfo } from "./hot-reset-info.ts";
 import { ioeventfd } from "./ioeventfd.ts";
-import { functionOf } from "./pci-device.ts";
 import { steps as regions } from "./regions.ts";
 import { steps as token } from "./vf-token.ts";
 
@@ -78,25 +82,83 @@ export const rule = clauses({
 });
 
 const CAP_MSIX_MAPPABLE: Capability = { id: 3, version: 1, words: [] };
+const CAP_TYPE = 2;
 const CAP_PCI_ATOMIC_COMP = 5;
 
 /** Where a region begins in the device's file. */
 const regionOffset = (index: number): number => index * REGION_SIZE;
 
-export const vfioPciOps: VfioDeviceOps = {
-  name: "vfio-pci",
-  match: (k, own, text) => k.vfioPci.match(k, own, text),
-  features: vfioPciFeatures,
+/** A region that the function does not have. */
+const absent = (index: number): RegionDescription => ({
+  flags: 0,
+  size: 0,
+  offset: regionOffset(index),
+  capabilities: [],
+});
+
+export const steps = {
+  ...token,
+  ...regions,
+
+  /** vfio_pci_probe */
+  probe(k: Kernel, pciFunction: PciFunction): void {
+    k.alloc();
+    k.vfioPci.register(k, new VfioPciDevice(pciFunction));
+  },
+
+  /** vfio_pci_core_register_device */
+  register(k: Kernel, device: VfioPciCoreDevice): void {
+    const pciFunction = device.function;
+    const devSet = k.vfioPci.deviceSet(k, pciFunction);
+    const backing = { kind: "pci", function: pciFunction } as const;
+    pciFunction.vfio = k.vfio.register(k, pciFunction.spec.address, device, backing, devSet);
+    pciFunction.core = device;
+    k.keeps(rule["VFIO-PCI-BIND-2"]);
+  },
+
+  /** vfio_assign_device_set */
+  deviceSet(k: Kernel, { spec }: PciFunction): DeviceSet {
+    if (spec.resetScope !== null) {
+      for (const other of k.functions) {
+        if (other.vfio && other.spec.resetScope === spec.resetScope) return other.vfio.devSet;
+      }
+    }
+    return new DeviceSet();
+  },
+
+  /** vfio_pci_remove: waits until nobody has the device open. */
+  *remove(k: Kernel, pciFunction: PciFunction): Operation<void> {
+    if (!pciFunction.vfio) return;
+    yield* k.vfio.unregister(k, pciFunction.vfio);
+    pciFunction.vfio = null;
+    pciFunction.core = null;
+  },
+
+  /** vfio_pci_core_enable: the function gets what its configuration space and interrupts take. */
+  *enable(k: Kernel, _pciFunction: PciFunction): Operation<void> {
+    k.alloc();
+  },
+
+  /** vfio_pci_core_finish_enable: nothing that this model tells of. */
+  finishEnable(_k: Kernel, _pciFunction: PciFunction): void {},
+
+  /** vfio_pci_core_close_device */
+  *closeDevice(k: Kernel, pciFunction: PciFunction): Operation<void> {
+    yield* k.intrs.closeIrqs(k, pciFunction);
+    k.vfioPci.closeIoeventfds(k, pciFunction);
+    pciFunction.regions.length = 0;
+    k.vfioPci.closeConfig(pciFunction);
+  },
 
   /** vfio_pci_core_ioctl */
-  *ioctl(k, file, command, arg): Operation<number> {
-    const pciFunction = functionOf(file.device);
+  *ioctl(k: Kernel, core: VfioPciCoreDevice, file: DeviceFile, command: Ioctl, arg: Argument): Operation<number> {
+    const pciFunction = core.function;
     switch (command.request) {
       case getInfo.request:
         k.vfioPci.getInfo(k, pciFunction, arg.block);
         return 0;
       case getRegionInfo.request:
-        k.vfioPci.getRegionInfo(k, pciFunction, arg.block);
+        answerRegionInfo(k, arg.block, (index) => core.region(k, index));
         return 0;
       case getIrqInfo.request:
         k.intrs.getIrqInfo(k, pciFunction, arg.block);
@@ -118,75 +180,6 @@ export const vfioPciOps: VfioDeviceOps = {
     return refuse(vfsRule["VFS-IOCTL-1"]);
   },
 
-  read: (k, io, position, device) => k.vfioPci.readRegion(k, functionOf(device), io, position),
-
-  write: (k, io, position, device) => k.vfioPci.writeRegion(k, functionOf(device), io, position),
-
-  *mmap(k, { device }, length, offset, shared): Operation<number> {
-    return k.vfioPci.mapBar(k, functionOf(device), length, offset, shared);
-  },
-
-  load: (k, device, offset, width) => k.vfioPci.loadMapped(k, functionOf(device), offset, width),
-
-  store: (k, device, offset, width, value) => k.vfioPci.storeMapped(k, functionOf(device), offset, width, value),
-
-  *close(k, device) {
-    const pciFunction = functionOf(device);
-    yield* k.intrs.closeIrqs(k, pciFunction);
-    k.vfioPci.closeIoeventfds(k, pciFunction);
-    k.vfioPci.closeConfig(pciFunction);
-  },
-
-  trace(device) {
-    const { irqs, ioeventfds } = functionOf(device);
-    return irqs.trace() + 0x100000 * ioeventfds.length;
-  },
-};
-
-/** A region that the function does not have. */
-const absent = (index: number): RegionDescription => ({
-  flags: 0,
-  size: 0,
-  offset: regionOffset(index),
-  capabilities: [],
-});
-
-export const steps = {
-  ...token,
-  ...regions,
-
-  /** vfio_pci_probe */
-  probe(k: Kernel, pciFunction: PciFunction): void {
-    k.alloc();
-    k.vfioPci.register(k, pciFunction);
-  },
-
-  /** vfio_pci_core_register_device */
-  register(k: Kernel, pciFunction: PciFunction): void {
-    const { spec } = pciFunction;
-    const devSet = k.vfioPci.deviceSet(k, pciFunction);
-    const backing = { kind: "pci", function: pciFunction } as const;
-    pciFunction.vfio = k.vfio.register(k, spec.address, vfioPciOps, backing, devSet);
-    k.keeps(rule["VFIO-PCI-BIND-2"]);
-  },
-
-  /** vfio_assign_device_set */
-  deviceSet(k: Kernel, { spec }: PciFunction): DeviceSet {
-    if (spec.resetScope !== null) {
-      for (const other of k.functions) {
-        if (other.vfio && other.spec.resetScope === spec.resetScope) return other.vfio.devSet;
-      }
-    }
-    return new DeviceSet();
-  },
-
-  /** vfio_pci_remove: waits until nobody has the device open. */
-  *remove(k: Kernel, pciFunction: PciFunction): Operation<void> {
-    if (!pciFunction.vfio) return;
-    yield* k.vfio.unregister(k, pciFunction.vfio);
-    pciFunction.vfio = null;
-  },
-
   /** vfio_pci_ioctl_get_info. Since 6.6 as much of the struct is written as the caller has; before, a field or none. */
   getInfo(k: Kernel, pciFunction: PciFunction, block: UserBlock): void {
     answerInfo(
@@ -204,9 +197,12 @@ export const steps = {
     const { atomics } = pciFunction.spec;
     return {
       flags: DEVICE_FLAGS.PCI | (k.vfioPci.resetWorks(pciFunction) ? DEVICE_FLAGS.RESET : 0),
-      regions: PCI_REGION.COUNT,
+      regions: PCI_REGION.COUNT + pciFunction.regions.length,
       irqs: PCI_IRQ_COUNT,
-      capabilities: atomics && k.since("6.5") ? [{ id: CAP_PCI_ATOMIC_COMP, version: 1, words: [atomics, 0] }] : [],
+      capabilities: [
+        ...k.zdev.capabilities(k, pciFunction),
+        ...(atomics && k.since("6.5") ? [{ id: CAP_PCI_ATOMIC_COMP, version: 1, words: [atomics, 0] }] : []),
+      ],
     };
   },
 
@@ -216,10 +212,6 @@ export const steps = {
   },
 
   /** vfio_pci_ioctl_get_region_info */
-  getRegionInfo(k: Kernel, pciFunction: PciFunction, block: UserBlock): void {
-    answerRegionInfo(k, block, (index) => k.vfioPci.region(k, pciFunction, index));
-  },
-
   region(k: Kernel, pciFunction: PciFunction, index: number): RegionDescription {
     switch (index) {
       case PCI_REGION.CONFIG:
@@ -229,8 +221,9 @@ export const steps = {
       case PCI_REGION.VGA:
         return k.vfioPci.vgaRegion(k, pciFunction);
     }
-    must(index < PCI_REGION.ROM, deviceRule["VFIO-DEV-REGION-3"]);
-    return k.vfioPci.barRegion(k, pciFunction, index);
+    return index < PCI_REGION.ROM
+      ? k.vfioPci.barRegion(k, pciFunction, index)
+      : k.vfioPci.deviceRegion(k, pciFunction, index);
   },
 
   barRegion(k: Kernel, { spec }: PciFunction, index: number): RegionDescription {
@@ -267,6 +260,20 @@ export const steps = {
     return absent(PCI_REGION.VGA);
   },
 
+  /** A region that the driver has registered: vfio_pci_core_register_dev_region. */
+  deviceRegion(_k: Kernel, { regions }: PciFunction, index: number): RegionDescription {
+    const region = regions[index - PCI_REGION.COUNT];
+    must(region !== undefined, deviceRule["VFIO-DEV-REGION-3"]);
+    const { size, flags, type, subtype, capabilities } = region;
+    const ofType: Capability = { id: CAP_TYPE, version: 1, words: [type, subtype] };
+    return { flags, size, offset: regionOffset(index), capabilities: [ofType, ...capabilities] };
+  },
+
+  /** Tells the driver that its function was reset. */
+  *resetDone(k: Kernel, { core }: PciFunction): Operation<void> {
+    if (core) yield* core.resetDone(k);
+  },
+
   /** vfio_pci_ioctl_reset */
   *reset(k: Kernel, pciFunction: PciFunction): Operation<void> {
     must(k.vfioPci.resetWorks(pciFunction), rule["VFIO-PCI-RESET-1"]);
@@ -275,6 +282,7 @@ export const steps = {
     using device = tryLock(k, locks.device);
     must(device !== null, rule["VFIO-PCI-RESET-2"]);
     k.vfioPci.resetRegisters(k, pciFunction);
+    yield* k.vfioPci.resetDone(k, pciFunction);
     k.keeps(rule["VFIO-PCI-RESET-3"]);
   },
 };

@@ -49,6 +49,8 @@ export interface VfioDeviceOps {
   /** Accesses of what was mapped, by offset in the file; left out where nobody knows. */
   load?(k: Kernel, device: VfioDevice, offset: number, width: AccessWidth): Operation<bigint | null>;
   store?(k: Kernel, device: VfioDevice, offset: number, width: AccessWidth, value: bigint): Operation<void>;
+  /** open_device: the first file of the device is opened; may refuse, and then leaves nothing. */
+  open?(k: Kernel, device: VfioDevice): Operation<void>;
   /** close_device: the last file of the device is closed. */
   close?(k: Kernel, device: VfioDevice): Operation<void>;
   /** A number for what calls can change of the device itself. */
@@ -135,7 +137,7 @@ export class DeviceFile extends File {
     return k.vfio.write(k, this, io);
   }
 
-  override mmap(k: Kernel, length: number, offset: number, shared: boolean): Operation<number> {
+  override mmap(k: Kernel, length: number, offset: number, _prot: number, shared: boolean): Operation<number> {
     return k.vfio.mmap(k, this, length, offset, shared);
   }
 

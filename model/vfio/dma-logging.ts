@@ -4,7 +4,7 @@ import type { Kernel } from "../kernel/kernel.ts";
 import { BLOCK_SIZE } from "../kernel/memory-map.ts";
 import { type Operation, Unmodelled } from "../kernel/operation.ts";
 import type { UserBlock } from "../kernel/user-memory.ts";
-import { arrayOf, field, layout } from "../uapi/layout.ts";
+import { arrayOf, field, layout, writeValue } from "../uapi/layout.ts";
 import { U64_MAX } from "../uapi/u64.ts";
 import type { DeviceFile, VfioDevice } from "./device.ts";
 import { FEATURE, FEATURE_HEADER, FEATURE_INDEX, type Feature, featureIoctl, rule as featureRule } from "./feature.ts";
@@ -95,12 +95,19 @@ export const rule = clauses({
   },
 });
 
+/** A range of I/O addresses, both ends included. */
+export interface LoggedRange {
+  readonly first: bigint;
+  readonly last: bigint;
+}
+
 /** struct vfio_log_ops */
 export interface LoggingOps {
-  start(k: Kernel): Operation<void>;
+  /** Gives the page size that the device logs by, in bytes, which need not be the one asked for. */
+  start(k: Kernel, ranges: readonly LoggedRange[], pageSize: bigint): Operation<bigint>;
   stop(k: Kernel): Operation<void>;
-  /** Whether anything is to be reported; no device of this model writes memory by itself. */
-  report(k: Kernel): Operation<void>;
+  /** Whether a range can be reported, which may be empty; no device of this model writes memory by itself. */
+  report(k: Kernel, iova: bigint, length: bigint): Operation<void>;
 }
 
 const LoggingRange = layout("vfio_device_feature_dma_logging_range", { iova: field.iova(), length: field.length() });
@@ -151,11 +158,13 @@ const start: Feature = {
     const count = block.u32(FEATURE_HEADER + 8);
     must(count > 0, rule["VFIO-DMALOG-START-2"]);
     must(count <= MAX_RANGES, rule["VFIO-DMALOG-START-3"]);
-    k.dmaLogging.checkRanges(at(block.u64(FEATURE_HEADER + 16)), count, block.u64(FEATURE_HEADER));
-    yield* ops.start(k);
+    const asked = block.u64(FEATURE_HEADER);
+    const ranges = k.dmaLogging.readRanges(at(block.u64(FEATURE_HEADER + 16)), count, asked);
+    const pageSize = yield* ops.start(k, ranges, asked);
     try {
-      // The device logs by whatever page it is asked for.
-      block.copyTo(block.bytes, FEATURE_HEADER, CONTROL_END, rule["VFIO-DMALOG-START-9"]);
+      const image = block.bytes.slice(0, CONTROL_END);
+      writeValue(new DataView(image.buffer), FEATURE_HEADER, 8, pageSize);
+      block.copyTo(image, FEATURE_HEADER, CONTROL_END, rule["VFIO-DMALOG-START-9"]);
     } catch (refusal) {
       yield* ops.stop(k);
       throw refusal;
@@ -187,10 +196,12 @@ const report: Feature = {
     block.copyFrom(REPORT_END, rule["VFIO-DMALOG-REPORT-1"], FEATURE_HEADER);
     const pageSize = block.u64(FEATURE_HEADER + 16);
     must(pageSize >= 4096n && (pageSize & (pageSize - 1n)) === 0n, rule["VFIO-DMALOG-REPORT-2"]);
-    const end = block.u64(FEATURE_HEADER) + block.u64(FEATURE_HEADER + 8);
-    must(end <= U64_MAX, rule["VFIO-DMALOG-REPORT-3"]);
-    must(k.has("IOMMUFD"), rule["VFIO-DMALOG-REPORT-6"]);
-    yield* ops.report(k);
+    const iova = block.u64(FEATURE_HEADER);
+    const length = block.u64(FEATURE_HEADER + 8);
+    must(iova + length <= U64_MAX, rule["VFIO-DMALOG-REPORT-3"]);
+    // Drivers of hardware that logs bring bitmaps along: they select CONFIG_IOMMUFD_DRIVER.
+    must(k.has("IOMMUFD") || !request.device.emulated, rule["VFIO-DMALOG-REPORT-6"]);
+    yield* ops.report(k, iova, length);
     k.keeps(rule["VFIO-DMALOG-REPORT-5"]);
     return 0;
   },
@@ -205,8 +216,8 @@ export const steps = {
   },
 
   /** Looks at the ranges one after the other, so that the first that is wrong decides. */
-  checkRanges(ranges: UserBlock, count: number, pageSize: bigint): void {
-    const taken: { readonly first: bigint; readonly last: bigint }[] = [];
+  readRanges(ranges: UserBlock, count: number, pageSize: bigint): readonly LoggedRange[] {
+    const taken: LoggedRange[] = [];
     const mask = BigInt.asUintN(64, pageSize - 1n);
     for (let i = 0; i < count; i++) {
       const from = i * LoggingRange.size;
@@ -221,5 +232,6 @@ export const steps = {
       must(!taken.some((other) => first <= other.last && last >= other.first), rule["VFIO-DMALOG-START-7"]);
       taken.push({ first, last });
     }
+    return taken;
   },
 };

@@ -107,7 +107,7 @@ export const steps = {
       // A group's open returns no id to user space.
       const devid = yield* k.vfioIommufd.bind(k, file.device, file.iommufd, file.group ? null : undefined);
       try {
-        k.vfio.openDevice(k, file.device);
+        yield* k.vfio.openDevice(k, file.device);
       } catch (refusal) {
         yield* k.vfioIommufd.unbind(k, file.device);
         throw refusal;
@@ -120,7 +120,7 @@ export const steps = {
     k.group.mayUseContainer(k, group);
     k.group.useContainer(group);
     try {
-      k.vfio.openDevice(k, file.device);
+      yield* k.vfio.openDevice(k, file.device);
     } catch (refusal) {
       k.group.unuseContainer(k, group);
       throw refusal;
@@ -130,9 +130,9 @@ export const steps = {
     using _ = yield* k.lock(group.container.iommu.lock);
   },
 
-  /** The driver's open_device. A function gets what its configuration space and interrupts take. */
-  openDevice(k: Kernel, { backing }: VfioDevice): void {
-    if (backing.kind === "pci") k.alloc();
+  /** The driver's open_device */
+  *openDevice(k: Kernel, device: VfioDevice): Operation<void> {
+    if (device.ops.open) yield* device.ops.open(k, device);
   },
 
   /** vfio_df_close */

@@ -54,12 +54,13 @@ class Virqfd implements EventWaiter {
     this.writesRegisters = foresee !== undefined;
   }
 
-  woken(): void {
+  woken(): boolean {
     this.#k.intrs.wakeup(this.#k, this.counter, this.handler);
+    return false;
   }
 
   hungUp(): void {
-    this.counter.waiters.splice(this.counter.waiters.indexOf(this), 1);
+    this.counter.leave(this);
     this.slot.virqfd = null;
     this.#k.keeps(rule["VFIO-VIRQFD-6"]);
   }
@@ -72,19 +73,17 @@ export const steps = {
     const counter = eventfdOf(k, fd, rule["VFIO-VIRQFD-1"], rule["VFIO-VIRQFD-2"]);
     must(slot.virqfd === null, rule["VFIO-VIRQFD-3"]);
     slot.virqfd = new Virqfd(k, slot, counter, handler, foresee);
-    counter.waiters.unshift(slot.virqfd);
+    counter.wait(slot.virqfd);
     if (counter.count === 0n) return;
     handler();
     k.keeps(rule["VFIO-VIRQFD-5"]);
   },
 
-  /** vfio_virqfd_disable: what the eventfd has counted goes with it (fs/eventfd.c:eventfd_ctx_remove_wait_queue). */
+  /** vfio_virqfd_disable */
   disableVirqfd(slot: VirqfdSlot): void {
     const { virqfd } = slot;
     if (!virqfd) return;
-    const { counter } = virqfd;
-    counter.waiters.splice(counter.waiters.indexOf(virqfd), 1);
-    counter.count = 0n;
+    virqfd.counter.leave(virqfd);
     slot.virqfd = null;
   },
 

@@ -2,6 +2,7 @@
 
 import { IommufdContext } from "../../model/iommufd/objects.ts";
 import type { File, FileKind } from "../../model/kernel/file.ts";
+import type { Kernel } from "../../model/kernel/kernel.ts";
 import type { Machine } from "../../model/machine.ts";
 import type { Value } from "../../model/program.ts";
 import type { Dice } from "./dice.ts";
@@ -44,6 +45,7 @@ const KINDS: readonly FileKind[] = [
   "kvm-vfio",
   "eventfd",
   "memfd",
+  "dma-buf",
   "access",
   "migration",
   "fault-queue",
@@ -75,6 +77,11 @@ export interface Open {
 
 export class Handles {
   readonly #machine: Machine;
+
+  get k(): Kernel {
+    return this.#machine.k;
+  }
+
   /** Descriptors that are open. */
   readonly files: Open[] = [];
   /** The kinds of file that are open, as bits. */

@@ -4,18 +4,23 @@ import { EventFile } from "../../model/eventfd.ts";
 import { FaultQueueFile } from "../../model/iommufd/fault-queue.ts";
 import { VeventQueueFile } from "../../model/iommufd/vevent-queue.ts";
 import type { File } from "../../model/kernel/file.ts";
+import type { Kernel } from "../../model/kernel/kernel.ts";
 import { PAGE } from "../../model/kernel/memory-map.ts";
 import { MdpyDisplay } from "../../model/mdev/mdpy.ts";
 import { MttyCard } from "../../model/mdev/mtty.ts";
 import { headerOf, MttyDataFile } from "../../model/mdev/mtty-session.ts";
 import { PORT_STATE_SIZE } from "../../model/mdev/mtty-uart.ts";
+import { MemfdFile } from "../../model/memfd.ts";
 import type { PciFunction } from "../../model/pci/function.ts";
 import type { Call, Place } from "../../model/program.ts";
 import { DeviceFile } from "../../model/vfio/device.ts";
 import { REGION_SIZE } from "../../model/vfio/device-info.ts";
+import type { VfioPciCoreDevice } from "../../model/vfio-pci/core-device.ts";
+import { DriverDataFile } from "../../model/vfio-pci/drivers/data-file.ts";
 import { inBar } from "./bar-transfers.ts";
 import { inFunction } from "./config-transfers.ts";
 import { type Dice, oneIn, pick } from "./dice.ts";
+import { inDriven, mapDriven, ofDriverSession } from "./driver-transfers.ts";
 import type { Handles } from "./handles.ts";
 import { accessMapping, mapRegion } from "./mapping-moves.ts";
 
@@ -32,7 +37,9 @@ const CONFIG = 7;
 export function transfer(dice: Dice, handles: Handles): Call | undefined {
   if (handles.files.length === 0) return undefined;
   if (handles.memory.length > 0 && oneIn(dice, 2)) return accessMapping(dice, handles);
-  const entry = pick(dice, handles.files);
+  // What is read of nodes and of devices that are not open says little of a driver.
+  const driven = handles.files.filter(({ file }) => file instanceof DriverDataFile || drivenBy(file) !== null);
+  const entry = pick(dice, driven.length > 0 && !oneIn(dice, 6) ? driven : handles.files);
   const fd = oneIn(dice, 12) ? -1 : entry.handle;
   if (oneIn(dice, 8)) return { op: "poll", fd };
   // What a queue has is there for a moment only: what happens where it can't be told must be met then.
@@ -41,14 +48,24 @@ export function transfer(dice: Dice, handles: Handles): Call | undefined {
     ? pick<Place>(dice, ["null", "unmapped", "readonly", 0, 1, 3, 9])
     : undefined;
   if (entry.file instanceof MttyDataFile) return ofSession(dice, handles, fd, entry.file, place);
+  if (entry.file instanceof DriverDataFile) return ofDriverSession(handles.k, dice, handles, fd, entry.file, place);
   if (entry.file instanceof VeventQueueFile) return ofVevents(dice, fd, place);
   if (entry.file instanceof FaultQueueFile) return ofFaults(dice, fd, place);
   if (entry.file instanceof EventFile) return ofEvents(dice, fd, place);
   if (oneIn(dice, 8)) return mapping(dice, handles, fd, entry.file);
-  return ofDevice(dice, fd, entry.file, place);
+  if (entry.file instanceof MemfdFile) return ofMemory(dice, fd, entry.file, place);
+  return ofDevice(handles.k, dice, fd, entry.file, place);
 }
 
-function ofDevice(dice: Dice, fd: string | -1, file: File, place: Place | undefined): Call {
+/** The device of a function that has traits, where the file gives access to one. */
+function drivenBy(file: File): VfioPciCoreDevice | null {
+  if (!(file instanceof DeviceFile) || !file.accessGranted || file.device.backing.kind !== "pci") return null;
+  const { spec, core } = file.device.backing.function;
+  return spec.traits ? core : null;
+}
+
+function ofDevice(k: Kernel, dice: Dice, fd: string | -1, file: File, place: Place | undefined): Call {
+  const driven = drivenBy(file);
   const ops = file instanceof DeviceFile && file.accessGranted ? file.device.ops : null;
   const backing = file instanceof DeviceFile && file.accessGranted ? file.device.backing : null;
   const move =
@@ -56,9 +73,11 @@ function ofDevice(dice: Dice, fd: string | -1, file: File, place: Place | undefi
       ? inCard(dice)
       : ops instanceof MdpyDisplay
         ? inDisplay(dice, ops)
-        : backing?.kind === "pci"
-          ? ofFunction(dice, backing.function)
-          : anywhere(dice);
+        : driven
+          ? inDriven(k, dice, driven)
+          : backing?.kind === "pci"
+            ? ofFunction(dice, backing.function)
+            : anywhere(dice);
   const { offset = 0, count, bytes } = move;
   const where = place === undefined ? {} : { place };
   const plain = oneIn(dice, 8);
@@ -143,6 +162,8 @@ function inDisplay(dice: Dice, { width, height, memory }: MdpyDisplay): Move {
 }
 
 function mapping(dice: Dice, handles: Handles, fd: string | -1, file: File): Call {
+  const driven = drivenBy(file);
+  if (driven) return mapDriven(handles.k, dice, fd, driven);
   if (file instanceof DeviceFile && file.device.backing.kind === "pci") {
     return mapRegion(dice, handles, fd, file.device.backing.function);
   }
@@ -215,6 +236,18 @@ function ofFaults(dice: Dice, fd: string | -1, place: Place | undefined): Call {
     bytes.push(1 + dice.roll(3), 0, 0, 0, oneIn(dice, 12) ? 2 : dice.roll(2), 0, 0, 0);
   }
   return { op: "write", fd, count: oneIn(dice, 12) ? 4 : bytes.length, bytes, ...where };
+}
+
+/** Memory in a file: at its ends and over the edge of a page, and a little further than it goes. */
+function ofMemory(dice: Dice, fd: string | -1, { size }: MemfdFile, place: Place | undefined): Call {
+  const where = place === undefined ? {} : { place };
+  const count = pick(dice, [8, 32, 256, 1, 0]);
+  const offset = Math.min(pick(dice, [0, 0, 0, 8, PAGE - 4, PAGE, size]), size);
+  if (oneIn(dice, 4)) return { op: "read", fd, count, ...where };
+  if (oneIn(dice, 2)) return { op: "pread", fd, count, offset, ...where };
+  const bytes = [1 + dice.roll(255), 0x22, 0x33, 0x44];
+  if (oneIn(dice, 4)) return { op: "write", fd, count, bytes, ...where };
+  return { op: "pwrite", fd, count, offset, bytes, ...where };
 }
 
 function ofEvents(dice: Dice, fd: string | -1, place: Place | undefined): Call {

@@ -1,11 +1,16 @@
 /** All invariants. */
 import { areasApart, areasInReach } from "./areas.ts";
+import { auxiliaryNames, auxiliaryWithinParent, managedByTwo } from "./auxiliary.ts";
+import { bypassConnected, bypassLives, irqfdsApart, irqfdsLive } from "./bypass.ts";
+import { DEVICE_INVARIANTS } from "./device.ts";
+import { oneDriver, overrideBeatsIds, overrideOnly, vfioWhileBound } from "./drivers.ts";
 import { faultsOfAttached } from "./faults.ts";
 import { accessStays, gateBeforeAccess, hotResetNeedsOwnership } from "./history.ts";
 import { intxMaskedWhilePulled } from "./interrupts.ts";
 import { recordedVmsLive } from "./kvm.ts";
 import { mdevsCounted, mdevsUnique } from "./mdevs.ts";
 import { sessionByState } from "./migration.ts";
+import { dmaDomain, dmaOneOwner } from "./ownership.ts";
 import { pinnedWhileNeeded, pinsCounted } from "./pins.ts";
 import {
   accessMonotone,
@@ -23,13 +28,23 @@ export const STATE_INVARIANTS = [
   groupXorCdev,
   accessMonotone,
   openDevicesAreBacked,
+  dmaOneOwner,
+  dmaDomain,
   inUseStays,
   faultsOfAttached,
   lockOrder,
   locksDropped,
   mdevsUnique,
   mdevsCounted,
+  vfioWhileBound,
+  auxiliaryNames,
+  auxiliaryWithinParent,
+  managedByTwo,
   recordedVmsLive,
+  irqfdsApart,
+  irqfdsLive,
+  bypassConnected,
+  bypassLives,
   sessionByState,
   intxMaskedWhilePulled,
   areasApart,
@@ -38,4 +53,12 @@ export const STATE_INVARIANTS = [
   pinsCounted,
 ] as const;
 
-export const HISTORY_INVARIANTS = [gateBeforeAccess, accessStays, hotResetNeedsOwnership] as const;
+export const HISTORY_INVARIANTS = [
+  gateBeforeAccess,
+  accessStays,
+  hotResetNeedsOwnership,
+  oneDriver,
+  overrideBeatsIds,
+  overrideOnly,
+  ...DEVICE_INVARIANTS,
+] as const;

@@ -52,9 +52,11 @@ export class EffectWatch {
       if (group.cdevDeviceOpenCount !== 0) return `the group of ${vfio.name} is still blocked by bound devices`;
     }
     for (const group of k.iommuGroups) {
-      const native = group.members.filter(({ driver }) => driver !== null && !MANAGED.has(driver)).length;
+      const native = group.members.filter(({ driver }) => driver !== null && !driver.driverManagedDma).length;
       if (group.ownerCount !== native) return `IOMMU group ${group.id} still has ${group.ownerCount - native} owners`;
     }
+    if (k.bypass.producers.size > 0) return `${k.bypass.producers.size} interrupts of devices wait for a VM`;
+    if (k.bypass.consumers.size > 0) return `${k.bypass.consumers.size} interrupts of VMs wait for a device`;
     if (k.vms.size > 0) return `${k.vms.size} VMs are still alive`;
     if (k.iommufdContexts.size > 0) return `${k.iommufdContexts.size} iommufds are still there`;
     if (k.mm.pinnedPages !== 0) return `${k.mm.pinnedPages} pages are still pinned`;
@@ -63,6 +65,3 @@ export class EffectWatch {
     return undefined;
   }
 }
-
-/** Drivers that leave DMA ownership to their users. */
-const MANAGED = new Set(["vfio-pci", "pci-stub"]);

@@ -247,6 +247,17 @@ static long new_memfd(long size)
 `,
   },
   {
+    defines: ["new_sealed_memfd"],
+    text: C`/* A file of so many bytes of memory that nobody can write to from now on. */
+static long new_sealed_memfd(long size)
+{
+	int fd = memfd_create("memfd", MFD_ALLOW_SEALING);
+
+	return fd < 0 || ftruncate(fd, size) || fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE) ? -errno : fd;
+}
+`,
+  },
+  {
     defines: ["do_ioctl"],
     text: C`static long do_ioctl(long fd, unsigned long request, unsigned long argument)
 {

@@ -1,6 +1,6 @@
 /** Calls as C: a block each, in which structs are filled by field names and what comes back is compared. */
 
-import { fixedPath, typePath } from "../../model/format/attribute-path.ts";
+import { AUXILIARY_DEVICES, fixedPath, typePath } from "../../model/format/attribute-path.ts";
 import { printCall } from "../../model/format/print.ts";
 import { madeBy } from "../../model/handles.ts";
 import { CAPABILITIES } from "../../model/kernel/credentials.ts";
@@ -138,7 +138,7 @@ export class CallWriter {
       case "eventfd":
         return functionCall(failNth, "result(eventfd(0, EFD_NONBLOCK))", "SYS_eventfd2", ["0", "EFD_NONBLOCK"]);
       case "memfd":
-        return `new_memfd(${call.size}L)`;
+        return `${call.sealed ? "new_sealed_memfd" : "new_memfd"}(${call.size}L)`;
       case "close":
         return functionCall(failNth, `result(close(${value(call.fd)}))`, "SYS_close", [value(call.fd)]);
       case "dup":
@@ -258,6 +258,10 @@ export class CallWriter {
         return `result(access(group_node(&${this.#device(probe.device)}), F_OK))`;
       case "cdev-node":
         return `result(access(cdev_node(&${this.#device(probe.device)}), F_OK))`;
+      case "auxiliaries":
+        return `list(${cString(AUXILIARY_DEVICES)})`;
+      case "aux-driver":
+        return `text_of_link(${cString(`${AUXILIARY_DEVICES}/${probe.name}/driver`)})`;
       case "mdevs":
         return 'list("/sys/bus/mdev/devices")';
       case "mdev-type":

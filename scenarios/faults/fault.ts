@@ -2,6 +2,7 @@
  * Faults: historical or seeded bugs, each a small override of one step of the model in a file of its own. They show that
  * the checks bite: a campaign on the model with a fault must find it, without being told where to look.
  */
+import type { MachineKind } from "../../model/kernel/clause.ts";
 import type { Override } from "../../model/machine.ts";
 import type { Version } from "../../model/uapi/version.ts";
 
@@ -16,7 +17,7 @@ export interface Fault extends Override {
   /** The kernel that it is a fault of, where that is not the newest: a profile of the suite. */
   readonly profile?: Version;
   /** The machine that has it, where one with an IOMMU has not. */
-  readonly machine?: "noiommu";
+  readonly machine?: MachineKind;
 }
 
 /** Whether kernels had the fault: one that upstream fixed, not one of our own making or finding. */

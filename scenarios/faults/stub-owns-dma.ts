@@ -1,5 +1,9 @@
 /** pci-stub as it would be without a word of its own about DMA: an owner like any driver of the kernel. */
+import { type PciDriver, pciStubDriver } from "../../model/driver-core/pci-driver.ts";
 import type { Fault } from "./fault.ts";
+
+const owner: PciDriver = { ...pciStubDriver, driverManagedDma: false };
+const asItWas = (driver: PciDriver): PciDriver => (driver === pciStubDriver ? owner : driver);
 
 export const stubOwnsDma: Fault = {
   id: "stub-owns-dma",
@@ -11,14 +15,8 @@ export const stubOwnsDma: Fault = {
     const { probe, remove } = k.driverCore;
     k.driverCore = {
       ...k.driverCore,
-      *probe(kernel, pciFunction, driver) {
-        yield* probe(kernel, pciFunction, driver);
-        if (driver === "pci-stub" && pciFunction.group) yield* kernel.iommu.useDefaultDomain(kernel, pciFunction.group);
-      },
-      *remove(kernel, pciFunction, driver) {
-        yield* remove(kernel, pciFunction, driver);
-        if (driver === "pci-stub" && pciFunction.group) yield* kernel.iommu.release(kernel, pciFunction.group);
-      },
+      probe: (kernel, pciFunction, driver) => probe(kernel, pciFunction, asItWas(driver)),
+      remove: (kernel, pciFunction, driver) => remove(kernel, pciFunction, asItWas(driver)),
     };
   },
 };

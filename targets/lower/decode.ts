@@ -89,8 +89,11 @@ export class OutputReader {
       case "memfd": {
         const made = this.#plain();
         if (made === undefined || made.ret < 0) return made;
-        const sized = this.#plain();
-        return sized === undefined || sized.ret < 0 ? sized : made;
+        for (let left = shape.steps; left > 0; left--) {
+          const step = this.#plain();
+          if (step === undefined || step.ret < 0) return step;
+        }
+        return made;
       }
       case "poll": {
         const ret = this.#result();

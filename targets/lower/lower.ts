@@ -5,7 +5,7 @@
  * slots, structs become bytes at addresses that are the same on every target, device names become paths that the agent
  * completes with the numbers that it finds when it gets there.
  */
-import { typePath } from "../../model/format/attribute-path.ts";
+import { AUXILIARY_DEVICES, typePath } from "../../model/format/attribute-path.ts";
 import { capabilityMask } from "../../model/kernel/credentials.ts";
 import { blockAddress, isStruct } from "../../model/kernel/encode.ts";
 import { findIoctl } from "../../model/kernel/ioctl.ts";
@@ -33,8 +33,11 @@ import { leavingWork, WAIT_NS } from "./put-off.ts";
 import {
   AT_FDCWD,
   EFD_NONBLOCK,
+  F_ADD_SEALS,
+  F_SEAL_WRITE,
   MAP_PRIVATE,
   MAP_SHARED,
+  MFD_ALLOW_SEALING,
   O_RDONLY,
   O_RDWR,
   O_WRONLY,
@@ -72,8 +75,8 @@ export type Shape =
   | { readonly kind: "tainted" }
   /** a struct pollfd follows, of which revents counts */
   | { readonly kind: "poll" }
-  /** the result of setting its size follows, unless it was refused */
-  | { readonly kind: "memfd" }
+  /** the results of so many calls that make the file what it is to be follow, unless it was refused */
+  | { readonly kind: "memfd"; readonly steps: number }
   /** a path was completed with a number first: results of that come before */
   | { readonly kind: "found-group" };
 
@@ -177,13 +180,18 @@ export class Lowering {
         this.#syscall(SYS.eventfd2, 0, EFD_NONBLOCK);
         this.#keep(call.as);
         return { kind: "plain" };
-      case "memfd":
+      case "memfd": {
+        const file = { slot: this.#slot(call.as) };
         code
           .pokeText(TEXT, "memfd")
-          .syscall(SYS.memfd_create, TEXT, 0)
-          .keep(this.#slot(call.as))
-          .unlessFailed((sized) => sized.syscall(SYS.ftruncate, { slot: this.#slot(call.as) }, call.size));
-        return { kind: "memfd" };
+          .syscall(SYS.memfd_create, TEXT, call.sealed ? MFD_ALLOW_SEALING : 0)
+          .keep(file.slot)
+          .unlessFailed((made) => {
+            made.syscall(SYS.ftruncate, file, call.size);
+            if (call.sealed) made.syscall(SYS.fcntl, file, F_ADD_SEALS, F_SEAL_WRITE);
+          });
+        return { kind: "memfd", steps: call.sealed ? 2 : 1 };
+      }
       case "close":
         this.#syscall(SYS.close, this.#value(call.fd));
         return { kind: "plain" };
@@ -336,6 +344,10 @@ export class Lowering {
         code.syscall(SYS.access, PATH, 0);
         return shape;
       }
+      case "auxiliaries":
+        return this.list(AUXILIARY_DEVICES);
+      case "aux-driver":
+        return this.#readLink(`${AUXILIARY_DEVICES}/${probe.name}/driver`);
       case "mdevs":
         return this.list(MDEV_DEVICES);
       case "group-members":

@@ -12,6 +12,7 @@ export const SYS = {
   access: 21,
   dup: 32,
   nanosleep: 35,
+  fcntl: 72,
   ftruncate: 77,
   readlink: 89,
   capset: 126,
@@ -23,6 +24,9 @@ export const SYS = {
 
 export const AT_FDCWD = -100;
 export const EFD_NONBLOCK = 0o4000;
+export const MFD_ALLOW_SEALING = 2;
+export const F_ADD_SEALS = 1033;
+export const F_SEAL_WRITE = 8;
 export const O_RDONLY = 0;
 export const O_WRONLY = 1;
 export const O_RDWR = 2;
