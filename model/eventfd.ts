@@ -79,12 +79,18 @@ export interface EventWaiter {
   woken(): boolean;
   /** The last descriptor is closed: EPOLLHUP. */
   hungUp(): void;
+  /** Whether it writes to a function's registers. */
+  readonly writesRegisters?: boolean;
+  /** Throws Unmodelled where what it would do can't be told. */
+  foresee?(): void;
 }
 
 /** struct eventfd_ctx: what descriptors and drivers share. */
 export class EventCounter {
   count = 0n;
   readonly waiters: EventWaiter[] = [];
+  /** Whether some device was told to signal it. */
+  signalled = false;
   /** How many of them come before the others (WQ_FLAG_PRIORITY). */
   #first = 0;
 
@@ -93,9 +99,9 @@ export class EventCounter {
     return this.#first > 0;
   }
 
-  /** add_wait_queue */
+  /** add_wait_queue: before all others but those of waitFirst(). */
   wait(waiter: EventWaiter): void {
-    this.waiters.push(waiter);
+    this.waiters.splice(this.#first, 0, waiter);
   }
 
   /** add_wait_queue_priority: before all others, behind those who did the same. */
@@ -173,6 +179,7 @@ export class EventFile extends File {
     must(value !== U64_MAX, rule["EVENTFD-WRITE-4"]);
     const { counter } = this;
     must(counter.count + value < U64_MAX, rule["EVENTFD-WRITE-5"]);
+    for (const waiter of counter.waiters) waiter.foresee?.();
     counter.count += value;
     counter.wake();
     return WIDTH;

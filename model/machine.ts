@@ -61,6 +61,18 @@ export interface Answer {
 }
 
 const PROT_WRITE = 2;
+
+/** What mmap(2) has mapped. */
+interface Mapping {
+  readonly address: number;
+  /** In whole pages. */
+  readonly length: number;
+  readonly prot: number;
+  readonly file: File;
+  /** Where in the file it begins. */
+  readonly offset: number;
+}
+
 /** Calls that move data between a file and memory. */
 type TransferCall = Call & { op: "read" | "write" | "pread" | "pwrite" };
 const NOTHING: readonly UserBlock[] = [];
@@ -70,8 +82,8 @@ export class Machine {
   readonly #handles = new Map<string, number | bigint>();
   /** What reads have brought, by its handle; null where it is not known to the byte. */
   readonly #data = new Map<string, Uint8Array | null>();
-  /** Files that mappings keep open. */
-  readonly #mapped: File[] = [];
+  /** Mappings, each of which keeps its file open. */
+  readonly #mapped: Mapping[] = [];
   readonly #blocks = new ArgumentBlocks();
   /** The clause that refuses the call in flight for an allocation that was seen to fail. */
   #refusal: Clause | null = null;
@@ -226,6 +238,15 @@ export class Machine {
         return this.fileOf(call.fd)?.poll(k) ?? k.vfs.pollNothing(k, Number(this.resolve(call.fd)));
       case "mmap":
         return this.#mmap(call);
+      case "munmap":
+        return this.#munmap(call);
+      case "load":
+        return this.#load(call);
+      case "store": {
+        const { file, offset } = this.#accessed(call, PROT_WRITE);
+        runStraight(file.store(k, offset, call.width, BigInt.asUintN(8 * call.width, BigInt(call.value))));
+        return 0;
+      }
       case "sysfs-write":
         k.alloc();
         return runStraight(writeAttribute(k, call.attribute, call.text));
@@ -287,17 +308,51 @@ export class Machine {
     return runStraight(method(file, { block: this.#blocks.main, count: call.count, offset }));
   }
 
-  /** mmap(2), shared: the file stays open as long as the mapping, which no call ends before the process does. */
-  #mmap({ fd, length, prot, offset }: Call & { op: "mmap" }): number {
+  /** mmap(2): the file stays open as long as the mapping. */
+  #mmap({ fd, length, prot, offset, private: isPrivate }: Call & { op: "mmap" }): number {
     const from = Number(this.resolve(offset));
     if (from % PAGE !== 0) return refuse(vfsRule["VFS-MMAP-1"]);
     const file = this.#file(fd);
     if (length === 0) return refuse(vfsRule["VFS-FD-6"]);
-    if (!canRead(file) || (prot & PROT_WRITE && !canWrite(file))) return refuse(vfsRule["VFS-FD-5"]);
-    const address = runStraight(file.mmap(this.k, length, from, prot));
+    if (!canRead(file) || (!isPrivate && prot & PROT_WRITE && !canWrite(file))) return refuse(vfsRule["VFS-FD-5"]);
+    const address = runStraight(file.mmap(this.k, length, from, prot, !isPrivate));
     file.refs++;
-    this.#mapped.push(file);
+    this.#mapped.push({ address, length: Math.ceil(length / PAGE) * PAGE, prot, file, offset: from });
     return address;
+  }
+
+  /** munmap(2) of a whole mapping. */
+  #munmap({ at, length }: Call & { op: "munmap" }): number {
+    const address = Number(this.resolve(at));
+    const index = this.#mapped.findIndex((mapping) => mapping.address === address);
+    const mapping = this.#mapped[index];
+    if (!mapping || Math.ceil(length / PAGE) * PAGE !== mapping.length) {
+      throw new Unmodelled("memory of which a part is unmapped, or that is not mapped");
+    }
+    this.#mapped.splice(index, 1);
+    mapping.file.munmap();
+    this.k.putFile(mapping.file);
+    return 0;
+  }
+
+  #load(call: Call & { op: "load" }): number {
+    const { file, offset } = this.#accessed(call, 0);
+    const value = runStraight(file.load(this.k, offset, call.width));
+    this.#blocks.loaded(call.width, value);
+    this.answer.length = call.width;
+    return 0;
+  }
+
+  /** The file and the place in it that an access of memory hits; on x86 what is mapped in any way can be read. */
+  #accessed({ at, offset, width }: Call & { op: "load" | "store" }, needs: number): { file: File; offset: number } {
+    const address = Number(this.resolve(at)) + offset;
+    const mapping = this.#mapped.find(
+      (each) => each.address <= address && address + width <= each.address + each.length,
+    );
+    if (!mapping) throw new Unmodelled("memory that is not mapped");
+    const { prot, file } = mapping;
+    if (prot === 0 || (prot & needs) !== needs) return refuse(vfsRule["VFS-MMAP-2"]);
+    return { file, offset: mapping.offset + address - mapping.address };
   }
 
   #ioctl(call: Call & { op: "ioctl" }): number {
@@ -353,7 +408,7 @@ export class Machine {
       k.fds.remove(fd);
       k.putFile(file);
     }
-    for (const file of this.#mapped.splice(0)) {
+    for (const { file } of this.#mapped.splice(0)) {
       file.munmap();
       k.putFile(file);
     }

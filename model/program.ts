@@ -135,7 +135,10 @@ export interface WriteBuffer {
   readonly from?: string;
 }
 
-/** One system call, and what it has to cope with. */
+/** Bytes that one access of memory moves; it is aligned to them. */
+export type AccessWidth = 1 | 2 | 4 | 8;
+
+/** One system call or access of memory, and what it has to cope with. */
 export type Call = SystemCall & {
   /**
    * The allocation of the call that fails, counted from 1: the kernel's fail-nth. A call that makes fewer is done as ever.
@@ -168,7 +171,28 @@ type SystemCall =
   | ({ readonly op: "pwrite"; readonly fd: Value; readonly offset: Value } & WriteBuffer)
   /** Asks what can be done with a file now, without waiting for anything. The result is what poll(2) has in `revents`. */
   | { readonly op: "poll"; readonly fd: Value }
-  | { readonly op: "mmap"; readonly fd: Value; readonly length: number; readonly prot: number; readonly offset: Value }
+  | {
+      readonly op: "mmap";
+      readonly fd: Value;
+      readonly length: number;
+      readonly prot: number;
+      readonly offset: Value;
+      /** MAP_PRIVATE in the place of MAP_SHARED. */
+      readonly private?: true;
+      /** Handle for the address. */
+      readonly as?: string;
+    }
+  /** Ends all of a mapping. */
+  | { readonly op: "munmap"; readonly at: Value; readonly length: number }
+  /** Loads so many bytes from a mapping. The result is 0, or the signal that came of it: see SIGNAL in uapi/errno.ts. */
+  | { readonly op: "load"; readonly at: Value; readonly offset: number; readonly width: AccessWidth }
+  | {
+      readonly op: "store";
+      readonly at: Value;
+      readonly offset: number;
+      readonly width: AccessWidth;
+      readonly value: number | bigint;
+    }
   | { readonly op: "sysfs-write"; readonly attribute: Attribute; readonly text: Text }
   | { readonly op: "sysfs-read"; readonly attribute: Attribute }
   | { readonly op: "probe"; readonly probe: Probe }
@@ -213,7 +237,7 @@ export interface Program {
 export interface Outcome {
   /** Return value, or a negative errno. */
   readonly ret: number;
-  /** The struct after the call, or the buffer of a read, as far as it is mapped. */
+  /** The struct after the call, the buffer of a read, as far as it is mapped, or what was loaded. */
   readonly bytes?: Uint8Array;
   /** What the struct's pointers lead to after the call, as far as it is mapped: a block for every struct in the argument. */
   readonly pointed?: readonly Uint8Array[];

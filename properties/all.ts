@@ -7,6 +7,7 @@ import { iommufdAreas, iommufdObjects, pageTables } from "./definitions/iommufd.
 import { mdevLifecycle, migration, sampleDevices } from "./definitions/mdevs.ts";
 import { allocationFailures } from "./definitions/memory.ts";
 import { iommufdAccess, iommufdMock, mockPasids, mockTables, mockViommus } from "./definitions/mocks.ts";
+import { functionRegions } from "./definitions/regions.ts";
 import { DRIVER_PROPERTIES } from "./definitions/variant-drivers.ts";
 import {
   driverBinding,
@@ -36,6 +37,7 @@ export const PROPERTIES: readonly Property[] = [
   iommufdCompat,
   hotReset,
   configSpace,
+  functionRegions,
   mdevLifecycle,
   migration,
   sampleDevices,

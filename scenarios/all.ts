@@ -2,6 +2,7 @@
 
 import { ACCESSES } from "./accesses.ts";
 import { AUXILIARY } from "./auxiliary.ts";
+import { BARS } from "./bars.ts";
 import { COMPAT } from "./compat.ts";
 import { CONFIG_SPACE } from "./config-space.ts";
 import { CONFIG_READS, CONFIG_SWEEPS } from "./config-sweeps.ts";
@@ -17,10 +18,12 @@ import { HOT_RESET } from "./hot-reset.ts";
 import { IDXD } from "./idxd.ts";
 import { IDXD_DESCRIPTORS } from "./idxd-descriptors.ts";
 import { IDXD_DEVICE } from "./idxd-device.ts";
+import { INTERRUPTS } from "./interrupts.ts";
 import { IOAS } from "./ioas.ts";
 import { IOAS_FILES } from "./ioas-files.ts";
 import { IOAS_MEMORY } from "./ioas-memory.ts";
 import { IOCTL_FORMAT } from "./ioctl-format.ts";
+import { IOEVENTFDS } from "./ioeventfds.ts";
 import { IRQ_BYPASS } from "./irq-bypass.ts";
 import { IRQFD } from "./irqfd.ts";
 import { IRQFD_PINS } from "./irqfd-pins.ts";
@@ -28,6 +31,7 @@ import { IRQ_EVIDENCE, IRQS } from "./irqs.ts";
 import { INTX_IRQS } from "./irqs-intx.ts";
 import { VECTOR_IRQS } from "./irqs-vectors.ts";
 import { KVM } from "./kvm.ts";
+import { MAPPINGS } from "./mappings.ts";
 import { MDEV } from "./mdev.ts";
 import { MEMORY } from "./memory.ts";
 import { MOCK_TABLES } from "./mock-tables.ts";
@@ -71,6 +75,10 @@ export const SCENARIOS: readonly Scenario[] = [
   ...CONFIG_READS,
   ...CONFIG_SWEEPS,
   ...CONFIG_SPACE,
+  ...BARS,
+  ...INTERRUPTS,
+  ...MAPPINGS,
+  ...IOEVENTFDS,
   ...IOAS,
   ...IOCTL_FORMAT,
   ...IOAS_MEMORY,

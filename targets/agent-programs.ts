@@ -17,7 +17,7 @@ import { OutputReader } from "./lower/decode.ts";
 import { Lowering, type Shape } from "./lower/lower.ts";
 import { attributePath, devicePath, KVM_DEBUGFS, MDEV_DEVICES, VM_DIRECTORY } from "./lower/paths.ts";
 import { removeIds } from "./new-ids.ts";
-import { restoreRegisters } from "./registers.ts";
+import { restoreHardware, restoreRegisters } from "./registers.ts";
 import { makeStanding, removeMdev, standingMdevs } from "./standing.ts";
 import type { ProgramRun, RunEnd } from "./target.ts";
 
@@ -77,6 +77,14 @@ function lowerCleanup(program: Program, topology: Topology): Check[] {
     ignore(lowering.sysfsWrite(`${path}/driver/unbind`, address));
     ignore(lowering.sysfsWrite("/sys/bus/pci/drivers/vfio-pci/bind", address));
   }
+  for (const device of touched.stored) {
+    for (const shape of restoreHardware(lowering, topology, device)) {
+      checks.push({
+        shape,
+        wrong: ({ ret }) => (ret < 0 ? `The registers of ${device} could not be put back: ${ret}.` : undefined),
+      });
+    }
+  }
   if (touched.mdevs.size > 0) {
     const standing = topology.mdevs.flatMap(({ uuid, standing }) => (standing ? [uuid] : []));
     checks.push({
@@ -128,6 +136,8 @@ interface Touched {
   readonly mdevs: ReadonlySet<string>;
   /** Devices whose registers may have been written. */
   readonly written: ReadonlySet<string>;
+  /** Functions to whose BARs something may have been stored. */
+  readonly stored: ReadonlySet<string>;
   readonly rebound: ReadonlySet<string>;
   /** Functions whose group or node was opened. */
   readonly opened: ReadonlySet<string>;
@@ -148,6 +158,10 @@ function touchedBy(program: Program, topology: Topology): Touched {
   const written = changedDevices(program, topology);
   for (const name of written) if (topology.mdevs.some((mdev) => mdev.name === name)) mdevs.add(name);
   const isFunction = (device: string): boolean => topology.functions.some((spec) => spec.name === device);
+  // What is stored through a mapping or an eventfd may be any function's that was opened.
+  const storesUnnamed = program.calls.some(
+    (call) => call.op === "store" || (call.op === "ioctl" && call.request === "VFIO_DEVICE_IOEVENTFD"),
+  );
   for (const call of program.calls) {
     if (call.op === "open") {
       if (call.node.kind === "kvm") kvm = true;
@@ -158,7 +172,8 @@ function touchedBy(program: Program, topology: Topology): Touched {
       if (kind === "mdev-bus" || kind === "pci-bus") autoprobe.add(kind);
     }
   }
-  return { mdevs, written, rebound, opened, kvm, autoprobe, memoryLimit };
+  const stored = storesUnnamed ? opened : written;
+  return { mdevs, written, stored, rebound, opened, kvm, autoprobe, memoryLimit };
 }
 
 /** Names of devices in which a program may leave something: emulated ones keep registers and migration state for the next. */

@@ -62,7 +62,13 @@ function printSystemCall(call: Call, topology: Topology | undefined): string {
     case "poll":
       return `poll({fd=${printValue(call.fd)}, events=<all>}, 1, 0)`;
     case "mmap":
-      return `mmap(NULL, ${call.length}, ${protection(call.prot)}, MAP_SHARED, ${printValue(call.fd)}, ${hex(call.offset)})`;
+      return printMmap(call);
+    case "munmap":
+      return `munmap(${printValue(call.at)}, ${call.length})`;
+    case "load":
+      return printAccess(call);
+    case "store":
+      return `${printAccess(call)} = ${hex(call.value)}`;
     case "sysfs-write": {
       const text = "device" in call.text ? deviceName(call.text.device, topology) : call.text.text;
       return `write(${quote(attributePath(call.attribute, topology))}, ${quote(text)})`;
@@ -76,6 +82,16 @@ function printSystemCall(call: Call, topology: Topology | undefined): string {
     case "prlimit":
       return `prlimit64(0, ${call.resource}, {rlim_cur=${printLimit(call.soft)}, rlim_max=${printLimit(call.hard)}}, NULL)`;
   }
+}
+
+function printMmap(call: Call & { op: "mmap" }): string {
+  const how = `${protection(call.prot)}, ${call.private ? "MAP_PRIVATE" : "MAP_SHARED"}`;
+  const line = `mmap(NULL, ${call.length}, ${how}, ${printValue(call.fd)}, ${hex(call.offset)})`;
+  return call.as === undefined ? line : `${handle(call.as)} = ${line}`;
+}
+
+function printAccess({ at, offset, width }: Call & { op: "load" | "store" }): string {
+  return `*(uint${8 * width}_t *)(${printValue(at)} + ${hex(offset)})`;
 }
 
 function printEffective(without: readonly string[]): string {

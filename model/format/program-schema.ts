@@ -110,6 +110,8 @@ const limit = z.union([z.int().min(0), wideNumber.refine((bytes) => bytes >= 0n 
   error: 'expected a number of bytes, or a wide one such as "0xffffffffffffffff"',
 });
 
+const width = z.union([z.literal(1), z.literal(2), z.literal(4), z.literal(8)]);
+const stored = z.union([z.int(), wideNumber]);
 const count = z.int().min(0).max(BLOCK_SIZE);
 const readBuffer = { count, place: z.exactOptional(place), into: z.exactOptional(handle) };
 const writeBuffer = {
@@ -147,7 +149,18 @@ export const callSchema: z.ZodType<Call> = z.discriminatedUnion("op", [
   made({ op: z.literal("pread"), fd: value, offset: value, ...readBuffer }),
   made({ op: z.literal("pwrite"), fd: value, offset: value, ...writeBuffer }),
   z.strictObject({ op: z.literal("poll"), fd: value }),
-  made({ op: z.literal("mmap"), fd: value, length: z.int().min(0), prot: z.int(), offset: value }),
+  made({
+    op: z.literal("mmap"),
+    fd: value,
+    length: z.int().min(0),
+    prot: z.int(),
+    offset: value,
+    private: z.exactOptional(z.literal(true)),
+    as: z.exactOptional(handle),
+  }),
+  z.strictObject({ op: z.literal("munmap"), at: value, length: z.int().min(0) }),
+  z.strictObject({ op: z.literal("load"), at: value, offset: z.int().min(0), width }),
+  z.strictObject({ op: z.literal("store"), at: value, offset: z.int().min(0), width, value: stored }),
   made({ op: z.literal("sysfs-write"), attribute, text }),
   made({ op: z.literal("sysfs-read"), attribute }),
   z.strictObject({ op: z.literal("probe"), probe }),

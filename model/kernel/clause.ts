@@ -4,7 +4,7 @@
  * A table of clauses stands beside the code that keeps them. The code never spells an errno; it says which rule refuses:
  * `must(!file.group, rule["VFIO-CDEV-BIND-4"])`.
  */
-import { ERRNO, type Errno } from "../uapi/errno.ts";
+import { type Errno, errnoCode } from "../uapi/errno.ts";
 import { inRange, type Version } from "../uapi/version.ts";
 
 /** How a clause can be seen from user space. */
@@ -21,7 +21,7 @@ export type MachineKind = "mock" | "noiommu" | "managed" | "variants" | "idxd";
 export interface ClauseText {
   /** The rule in one line, in our own words. */
   readonly rule: string;
-  /** The errno of a refusal. Left out for a clause about what a successful call does. */
+  /** The errno of a refusal, or the signal of an access. Left out for a clause about what a successful call does. */
   readonly errno?: Errno;
   /** Header, document or `file:function` the rule is read from. */
   readonly source: string;
@@ -57,7 +57,7 @@ export class Clause {
     this.id = id;
     this.text = text;
     this.index = index;
-    this.code = text.errno ? ERRNO[text.errno] : 0;
+    this.code = text.errno ? errnoCode(text.errno) : 0;
     this.refusal = new Refusal(this);
   }
 }

@@ -4,9 +4,10 @@
  * What a file can do stands in a subclass beside the code of its owner: group files in vfio/group.ts, and so on.
  */
 
+import type { AccessWidth } from "../program.ts";
 import type { Argument, Ioctl } from "./ioctl.ts";
 import type { Kernel } from "./kernel.ts";
-import type { Operation } from "./operation.ts";
+import { type Operation, Unmodelled } from "./operation.ts";
 import type { UserBlock } from "./user-memory.ts";
 
 /** Kinds of files; also what programs and generators call a handle of that kind. */
@@ -82,8 +83,18 @@ export abstract class File {
   }
 
   /** f_op->mmap of so many bytes from an offset on, to be used as `prot` says; files without it refuse in the VFS. */
-  *mmap(k: Kernel, _length: number, _offset: number, _prot: number): Operation<number> {
+  *mmap(k: Kernel, _length: number, _offset: number, _prot: number, _shared: boolean): Operation<number> {
     return k.vfs.noMmap();
+  }
+
+  /** A load from a mapping of the file, by offset in it; null where nobody knows what is there. Refuses by a signal. */
+  *load(_k: Kernel, _offset: number, _width: AccessWidth): Operation<bigint | null> {
+    throw new Unmodelled("memory that files other than functions map");
+  }
+
+  /** A store to one. */
+  *store(_k: Kernel, _offset: number, _width: AccessWidth, _value: bigint): Operation<void> {
+    throw new Unmodelled("memory that files other than functions map");
   }
 
   /** A mapping of the file ends, as all do with the process. */

@@ -93,6 +93,8 @@ export interface Failure {
 /** The end of user space on x86-64, and where the model would map. */
 const USER_END = 1n << 47n;
 const MAPPING = 0x7f00_0000_0000n;
+/** From one mapping to the next. */
+const APART = 1n << 30n;
 
 /** Takes the model's own choice. */
 export const ownChoice: Chooser = { choose: (_site, own) => own };
@@ -127,6 +129,8 @@ export class Kernel {
   readonly kept: Clause[] = [];
   readonly mm = new Mm();
   readonly memory = new Memory();
+  /** Mappings made so far. */
+  #mappings = 0;
   /** Whether the machine is up: what was there before stands in every program. */
   up = false;
   /** TAINT_USER: user space has asked for what makes the kernel unsupportable. It never goes away. */
@@ -239,7 +243,7 @@ export class Kernel {
   /** Where mmap(2) puts a mapping: at any page of user space. */
   chooseAddress(): number {
     const fits = (value: bigint): boolean => value > 0n && value < USER_END && (value & 0xfffn) === 0n;
-    return Number(this.choose({ at: "return" }, MAPPING, fits));
+    return Number(this.choose({ at: "return" }, MAPPING + BigInt(this.#mappings++) * APART, fits));
   }
 
   /** fput: drops a reference; the release runs when the call is over, with no lock held. */

@@ -7,6 +7,8 @@ import type { VfioDevice } from "../vfio/device.ts";
 import type { ConfigSpace } from "../vfio-pci/config-space.ts";
 import type { DeviceRegion, VfioPciCoreDevice } from "../vfio-pci/core-device.ts";
 import { FunctionIrqs } from "../vfio-pci/function-irqs.ts";
+import type { Ioeventfd } from "../vfio-pci/ioeventfd.ts";
+import { type Hardware, hardwareOf } from "./hardware.ts";
 
 export class PciFunction implements IommuDevice {
   readonly spec: FunctionSpec;
@@ -24,7 +26,11 @@ export class PciFunction implements IommuDevice {
   core: VfioPciCoreDevice | null = null;
   /** Regions that its driver has registered, behind those of every PCI device. */
   readonly regions: DeviceRegion[] = [];
-  readonly irqs = new FunctionIrqs();
+  /** What lies behind its BARs; null where nobody knows. */
+  readonly hardware: Hardware | null;
+  readonly irqs: FunctionIrqs;
+  /** Writes that eventfds do, the latest first. */
+  readonly ioeventfds: Ioeventfd[] = [];
   /** Its configuration space since a user looked into it; null while it is closed. */
   config: ConfigSpace | null = null;
   /** Registers that users wrote and nobody puts back, by offset; null where a reset may have changed them. */
@@ -32,6 +38,8 @@ export class PciFunction implements IommuDevice {
 
   constructor(spec: FunctionSpec, group: IommuGroup | null, driver: PciDriver | null, driverOverride: string | null) {
     this.spec = spec;
+    this.hardware = hardwareOf(spec);
+    this.irqs = new FunctionIrqs(this.hardware);
     this.aperture = { start: 0n, last: (1n << BigInt(spec.apertureBits)) - 1n };
     this.group = group;
     this.driver = driver;

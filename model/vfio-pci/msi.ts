@@ -131,6 +131,7 @@ export const steps = {
     const vectors = new VectorContext(index, start + count);
     k.intrs.setBlock(k, vectors, request);
     pciFunction.irqs.vectors = vectors;
+    pciFunction.irqs.enableMessages(true);
     k.keeps(rule["VFIO-PCI-SETIRQS-22"]);
   },
 
@@ -190,6 +191,7 @@ export const steps = {
     using _ = yield* k.lock(locksOf(pciFunction).memory);
     for (const vector of [...irqs.vectors.signalled.keys()]) k.intrs.endVector(k, irqs.vectors, vector);
     irqs.vectors = null;
+    irqs.enableMessages(false);
     k.keeps(rule["VFIO-PCI-SETIRQS-26"]);
   },
 };

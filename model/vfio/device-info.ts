@@ -99,7 +99,6 @@ export const DEVICE_REQUEST = {
   GET_IRQ_INFO: vfioRequest(109),
   SET_IRQS: vfioRequest(110),
   QUERY_GFX_PLANE: vfioRequest(114),
-  IOEVENTFD: vfioRequest(116),
 } as const;
 
 /** struct vfio_device_info. Kernels before 6.6 do not know `pad`. */

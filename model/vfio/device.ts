@@ -8,6 +8,7 @@ import type { Operation } from "../kernel/operation.ts";
 import type { Vm } from "../kvm/kvm.ts";
 import type { Mdev } from "../mdev/objects.ts";
 import type { PciFunction } from "../pci/function.ts";
+import type { AccessWidth } from "../program.ts";
 import type { LoggingOps } from "./dma-logging.ts";
 import type { Feature } from "./feature.ts";
 import type { VfioGroup } from "./group.ts";
@@ -55,7 +56,10 @@ export interface VfioDeviceOps {
   read(k: Kernel, io: Transfer, position: number, device: VfioDevice): Operation<number>;
   write(k: Kernel, io: Transfer, position: number, device: VfioDevice): Operation<number>;
   /** Gives the address; a driver that maps nothing has none. */
-  mmap?(k: Kernel, file: DeviceFile, length: number, offset: number): Operation<number>;
+  mmap?(k: Kernel, file: DeviceFile, length: number, offset: number, shared: boolean): Operation<number>;
+  /** Accesses of what was mapped, by offset in the file; left out where nobody knows. */
+  load?(k: Kernel, device: VfioDevice, offset: number, width: AccessWidth): Operation<bigint | null>;
+  store?(k: Kernel, device: VfioDevice, offset: number, width: AccessWidth, value: bigint): Operation<void>;
   /** open_device: the first file of the device is opened; may refuse, and then leaves nothing. */
   open?(k: Kernel, device: VfioDevice): Operation<void>;
   /** close_device: the last file of the device is closed. */
@@ -151,7 +155,15 @@ export class DeviceFile extends File {
     return k.vfio.write(k, this, io);
   }
 
-  override mmap(k: Kernel, length: number, offset: number): Operation<number> {
-    return k.vfio.mmap(k, this, length, offset);
+  override mmap(k: Kernel, length: number, offset: number, _prot: number, shared: boolean): Operation<number> {
+    return k.vfio.mmap(k, this, length, offset, shared);
+  }
+
+  override load(k: Kernel, offset: number, width: AccessWidth): Operation<bigint | null> {
+    return this.device.ops.load?.(k, this.device, offset, width) ?? super.load(k, offset, width);
+  }
+
+  override store(k: Kernel, offset: number, width: AccessWidth, value: bigint): Operation<void> {
+    return this.device.ops.store?.(k, this.device, offset, width, value) ?? super.store(k, offset, width, value);
   }
 }

@@ -42,12 +42,16 @@ class Virqfd implements EventWaiter {
   readonly slot: VirqfdSlot;
   readonly counter: EventCounter;
   readonly handler: () => void;
+  readonly foresee: () => void;
+  readonly writesRegisters: boolean;
 
-  constructor(k: Kernel, slot: VirqfdSlot, counter: EventCounter, handler: () => void) {
+  constructor(k: Kernel, slot: VirqfdSlot, counter: EventCounter, handler: () => void, foresee?: () => void) {
     this.#k = k;
     this.slot = slot;
     this.counter = counter;
     this.handler = handler;
+    this.foresee = foresee ?? (() => {});
+    this.writesRegisters = foresee !== undefined;
   }
 
   woken(): boolean {
@@ -63,12 +67,12 @@ class Virqfd implements EventWaiter {
 }
 
 export const steps = {
-  /** vfio_virqfd_enable: `handler` runs whenever the eventfd is signalled. */
-  enableVirqfd(k: Kernel, slot: VirqfdSlot, fd: number, handler: () => void): void {
+  /** vfio_virqfd_enable: `handler` runs whenever the eventfd is signalled. One that writes to registers can `foresee` what comes of it. */
+  enableVirqfd(k: Kernel, slot: VirqfdSlot, fd: number, handler: () => void, foresee?: () => void): void {
     k.alloc();
     const counter = eventfdOf(k, fd, rule["VFIO-VIRQFD-1"], rule["VFIO-VIRQFD-2"]);
     must(slot.virqfd === null, rule["VFIO-VIRQFD-3"]);
-    slot.virqfd = new Virqfd(k, slot, counter, handler);
+    slot.virqfd = new Virqfd(k, slot, counter, handler, foresee);
     counter.wait(slot.virqfd);
     if (counter.count === 0n) return;
     handler();

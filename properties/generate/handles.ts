@@ -25,6 +25,16 @@ export interface Mapping {
   readonly owner: object | null;
 }
 
+/** Memory of a function that a call has mapped. */
+export interface MappedMemory {
+  readonly handle: string;
+  readonly length: number;
+  /** Where in its region it begins. */
+  readonly offset: number;
+  /** Whether the suite knows what registers are there. */
+  readonly hardware: boolean;
+}
+
 const KINDS: readonly FileKind[] = [
   "container",
   "iommufd",
@@ -86,6 +96,7 @@ export class Handles {
   /** Whether there has been a mock, whose addresses are others than those of functions. */
   hasMocks = false;
   readonly mappings: Mapping[] = [];
+  readonly memory: MappedMemory[] = [];
   /** What reads have brought, and how many bytes. */
   readonly data: { readonly handle: string; readonly length: number }[] = [];
   #count = 0;

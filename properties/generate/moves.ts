@@ -18,6 +18,7 @@ import { driverIdCall } from "./driver-ids.ts";
 import { fileFields } from "./file-arguments.ts";
 import { type Handles, kindBits } from "./handles.ts";
 import { queueCall } from "./idxd-queues.ts";
+import { ioeventfdFields } from "./ioeventfd-arguments.ts";
 import { irqFields } from "./irq-arguments.ts";
 import { vmIrqFields } from "./irqfd-arguments.ts";
 import { mdevCall } from "./mdevs.ts";
@@ -277,6 +278,7 @@ function argument(on: Situation, command: Ioctl, file: File | null, wrong: boole
         mockFields(on, command.name, file) ??
         tableFields(on, command.name, file) ??
         irqFields(on, command.name, file) ??
+        ioeventfdFields(on, command.name, file) ??
         fileFields(on, command.name) ??
         vmIrqFields(on, command.name, file);
       const right = suggested ? { fields: { ...usual.fields, ...suggested } } : usual;

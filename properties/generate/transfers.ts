@@ -12,16 +12,19 @@ import { MttyCard } from "../../model/mdev/mtty.ts";
 import { headerOf, MttyDataFile } from "../../model/mdev/mtty-session.ts";
 import { PORT_STATE_SIZE } from "../../model/mdev/mtty-uart.ts";
 import { MemfdFile } from "../../model/memfd.ts";
+import type { PciFunction } from "../../model/pci/function.ts";
 import type { Call, Place } from "../../model/program.ts";
 import { DeviceFile } from "../../model/vfio/device.ts";
 import { REGION_SIZE } from "../../model/vfio/device-info.ts";
 import type { VfioPciCoreDevice } from "../../model/vfio-pci/core-device.ts";
 import { DriverDataFile } from "../../model/vfio-pci/drivers/data-file.ts";
+import { inBar } from "./bar-transfers.ts";
 import { inFunction } from "./config-transfers.ts";
 import { type Dice, oneIn, pick } from "./dice.ts";
 import { inDriven, mapDriven, ofDriverSession } from "./driver-transfers.ts";
 import type { Handles } from "./handles.ts";
 import { inVirtualDsa, mapsPortal } from "./idxd-transfers.ts";
+import { accessMapping, mapRegion } from "./mapping-moves.ts";
 
 /** A place and what is moved there: by pread and pwrite, or by read and write where there is no offset. */
 interface Move {
@@ -35,6 +38,7 @@ const CONFIG = 7;
 /** A read, a write or a mapping of some open file; of one in a dozen that is not open. */
 export function transfer(dice: Dice, handles: Handles): Call | undefined {
   if (handles.files.length === 0) return undefined;
+  if (handles.memory.length > 0 && oneIn(dice, 2)) return accessMapping(dice, handles);
   // What is read of nodes and of devices that are not open says little of a driver.
   const driven = handles.files.filter(({ file }) => file instanceof DriverDataFile || drivenBy(file) !== null);
   const entry = pick(dice, driven.length > 0 && !oneIn(dice, 6) ? driven : handles.files);
@@ -50,7 +54,7 @@ export function transfer(dice: Dice, handles: Handles): Call | undefined {
   if (entry.file instanceof VeventQueueFile) return ofVevents(dice, fd, place);
   if (entry.file instanceof FaultQueueFile) return ofFaults(dice, fd, place);
   if (entry.file instanceof EventFile) return ofEvents(dice, fd, place);
-  if (oneIn(dice, 8)) return mapping(handles.k, dice, fd, entry.file);
+  if (oneIn(dice, 8)) return mapping(dice, handles, fd, entry.file);
   if (entry.file instanceof MemfdFile) return ofMemory(dice, fd, entry.file, place);
   return ofDevice(handles.k, dice, fd, entry.file, place);
 }
@@ -74,7 +78,7 @@ function ofDevice(k: Kernel, dice: Dice, fd: string | -1, file: File, place: Pla
         : driven
           ? inDriven(k, dice, driven)
           : backing?.kind === "pci"
-            ? inFunction(dice, backing.function)
+            ? ofFunction(dice, backing.function)
             : ops instanceof VirtualDsa && file instanceof DeviceFile
               ? inVirtualDsa(dice, file.device, ops)
               : anywhere(dice);
@@ -86,6 +90,12 @@ function ofDevice(k: Kernel, dice: Dice, fd: string | -1, file: File, place: Pla
   }
   const content = { ...where, ...(bytes.length > 0 ? { bytes } : {}) };
   return plain ? { op: "write", fd, count, ...content } : { op: "pwrite", fd, count, offset, ...content };
+}
+
+/** Configuration space mostly; of hardware that the suite knows mostly its own registers. */
+function ofFunction(dice: Dice, pciFunction: PciFunction): Move {
+  const bars = pciFunction.hardware ? !oneIn(dice, 3) : oneIn(dice, 8);
+  return bars ? inBar(dice, pciFunction) : inFunction(dice, pciFunction);
 }
 
 /** Of files that have no regions, or devices that are not open yet. */
@@ -155,9 +165,12 @@ function inDisplay(dice: Dice, { width, height, memory }: MdpyDisplay): Move {
     : { offset, count, bytes: Array.from({ length: count }, () => dice.roll(256)) };
 }
 
-function mapping(k: Kernel, dice: Dice, fd: string | -1, file: File): Call {
+function mapping(dice: Dice, handles: Handles, fd: string | -1, file: File): Call {
   const driven = drivenBy(file);
-  if (driven) return mapDriven(k, dice, fd, driven);
+  if (driven) return mapDriven(handles.k, dice, fd, driven);
+  if (file instanceof DeviceFile && file.device.backing.kind === "pci") {
+    return mapRegion(dice, handles, fd, file.device.backing.function);
+  }
   if (file instanceof DeviceFile && file.device.ops instanceof VirtualDsa) return mapsPortal(dice, fd);
   const display = file instanceof DeviceFile && file.device.ops instanceof MdpyDisplay ? file.device.ops : null;
   return {

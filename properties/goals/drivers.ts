@@ -1,7 +1,7 @@
 /** Goals about drivers: ids that come and go, functions that look for a driver, and the auxiliary bus. */
 import { MANAGED_VFIO } from "../../model/driver-core/auxiliary.ts";
 import type { Attribute } from "../../model/program.ts";
-import { ERRNO, type Errno } from "../../model/uapi/errno.ts";
+import { type Errno, errnoCode } from "../../model/uapi/errno.ts";
 import type { Goal } from "../coverage.ts";
 
 /** A write to an attribute of a driver or the bus that ended like this: well, or in an errno. */
@@ -10,7 +10,9 @@ function wrote(id: string, title: string, kind: Attribute["kind"], ending: "ok" 
     id,
     title,
     reached: (call, { ret }) =>
-      call.op === "sysfs-write" && call.attribute.kind === kind && (ending === "ok" ? ret > 0 : ret === -ERRNO[ending]),
+      call.op === "sysfs-write" &&
+      call.attribute.kind === kind &&
+      (ending === "ok" ? ret > 0 : ret === -errnoCode(ending)),
   };
 }
 

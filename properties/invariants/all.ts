@@ -7,6 +7,7 @@ import { oneDriver, overrideBeatsIds, overrideOnly, vfioWhileBound } from "./dri
 import { faultsOfAttached } from "./faults.ts";
 import { accessStays, gateBeforeAccess, hotResetNeedsOwnership } from "./history.ts";
 import { limitsKept, pasidsOwn, portalsOwn, queueOneOwner } from "./idxd.ts";
+import { intxMaskedWhilePulled } from "./interrupts.ts";
 import { recordedVmsLive } from "./kvm.ts";
 import { mdevsCounted, mdevsUnique } from "./mdevs.ts";
 import { sessionByState } from "./migration.ts";
@@ -50,6 +51,7 @@ export const STATE_INVARIANTS = [
   bypassConnected,
   bypassLives,
   sessionByState,
+  intxMaskedWhilePulled,
   areasApart,
   areasInReach,
   pinnedWhileNeeded,

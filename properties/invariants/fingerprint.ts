@@ -74,6 +74,8 @@ export function fingerprint({ k }: Machine): number {
     mix((driver === null ? 0 : driver.name.length) * 64 + (driverOverride === null ? 0 : driverOverride.length));
     if (vfio) vfioDevice(vfio);
     else mix(7);
+    const hardware = pciFunction.hardware?.trace() ?? 0;
+    if (hardware !== 0) mix(hardware);
     const registers = pciFunction.config?.trace() ?? 0;
     if (registers !== 0) mix(registers);
     if (pciFunction.strays.size > 0) mix(traceStrays(pciFunction));

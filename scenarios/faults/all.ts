@@ -8,6 +8,7 @@ import { accessPinsMisaligned } from "./access-pins-misaligned.ts";
 import { attachWrongErrno } from "./attach-wrong-errno.ts";
 import { auxiliaryNumberedByParent } from "./auxiliary-numbered-by-parent.ts";
 import { auxiliaryOutlivesParent } from "./auxiliary-outlives-parent.ts";
+import { barAccessesHalved } from "./bar-accesses-halved.ts";
 import { bindIgnoresGroup } from "./bind-ignores-group.ts";
 import { bindLeavesBlock } from "./bind-leaves-block.ts";
 import { bindTakesTokenForTail } from "./bind-takes-token-for-tail.ts";
@@ -23,6 +24,7 @@ import { compatUnmapNeedsSome } from "./compat-unmap-needs-some.ts";
 import { destroyInUse } from "./destroy-in-use.ts";
 import { detachRevokesAccess } from "./detach-revokes-access.ts";
 import { detachedStaysMapped } from "./detached-stays-mapped.ts";
+import { disabledMemoryAnswers } from "./disabled-memory-answers.ts";
 import { failedOpenCounts } from "./failed-open-counts.ts";
 import { fakeGroupsOwned } from "./fake-groups-owned.ts";
 import type { Fault } from "./fault.ts";
@@ -60,13 +62,19 @@ import { igdReadsShort } from "./igd-reads-short.ts";
 import { igdRegionUntold } from "./igd-region-untold.ts";
 import { igdRegionsCountedLate } from "./igd-regions-counted-late.ts";
 import { igdVersionMisread } from "./igd-version-misread.ts";
+import { intxDisabledUnknown } from "./intx-disabled-unknown.ts";
 import { intxLosesEventfd } from "./intx-loses-eventfd.ts";
+import { intxNotSentAgain } from "./intx-not-sent-again.ts";
 import { ioasChargeStays } from "./ioas-charge-stays.ts";
 import { ioasCopiesPinTwice } from "./ioas-copies-pin-twice.ts";
 import { ioasCountsForProcess } from "./ioas-counts-for-process.ts";
 import { ioasOverlap } from "./ioas-overlap.ts";
 import { ioasReservesMapped } from "./ioas-reserves-mapped.ts";
 import { ioasUserOverflow } from "./ioas-user-overflow.ts";
+import { ioeventfdEightBytesRefused } from "./ioeventfd-eight-bytes-refused.ts";
+import { ioeventfdOutlivesClose } from "./ioeventfd-outlives-close.ts";
+import { ioeventfdTwice } from "./ioeventfd-twice.ts";
+import { ioeventfdWritesDisabled } from "./ioeventfd-writes-disabled.ts";
 import { irqOutlivesClose } from "./irq-outlives-close.ts";
 import { irqfdKeepsCount } from "./irqfd-keeps-count.ts";
 import { irqfdOfTwoVms } from "./irqfd-of-two-vms.ts";
@@ -79,6 +87,8 @@ import { kvmReleaseForgetsRecord } from "./kvm-release-forgets-record.ts";
 import { lockKept } from "./lock-kept.ts";
 import { managedWithoutManager } from "./managed-without-manager.ts";
 import { mapWithoutAccess } from "./map-without-access.ts";
+import { mappingPastEnd } from "./mapping-past-end.ts";
+import { mappingsStay } from "./mappings-stay.ts";
 import { mdevDuplicateParents } from "./mdev-duplicate-parents.ts";
 import { mdevFailedCreateKeeps } from "./mdev-failed-create-keeps.ts";
 import { mdevNotCounted } from "./mdev-not-counted.ts";
@@ -92,6 +102,7 @@ import { mlx5ResetUnseen } from "./mlx5-reset-unseen.ts";
 import { mockNumberAgain } from "./mock-number-again.ts";
 import { mockStaysBound } from "./mock-stays-bound.ts";
 import { msiEnabledByWriting } from "./msi-enabled-by-writing.ts";
+import { msixTableExposed } from "./msix-table-exposed.ts";
 import { mttyDisablesAgain } from "./mtty-disables-again.ts";
 import { nativeDriverBesideOwner } from "./native-driver-beside-owner.ts";
 import { nestedForgetsParent } from "./nested-forgets-parent.ts";
@@ -232,6 +243,17 @@ export const FAULTS: readonly Fault[] = [
   veventQueueUnbounded,
   veventReadKeepsHeader,
   veventReadWithoutRoom,
+  barAccessesHalved,
+  disabledMemoryAnswers,
+  intxDisabledUnknown,
+  intxNotSentAgain,
+  msixTableExposed,
+  mappingPastEnd,
+  mappingsStay,
+  ioeventfdEightBytesRefused,
+  ioeventfdOutlivesClose,
+  ioeventfdTwice,
+  ioeventfdWritesDisabled,
   intxLosesEventfd,
   irqOutlivesClose,
   vectorsStayAfterFailure,

@@ -9,8 +9,10 @@ import { AUXILIARY_DEVICES, queuePath, typePath } from "../../model/format/attri
 import { capabilityMask } from "../../model/kernel/credentials.ts";
 import { blockAddress, isStruct } from "../../model/kernel/encode.ts";
 import { findIoctl } from "../../model/kernel/ioctl.ts";
-import { BLOCK_SIZE, MAX_BLOCKS, MEMORY } from "../../model/kernel/memory-map.ts";
+import { BLOCK_SIZE, MAX_BLOCKS, MEMORY, PAGE } from "../../model/kernel/memory-map.ts";
+import type { RegisterStore } from "../../model/pci/hardware.ts";
 import type {
+  AccessWidth,
   Call,
   Capability,
   Node,
@@ -25,17 +27,21 @@ import { argumentText, busName, type Topology } from "../../model/topology.ts";
 import { type Layout, writeValue } from "../../model/uapi/layout.ts";
 import { POLL_ALL } from "../../model/uapi/poll.ts";
 import type { Assembler, SyscallArgument } from "../agent/assembler.ts";
-import { SLOT_COUNT } from "../agent/layout.ts";
+import { NO_SLOT, SLOT_COUNT } from "../agent/layout.ts";
 import { attributePath, devicePath, groupPrefix, KVM_DEBUGFS, MDEV_DEVICES } from "./paths.ts";
+import { leavingWork, WAIT_NS } from "./put-off.ts";
 import {
   AT_FDCWD,
   EFD_NONBLOCK,
   F_ADD_SEALS,
   F_SEAL_WRITE,
+  MAP_PRIVATE,
   MAP_SHARED,
   MFD_ALLOW_SEALING,
   O_RDONLY,
+  O_RDWR,
   O_WRONLY,
+  PROT_WRITE,
   SYS,
 } from "./syscalls.ts";
 
@@ -51,11 +57,19 @@ export type Shape =
   | { readonly kind: "struct"; readonly length: number; readonly pointed: readonly number[] }
   /** opened, then written: the open's errno or the write's result */
   | { readonly kind: "sysfs-write" }
+  /** the signal, then what was loaded */
+  | { readonly kind: "load"; readonly width: AccessWidth }
+  /** the signal */
+  | { readonly kind: "store" }
+  /** opened and mapped, then so many stores: the first that failed, by an errno or a signal */
+  | { readonly kind: "stores"; readonly count: number }
   /** opened, then read into a buffer that follows */
   | { readonly kind: "sysfs-read" }
   | { readonly kind: "readlink" }
   | { readonly kind: "list" }
   | { readonly kind: "vms" }
+  /** the result of waiting follows */
+  | { readonly kind: "waited"; readonly of: Shape }
   /** a number in /proc/self/status, in KiB */
   | { readonly kind: "status"; readonly line: RegExp }
   | { readonly kind: "tainted" }
@@ -114,9 +128,11 @@ export class Lowering {
   /** Lowers a whole program; gives the shape of each call's output. */
   program(program: Program): Shape[] {
     const shapes: Shape[] = [];
+    const leaving = leavingWork(program.calls);
     for (const [index, call] of program.calls.entries()) {
       this.#code.mark(index);
-      shapes.push(this.call(call));
+      const shape = this.call(call);
+      shapes.push(leaving.has(call) ? this.#waited(shape) : shape);
     }
     if (this.#blocks > MAX_BLOCKS) throw new TooLarge(`A program has at most ${MAX_BLOCKS} structs; split it.`);
     return shapes;
@@ -129,6 +145,12 @@ export class Lowering {
     if (call.failNth !== undefined) this.#code.fired();
     this.#failNth = 0;
     return shape;
+  }
+
+  /** Waits for what the call has left to a thread of the kernel's. */
+  #waited(of: Shape): Shape {
+    this.#code.poke(TEXT, WAIT).syscall(SYS.nanosleep, TEXT, 0);
+    return { kind: "waited", of };
   }
 
   /** The system call that the program asks for, with the failure that it asks for; those around it are the harness's. */
@@ -191,8 +213,17 @@ export class Lowering {
         code.syscall(SYS.poll, TEXT, 1, 0).peek(TEXT, POLLFD_SIZE);
         return { kind: "poll" };
       case "mmap":
-        this.#syscall(SYS.mmap, 0, call.length, call.prot, MAP_SHARED, this.#value(call.fd), this.#value(call.offset));
+        this.#mmap(call);
         return { kind: "plain" };
+      case "munmap":
+        this.#syscall(SYS.munmap, this.#value(call.at), call.length);
+        return { kind: "plain" };
+      case "load":
+        code.touchRead(this.#place(call), call.width, this.#mappingSlot(call));
+        return { kind: "load", width: call.width };
+      case "store":
+        code.touchWrite(this.#place(call), call.width, call.value, this.#mappingSlot(call));
+        return { kind: "store" };
       case "sysfs-write": {
         const text = "device" in call.text ? busName(this.#topology, call.text.device) : call.text.text;
         return this.sysfsWrite(attributePath(this.#topology, call.attribute), text);
@@ -209,6 +240,21 @@ export class Lowering {
         code.poke(TEXT, limits(call.soft, call.hard)).syscall(SYS.prlimit64, 0, RLIMIT_MEMLOCK, TEXT, 0);
         return { kind: "plain" };
     }
+  }
+
+  #mmap({ fd, length, prot, offset, private: isPrivate, as }: Call & { op: "mmap" }): void {
+    const flags = isPrivate ? MAP_PRIVATE : MAP_SHARED;
+    this.#syscall(SYS.mmap, 0, length, prot, flags, this.#value(fd), this.#value(offset));
+    if (as !== undefined) this.#keep(as);
+  }
+
+  /** Where memory is accessed: from a handle's address on, or at an address. */
+  #place({ at, offset }: Call & { op: "load" | "store" }): number {
+    return typeof at === "string" ? offset : Number(at) + offset;
+  }
+
+  #mappingSlot({ at }: Call & { op: "load" | "store" }): number {
+    return typeof at === "string" ? this.#slot(at) : NO_SLOT;
   }
 
   /** Opens a file for writing and writes text to it. */
@@ -237,6 +283,23 @@ export class Lowering {
         code.syscall(SYS.close, { slot: FD_SLOT });
       });
     return { kind: "sysfs-write" };
+  }
+
+  /** Maps the first page of a file and stores to it. */
+  storeToFile(path: string, stores: readonly RegisterStore[]): Shape {
+    this.#code
+      .pokeText(PATH, path)
+      .syscall(SYS.openat, AT_FDCWD, PATH, O_RDWR)
+      .keep(FD_SLOT)
+      .unlessFailed((code) => {
+        code.syscall(SYS.mmap, 0, PAGE, PROT_WRITE, MAP_SHARED, { slot: FD_SLOT }, 0).keep(NUMBER_SLOT);
+        code.unlessFailed((mapped) => {
+          for (const { at, width, value } of stores) mapped.touchWrite(at, width, value, NUMBER_SLOT);
+          mapped.syscall(SYS.munmap, { slot: NUMBER_SLOT }, PAGE);
+        });
+        code.syscall(SYS.close, { slot: FD_SLOT });
+      });
+    return { kind: "stores", count: stores.length };
   }
 
   /** Lists a directory. */
@@ -502,6 +565,9 @@ export class Lowering {
 
 /** Zeros to read a link into, so that what is left of an earlier one does not count. */
 const NO_TEXT = new Uint8Array(256);
+
+/** struct timespec */
+const WAIT = new Uint8Array(new BigInt64Array([0n, BigInt(WAIT_NS)]).buffer);
 
 const RLIMIT_MEMLOCK = 8;
 

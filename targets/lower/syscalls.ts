@@ -5,6 +5,7 @@ export const SYS = {
   close: 3,
   poll: 7,
   mmap: 9,
+  munmap: 11,
   ioctl: 16,
   pread64: 17,
   pwrite64: 18,
@@ -30,3 +31,5 @@ export const O_RDONLY = 0;
 export const O_WRONLY = 1;
 export const O_RDWR = 2;
 export const MAP_SHARED = 1;
+export const MAP_PRIVATE = 2;
+export const PROT_WRITE = 2;

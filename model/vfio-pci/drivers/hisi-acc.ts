@@ -166,13 +166,13 @@ export class HisiAccDevice extends MigratingDevice {
     return yield* super.write(k, { ...io, count: k.hisiAcc.within(k, this, io.count, position) }, position, device);
   }
 
-  override *mmap(k: Kernel, file: DeviceFile, length: number, offset: number): Operation<number> {
+  override *mmap(k: Kernel, file: DeviceFile, length: number, offset: number, shared: boolean): Operation<number> {
     const half = k.hisiAcc.half(this);
     if (Math.floor(offset / REGION_SIZE) === BAR2 && half !== null) {
       const end = (offset % REGION_SIZE) + Math.ceil(length / PAGE) * PAGE;
       must(end <= half, rule["HISI-ACC-BAR2-3"]);
     }
-    return yield* super.mmap(k, file, length, offset);
+    return yield* super.mmap(k, file, length, offset, shared);
   }
 }
 

@@ -7,19 +7,14 @@ import type { Transfer } from "../../kernel/file.ts";
 import type { Argument, Ioctl } from "../../kernel/ioctl.ts";
 import type { Kernel } from "../../kernel/kernel.ts";
 import { PAGE } from "../../kernel/memory-map.ts";
-import type { Operation } from "../../kernel/operation.ts";
+import { type Operation, Unmodelled } from "../../kernel/operation.ts";
 import { rule as vfsRule } from "../../kernel/vfs.ts";
 import type { PciFunction } from "../../pci/function.ts";
 import type { NvgraceTraits } from "../../pci/traits.ts";
 import type { DeviceFile, VfioDevice } from "../../vfio/device.ts";
-import {
-  DEVICE_REQUEST,
-  REGION_FLAGS,
-  REGION_SIZE,
-  type RegionDescription,
-  resetDevice,
-} from "../../vfio/device-info.ts";
+import { REGION_FLAGS, REGION_SIZE, type RegionDescription, resetDevice } from "../../vfio/device-info.ts";
 import { VfioPciCoreDevice } from "../core-device.ts";
+import { ioeventfd } from "../ioeventfd.ts";
 import { inConfig } from "./config-overlay.ts";
 import { type GpuMemory, layOutMemory, steps as memorySteps } from "./nvgrace-memory.ts";
 
@@ -76,7 +71,7 @@ export class NvgraceDevice extends VfioPciCoreDevice {
   override *ioctl(k: Kernel, file: DeviceFile, command: Ioctl, arg: Argument): Operation<number> {
     if (this.memories.length === 0) return yield* super.ioctl(k, file, command, arg);
     // No eventfd writes to memory that is no BAR.
-    if (command.request === DEVICE_REQUEST.IOEVENTFD) return refuse(vfsRule["VFS-IOCTL-1"]);
+    if (command.request === ioeventfd.request) return refuse(vfsRule["VFS-IOCTL-1"]);
     const answer = yield* super.ioctl(k, file, command, arg);
     if (command.request === resetDevice.request) {
       for (const memory of this.memories) memory.bar.bytes.fill(0);
@@ -106,12 +101,20 @@ export class NvgraceDevice extends VfioPciCoreDevice {
     return done;
   }
 
-  override *mmap(k: Kernel, file: DeviceFile, length: number, offset: number): Operation<number> {
+  override *mmap(k: Kernel, file: DeviceFile, length: number, offset: number, shared: boolean): Operation<number> {
     const memory = this.memoryAt(Math.floor(offset / REGION_SIZE));
-    if (!memory) return yield* super.mmap(k, file, length, offset);
+    if (!memory) return yield* super.mmap(k, file, length, offset, shared);
     k.nvgrace.checkMapping(memory, (offset % REGION_SIZE) + Math.ceil(length / PAGE) * PAGE);
     k.keeps(rule["NVGRACE-MMAP-2"]);
     return k.chooseAddress();
+  }
+
+  override *load(): Operation<bigint | null> {
+    throw new Unmodelled("memory of a GPU that is mapped");
+  }
+
+  override *store(): Operation<void> {
+    throw new Unmodelled("memory of a GPU that is mapped");
   }
 
   override *resetDone(): Operation<void> {
