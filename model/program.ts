@@ -76,6 +76,8 @@ export type Probe =
   | { readonly kind: "group-node"; readonly device: string }
   /** whether /dev/vfio/devices/vfioN of the device is there */
   | { readonly kind: "cdev-node"; readonly device: string }
+  /** whether a function sleeps (`runtime_status`), once it has had the time to fall asleep: 0 or 1 */
+  | { readonly kind: "asleep"; readonly device: string }
   /** names in /sys/bus/mdev/devices */
   | { readonly kind: "mdevs" }
   /** basename of a mediated device's `mdev_type` link */

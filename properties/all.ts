@@ -1,6 +1,6 @@
 /** The properties of the suite. */
 import { iommufdCompat, type1 } from "./definitions/containers.ts";
-import { configSpace } from "./definitions/functions.ts";
+import { configSpace, lowPower } from "./definitions/functions.ts";
 import { iommufdAreas, iommufdObjects, pageTables } from "./definitions/iommufd.ts";
 import { mdevLifecycle, migration, sampleDevices } from "./definitions/mdevs.ts";
 import { allocationFailures } from "./definitions/memory.ts";
@@ -24,6 +24,7 @@ export const PROPERTIES: readonly Property[] = [
   iommufdCompat,
   hotReset,
   configSpace,
+  lowPower,
   mdevLifecycle,
   migration,
   sampleDevices,

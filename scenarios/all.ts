@@ -19,6 +19,7 @@ import { IRQ_EVIDENCE, IRQS } from "./irqs.ts";
 import { INTX_IRQS } from "./irqs-intx.ts";
 import { VECTOR_IRQS } from "./irqs-vectors.ts";
 import { KVM } from "./kvm.ts";
+import { LOW_POWER } from "./low-power.ts";
 import { MDEV } from "./mdev.ts";
 import { MEMORY } from "./memory.ts";
 import { MOCK_TABLES } from "./mock-tables.ts";
@@ -49,6 +50,7 @@ export const SCENARIOS: readonly Scenario[] = [
   ...MDEV,
   ...SELFTESTS,
   ...IOMMUFD_SELFTESTS,
+  ...LOW_POWER,
   ...HOT_RESET,
   ...IRQS,
   ...INTX_IRQS,

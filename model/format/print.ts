@@ -225,6 +225,8 @@ function printProbe(probe: Probe, topology: Topology | undefined): string {
       return `access(${quote(nodePath({ kind: "group", device: probe.device }))}, F_OK)`;
     case "cdev-node":
       return `access(${quote(nodePath({ kind: "cdev", device: probe.device }))}, F_OK)`;
+    case "asleep":
+      return `usleep(100000), read(${quote(`${devicePath(probe.device, topology, "pci")}/power/runtime_status`)})`;
     case "mdevs":
       return `list("/sys/bus/mdev/devices")`;
     case "mdev-type":

@@ -82,6 +82,7 @@ const probe = z.discriminatedUnion("kind", [
   ofDevice("driver"),
   ofDevice("group-node"),
   ofDevice("cdev-node"),
+  ofDevice("asleep"),
   alone("mdevs"),
   ofDevice("mdev-type"),
   ofType("type-devices"),

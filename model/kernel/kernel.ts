@@ -103,6 +103,8 @@ export class Kernel {
   up = false;
   /** TAINT_USER: user space has asked for what makes the kernel unsupportable. It never goes away. */
   tainted = false;
+  /** Takes back what a call has done so far, where that turns out to be one that the model can't tell. */
+  readonly undo: (() => void)[] = [];
   /** Files whose last reference went while locks were held; released when the call is over (fs/file_table.c:fput). */
   readonly deferred: File[] = [];
 

@@ -7,6 +7,7 @@ import type { VfioDevice } from "../vfio/device.ts";
 import type { ConfigSpace } from "../vfio-pci/config-space.ts";
 import type { DeviceRegion, VfioPciCoreDevice } from "../vfio-pci/core-device.ts";
 import { FunctionIrqs } from "../vfio-pci/function-irqs.ts";
+import { FunctionPower } from "../vfio-pci/function-power.ts";
 
 export class PciFunction implements IommuDevice {
   readonly spec: FunctionSpec;
@@ -25,6 +26,7 @@ export class PciFunction implements IommuDevice {
   /** Regions that its driver has registered, behind those of every PCI device. */
   readonly regions: DeviceRegion[] = [];
   readonly irqs = new FunctionIrqs();
+  readonly power = new FunctionPower();
   /** Its configuration space since a user looked into it; null while it is closed. */
   config: ConfigSpace | null = null;
   /** Registers that users wrote and nobody puts back, by offset; null where a reset may have changed them. */

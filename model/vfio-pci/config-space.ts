@@ -144,6 +144,11 @@ export class ConfigSpace {
     return at === start + MSIX.CONTROL + 1 && start < EXTENDED && this.physical[start] === MSIX.ID;
   }
 
+  /** Whether D3hot costs the function its registers: it is not said to keep them. */
+  get resetByD3(): boolean {
+    return this.powerAt !== 0 && (word(this.physical, this.powerAt + PM.CONTROL) & PM.NO_SOFT_RESET) === 0;
+  }
+
   get powerState(): number {
     return this.powerAt === 0 ? D0 : (this.physical[this.powerAt + PM.CONTROL] ?? 0) & PM.STATE;
   }

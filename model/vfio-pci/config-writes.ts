@@ -113,8 +113,7 @@ export const steps = {
 
   /** Into D1, D2 or D3hot: from the last a function may come back with its registers reset. */
   powerDown(space: ConfigSpace, state: number): void {
-    const keepsState = (word(space.physical, space.powerAt + PM.CONTROL) & PM.NO_SOFT_RESET) !== 0;
-    if (state === D3_HOT && !keepsState) space.saved = space.physical.slice();
+    if (state === D3_HOT && space.resetByD3) space.saved = space.physical.slice();
     space.setPowerState(state);
   },
 

@@ -8,7 +8,7 @@ import type { PciFunction } from "../pci/function.ts";
 import { REGION_SIZE } from "../vfio/device-info.ts";
 import { passes } from "./config-layout.ts";
 import { BAR_AT, COMMAND, INTERRUPT_PIN, PM, ROM_AT } from "./config-perms.ts";
-import { ConfigSpace, forgetStrays, isVolatile, word } from "./config-space.ts";
+import { ConfigSpace, forgetStrays, isVolatile } from "./config-space.ts";
 import { steps as writes } from "./config-writes.ts";
 
 const source = (name: string) => `drivers/vfio/pci/vfio_pci_config.c:${name}`;
@@ -177,7 +177,7 @@ export const steps = {
     must(begin + count <= pciFunction.spec.configSize, rule["VFIO-PCI-CONFIG-1"]);
     const space = k.vfioPci.configSpace(k, pciFunction);
     for (const chunk of chunks(space, begin, count)) {
-      if (chunk.done + chunk.width <= block.readable) k.vfioPci.foreseeWrite(pciFunction, space, chunk, block.bytes);
+      if (chunk.done + chunk.width <= block.readable) k.vfioPci.foreseeWrite(space, chunk, block.bytes);
     }
     for (const chunk of chunks(space, begin, count)) {
       const region = space.region(chunk.at);
@@ -193,7 +193,7 @@ export const steps = {
   },
 
   /** Refuses to tell what can't be told, before anything is done. */
-  foreseeWrite({ vfio }: PciFunction, space: ConfigSpace, { at, width, done }: Chunk, bytes: Uint8Array): void {
+  foreseeWrite(space: ConfigSpace, { at, width, done }: Chunk, bytes: Uint8Array): void {
     const region = space.region(at);
     if (region?.permissions.kind === "vpd") throw new Unmodelled("a function's vital product data");
     for (let i = 0; i < width; i++) {
@@ -202,11 +202,6 @@ export const steps = {
         throw new Unmodelled("what a function keeps that nobody has tried out");
       }
     }
-    if (!vfio?.lowPower) return;
-    // When a function that may sleep does so, and with what it wakes up, can't be told.
-    if (!region || region.permissions.writable === "raw")
-      throw new Unmodelled("registers of a function that may sleep");
-    if (region.permissions.kind === "pm") throw new Unmodelled("power management of a function that may sleep");
   },
 
   /** vfio_basic_config_write, or that of the capability */
@@ -267,13 +262,6 @@ export const steps = {
   resetRegisters(k: Kernel, pciFunction: PciFunction): void {
     if (pciFunction.config) k.vfioPci.powerUp(k, pciFunction, pciFunction.config);
     forgetStrays(pciFunction);
-  },
-
-  /** When a function that may sleep does so, and with what it wakes up, can't be told: it must have nothing to lose. */
-  maySleep({ config }: PciFunction): void {
-    if (config && word(config.physical, config.powerAt + PM.CONTROL) & ~PM.NO_SOFT_RESET && config.powerAt !== 0) {
-      throw new Unmodelled("a function that is not in full power, and may sleep");
-    }
   },
 
   /** vfio_config_free, and what is done to the function when its last user goes */

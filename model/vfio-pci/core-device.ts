@@ -67,6 +67,10 @@ export abstract class VfioPciCoreDevice implements VfioDeviceOps {
     return k.vfioPci.region(k, this.function, index);
   }
 
+  resume(k: Kernel, _device: VfioDevice): void {
+    k.vfioPci.resume(k, this.function);
+  }
+
   read(k: Kernel, io: Transfer, position: number, _device: VfioDevice): Operation<number> {
     return k.vfioPci.readRegion(k, this.function, io, position);
   }
@@ -83,6 +87,7 @@ export abstract class VfioPciCoreDevice implements VfioDeviceOps {
   *resetDone(_k: Kernel): Operation<void> {}
 
   trace(_device: VfioDevice): number {
-    return this.function.irqs.trace();
+    const { irqs, power } = this.function;
+    return irqs.trace() * 4 + power.trace();
   }
 }

@@ -1,5 +1,5 @@
 /** Reading and writing the regions of a function. Beside vfio_pci_rw of drivers/vfio/pci/vfio_pci_core.c and vfio_pci_rdwr.c. */
-import { clauses, must, refuse } from "../kernel/clause.ts";
+import { type Clause, clauses, must, refuse } from "../kernel/clause.ts";
 import type { Transfer } from "../kernel/file.ts";
 import type { Kernel } from "../kernel/kernel.ts";
 import { type Operation, Unmodelled } from "../kernel/operation.ts";
@@ -50,22 +50,22 @@ export const steps = {
 
   /** vfio_pci_core_write */
   *writeRegion(k: Kernel, pciFunction: PciFunction, io: Transfer, position: number): Operation<number> {
-    const index = Math.floor(position / REGION_SIZE);
-    if (io.count > 0 && index === PCI_REGION.ROM) refuse(rule["VFIO-PCI-RW-4"]);
-    if (!k.vfioPci.mayMove(k, pciFunction, io, position)) return 0;
+    if (!k.vfioPci.mayMove(k, pciFunction, io, position, rule["VFIO-PCI-RW-4"])) return 0;
     const own = deviceRegionAt(pciFunction, position);
     if (own) return yield* own.write(k, io, position % REGION_SIZE);
     return yield* k.vfioPci.writeConfig(k, pciFunction, io, position);
   },
 
   /** Whether there is anything to move; refuses what is in no region, and tells nothing of what lies behind BARs, ROM and VGA. */
-  mayMove(k: Kernel, pciFunction: PciFunction, { count }: Transfer, position: number): boolean {
+  mayMove(k: Kernel, pciFunction: PciFunction, { count }: Transfer, position: number, romRefusal?: Clause): boolean {
     if (count === 0) {
       k.keeps(rule["VFIO-PCI-RW-1"]);
       return false;
     }
     const index = Math.floor(position / REGION_SIZE);
     must(index < PCI_REGION.COUNT + pciFunction.regions.length, rule["VFIO-PCI-RW-2"]);
+    k.vfioPci.resume(k, pciFunction);
+    if (romRefusal && index === PCI_REGION.ROM) refuse(romRefusal);
     if (index === PCI_REGION.CONFIG || index >= PCI_REGION.COUNT) return true;
     must(position % REGION_SIZE < k.vfioPci.rangeSize(k, pciFunction, index), rule["VFIO-PCI-RW-3"]);
     throw new Unmodelled("what is behind a function's BARs, ROM and VGA ranges");

@@ -33,6 +33,7 @@ import type { VfioPciCoreDevice } from "./core-device.ts";
 import { VfioPciDevice } from "./drivers/vfio-pci.ts";
 import { pciHotReset } from "./hot-reset.ts";
 import { getPciHotResetInfo } from "./hot-reset-info.ts";
+import { steps as lowPower } from "./low-power.ts";
 import { steps as regions } from "./regions.ts";
 import { steps as token } from "./vf-token.ts";
 
@@ -101,6 +102,7 @@ const absent = (index: number): RegionDescription => ({
 export const steps = {
   ...token,
   ...regions,
+  ...lowPower,
 
   /** vfio_pci_probe */
   probe(k: Kernel, pciFunction: PciFunction): void {
@@ -146,6 +148,7 @@ export const steps = {
 
   /** vfio_pci_core_close_device */
   *closeDevice(k: Kernel, pciFunction: PciFunction): Operation<void> {
+    k.vfioPci.endLowPower(k, pciFunction);
     yield* k.intrs.closeIrqs(k, pciFunction);
     pciFunction.regions.length = 0;
     k.vfioPci.closeConfig(pciFunction);

@@ -40,6 +40,8 @@ export interface VfioDeviceOps {
   readonly features?: readonly Feature[];
   readonly migration?: MigrationOps;
   readonly logging?: LoggingOps;
+  /** vfio_device_pm_runtime_get: wakes the device up, as every command does that gets past the gate. */
+  resume?(k: Kernel, device: VfioDevice): void;
   /** Reads and writes regions, from a position on. */
   read(k: Kernel, io: Transfer, position: number, device: VfioDevice): Operation<number>;
   write(k: Kernel, io: Transfer, position: number, device: VfioDevice): Operation<number>;
@@ -77,8 +79,6 @@ export class VfioDevice {
   iommufdAttached = false;
   /** PASIDs of it that are attached. */
   readonly pasids = new Set<number>();
-  /** Whether vfio-pci lets the function go to low power. */
-  lowPower = false;
   /** The VM whose reference the open device holds. */
   kvm: Vm | null = null;
 

@@ -149,7 +149,6 @@ export const steps = {
     const { device } = file;
     if (device.ops.close) yield* device.ops.close(k, device);
     if (device.ops.migration) device.ops.migration.precopyInfoV2 = false;
-    device.lowPower = false;
     if (device.openedWith === "iommufd") yield* k.vfioIommufd.unbind(k, device);
     else k.group.unuseContainer(k, device.group);
     device.openedWith = null;
@@ -184,6 +183,9 @@ export const steps = {
         return k.has("VFIO_DEVICE_CDEV") ? bindIommufd.run(k, file, arg) : refuse(rule["VFIO-DEV-BIND-1"]);
       }
       k.vfio.gate(k, file, rule["VFIO-DEV-GATE-1"]);
+    }
+    file.device.ops.resume?.(k, file.device);
+    if (k.since("6.6")) {
       if (!file.group) {
         if (command.request === attachIommufdPt.request) return attachIommufdPt.run(k, file, arg);
         if (command.request === detachIommufdPt.request) return detachIommufdPt.run(k, file, arg);

@@ -307,8 +307,10 @@ function binding({ dice, focus, machine }: Situation): Call | undefined {
   }
 }
 
-function probe({ dice, focus }: Situation): Probe {
+function probe({ dice, focus, machine }: Situation): Probe {
   const device = pick(dice, focus.devices);
+  const isFunction = machine.k.functions.some(({ spec }) => spec.name === device);
+  if (isFunction && oneIn(dice, 3)) return { kind: "asleep", device };
   return pick<Probe>(dice, [
     { kind: "driver", device },
     { kind: "group-node", device },

@@ -239,6 +239,8 @@ export class CallWriter {
         return `result(access(group_node(&${this.#device(probe.device)}), F_OK))`;
       case "cdev-node":
         return `result(access(cdev_node(&${this.#device(probe.device)}), F_OK))`;
+      case "asleep":
+        return `asleep(${this.#devicePath(probe.device, "power/runtime_status")})`;
       case "mdevs":
         return 'list("/sys/bus/mdev/devices")';
       case "mdev-type":

@@ -27,6 +27,7 @@ import { featureUnknownEinval } from "./feature-unknown-einval.ts";
 import { forgetUnknownFile } from "./forget-unknown-file.ts";
 import { getDeviceFdStaysOpen } from "./get-device-fd-stays-open.ts";
 import { hotResetInfoCountsOn } from "./hot-reset-info-counts-on.ts";
+import { hotResetLeavesAsleep } from "./hot-reset-leaves-asleep.ts";
 import { hotResetUnowned } from "./hot-reset-unowned.ts";
 import { hwptDataWithoutLength } from "./hwpt-data-without-length.ts";
 import { hwptForgetsQueue } from "./hwpt-forgets-queue.ts";
@@ -184,6 +185,7 @@ export const FAULTS: readonly Fault[] = [
   irqOutlivesClose,
   vectorsStayAfterFailure,
   virqfdKeepsCount,
+  hotResetLeavesAsleep,
 ];
 
 /** The fault of that id, or undefined. */
