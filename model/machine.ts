@@ -373,6 +373,7 @@ function boot(k: Kernel): void {
     return group;
   };
   for (const spec of k.topology.functions) {
+    if (spec.physicalFunction !== null) continue;
     const group = spec.group < 0 ? null : groupOf(spec.group);
     const pciFunction = new PciFunction(spec, group, null, "vfio-pci");
     group?.members.push(pciFunction);

@@ -47,6 +47,8 @@ export type Node =
  */
 export type Attribute =
   | { readonly kind: "driver_override"; readonly device: string }
+  /** how many virtual functions a physical one has, and can have */
+  | { readonly kind: "sriov"; readonly device: string; readonly file: "sriov_numvfs" | "sriov_totalvfs" }
   | { readonly kind: "bind"; readonly driver: string }
   | { readonly kind: "unbind"; readonly driver: string }
   | { readonly kind: "mdev-create"; readonly parent: string; readonly type: string }

@@ -1,9 +1,9 @@
 /**
  * The machine that the model is given where no target brings one: two functions of one adapter in one group, a single
- * function, two devices behind a PCI bridge, one behind a root port, mtty and mdpy, an IOMMU, KVM. The numbers are those of
+ * function, two devices behind a PCI bridge, one behind a root port, another there with virtual functions, mtty and mdpy, an IOMMU, KVM. The numbers are those of
  * QEMU's devices.
  */
-import { E1000, E1000E, EDU, NVME } from "./reference-config.ts";
+import { E1000, E1000E, EDU, NVME, NVME_SRIOV } from "./reference-config.ts";
 import { type Bar, type FunctionSpec, mdevsFor, type Topology } from "./topology.ts";
 
 const MSI_WINDOW = { start: 0xfee0_0000n, last: 0xfeef_ffffn };
@@ -28,6 +28,8 @@ function pciFunction(given: Given): FunctionSpec {
     resetScope: null,
     hotResetWorks: false,
     romImage: false,
+    totalVfs: 0,
+    physicalFunction: null,
     configSize: 4096,
     express: true,
     vga: false,
@@ -69,6 +71,16 @@ const e1000 = {
   hotResetWorks: true,
 } as const;
 
+const nvme = {
+  bus: 4,
+  vendor: 0x1b36,
+  device: 0x0010,
+  class: 0x01_08_02,
+  bars: [memory(0x4000), null, null, null, null, null, null],
+  msixBar: 0,
+  resetScope: "bus 04",
+} as const;
+
 export const REFERENCE_TOPOLOGY: Topology = {
   name: "reference",
   functions: [
@@ -105,11 +117,25 @@ export const REFERENCE_TOPOLOGY: Topology = {
       msixBar: 0,
       resetScope: "bus 03",
     }),
+    pciFunction({ ...nvme, ...NVME_SRIOV.physical, name: "pf0", devfn: 0, group: 10, msix: 2, totalVfs: 2 }),
+    ...[1, 2].map((number) =>
+      pciFunction({
+        ...nvme,
+        ...NVME_SRIOV.virtual,
+        name: `vf${number - 1}`,
+        devfn: number,
+        group: 10 + number,
+        msix: 1,
+        intx: false,
+        physicalFunction: "pf0",
+      }),
+    ),
   ],
   bridges: [
     { address: "0000:00:05.0", group: 4, resetScope: null, scopeBehind: "bus 01" },
     { address: "0000:00:07.0", group: 6, resetScope: null, scopeBehind: "bus 02" },
     { address: "0000:00:08.0", group: 7, resetScope: null, scopeBehind: "bus 03" },
+    { address: "0000:00:09.0", group: 9, resetScope: null, scopeBehind: "bus 04" },
   ],
   drivers: ["vfio-pci", "pci-stub", "e1000", "e1000e"],
   mdevParents: ["mtty", "mdpy"],
@@ -119,6 +145,7 @@ export const REFERENCE_TOPOLOGY: Topology = {
   noiommu: false,
   nesting: false,
   kvm: true,
+  sriov: true,
   noFailNth: null,
   dmaEntryLimit: 6,
 };
@@ -127,16 +154,20 @@ export const REFERENCE_TOPOLOGY: Topology = {
 export const NOIOMMU_TOPOLOGY: Topology = {
   ...REFERENCE_TOPOLOGY,
   name: "noiommu",
-  functions: REFERENCE_TOPOLOGY.functions.map((spec) => ({
-    ...spec,
-    group: -1,
-    reservedRegions: [],
-    apertureBits: 64,
-  })),
+  // vfio-pci makes no virtual functions there, so there are none.
+  functions: REFERENCE_TOPOLOGY.functions
+    .flatMap((spec) => (spec.physicalFunction === null ? spec : []))
+    .map((spec) => ({
+      ...spec,
+      group: -1,
+      reservedRegions: [],
+      apertureBits: 64,
+    })),
   bridges: REFERENCE_TOPOLOGY.bridges.map((bridge) => ({ ...bridge, group: -1 })),
   iommu: false,
   vtd: null,
   noiommu: true,
+  sriov: false,
 };
 
 /** The same without no-IOMMU mode: VFIO takes none of the functions, and mocks of the kernel's selftests stand in for them. */

@@ -1,6 +1,6 @@
 /** The properties of the suite. */
 import { iommufdCompat, type1 } from "./definitions/containers.ts";
-import { configSpace, lowPower } from "./definitions/functions.ts";
+import { configSpace, lowPower, sriov } from "./definitions/functions.ts";
 import { iommufdAreas, iommufdObjects, pageTables } from "./definitions/iommufd.ts";
 import { mdevLifecycle, migration, sampleDevices } from "./definitions/mdevs.ts";
 import { allocationFailures } from "./definitions/memory.ts";
@@ -25,6 +25,7 @@ export const PROPERTIES: readonly Property[] = [
   hotReset,
   configSpace,
   lowPower,
+  sriov,
   mdevLifecycle,
   migration,
   sampleDevices,

@@ -14,5 +14,9 @@ export const cards = (topology: Topology): string[] => [
   ...standing(topology).filter((name) => name.startsWith("mtty")),
   ...topology.mdevs.flatMap(({ name, standing }) => (standing ? [] : [name])).slice(0, 1),
 ];
-/** PCI functions. */
-export const functions = (topology: Topology): string[] => topology.functions.map(({ name }) => name);
+/** PCI functions that are there from the start. */
+export const functions = ({ functions }: Topology): string[] =>
+  functions.flatMap(({ name, physicalFunction }) => (physicalFunction === null ? [name] : []));
+/** Functions that can have virtual ones, and those. */
+export const physicalAndVirtual = ({ functions }: Topology): string[] =>
+  functions.flatMap(({ name, physicalFunction, totalVfs }) => (physicalFunction || totalVfs > 0 ? [name] : []));

@@ -33,6 +33,7 @@ import type { Scenario } from "./scenario.ts";
 import { SELFTESTS } from "./selftests.ts";
 import { IOMMUFD_SELFTESTS } from "./selftests-iommufd.ts";
 import { PASID_SELFTESTS } from "./selftests-pasid.ts";
+import { SRIOV } from "./sriov.ts";
 import { TYPE1 } from "./type1.ts";
 import { VIOMMU_QUEUES } from "./viommu-queues.ts";
 import { VIOMMUS } from "./viommus.ts";
@@ -51,6 +52,7 @@ export const SCENARIOS: readonly Scenario[] = [
   ...SELFTESTS,
   ...IOMMUFD_SELFTESTS,
   ...LOW_POWER,
+  ...SRIOV,
   ...HOT_RESET,
   ...IRQS,
   ...INTX_IRQS,

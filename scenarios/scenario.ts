@@ -95,6 +95,7 @@ export function whyNot({ needs, calls }: Scenario, profile: Profile, topology: T
     if (call.op === "open" && call.node.kind === "kvm" && !topology.kvm) return "The machine has no KVM.";
     if (call.op !== "sysfs-write" && call.op !== "sysfs-read") continue;
     const { attribute } = call;
+    if (attribute.kind === "sriov" && !topology.sriov && !needs.noiommu) return "vfio-pci makes no virtual functions.";
     if ("parent" in attribute && !topology.mdevParents.includes(attribute.parent)) {
       return `The machine has no ${attribute.parent} to make mediated devices of.`;
     }
@@ -111,6 +112,7 @@ function devicesOf(calls: readonly Call[]): ReadonlySet<string> {
   const names = new Set<string>();
   for (const call of calls) {
     if (call.op === "open" && "device" in call.node) names.add(call.node.device);
+    if ("attribute" in call && call.attribute.kind === "sriov") names.add(call.attribute.device);
     if (call.op === "sysfs-write" && "device" in call.text) names.add(call.text.device);
     if (call.op === "ioctl" && call.arg.kind === "name" && call.arg.device !== undefined) names.add(call.arg.device);
   }

@@ -65,6 +65,8 @@ function lowerCleanup(program: Program, topology: Topology): Check[] {
     ignore(create);
     for (const { before, question } of ways) [...before, question].forEach(ignore);
   }
+  // Virtual functions end with the program: nothing of them is there to be put back.
+  for (const device of touched.physical) ignore(lowering.sysfsWrite(numVfsPath(topology, device), "0"));
   for (const device of touched.written) restoreRegisters(lowering, program, topology, device).forEach(ignore);
   for (const device of touched.rebound) {
     const path = devicePath(topology, device);
@@ -72,6 +74,12 @@ function lowerCleanup(program: Program, topology: Topology): Check[] {
     ignore(lowering.sysfsWrite(`${path}/driver_override`, "vfio-pci"));
     ignore(lowering.sysfsWrite(`${path}/driver/unbind`, address));
     ignore(lowering.sysfsWrite("/sys/bus/pci/drivers/vfio-pci/bind", address));
+  }
+  for (const device of touched.physical) {
+    checks.push({
+      shape: lowering.call({ op: "sysfs-read", attribute: { kind: "sriov", device, file: "sriov_numvfs" } }),
+      wrong: ({ text }) => (text === "0\n" ? undefined : `Virtual functions of ${device} are still there.`),
+    });
   }
   if (touched.mdevs.size > 0) {
     const standing = topology.mdevs.flatMap(({ uuid, standing }) => (standing ? [uuid] : []));
@@ -113,6 +121,9 @@ function lowerCleanup(program: Program, topology: Topology): Check[] {
   return checks;
 }
 
+const numVfsPath = (topology: Topology, device: string): string =>
+  attributePath(topology, { kind: "sriov", device, file: "sriov_numvfs" });
+
 /** Gives iommufd's batches the size that they have without the selftests' asking for another. */
 const RESTORE_MEMORY_LIMIT: readonly Call[] = [
   { op: "open", node: { kind: "iommufd" }, as: "@iommufd" },
@@ -125,6 +136,8 @@ interface Touched {
   /** Devices whose registers may have been written. */
   readonly written: ReadonlySet<string>;
   readonly rebound: ReadonlySet<string>;
+  /** Functions that may have virtual ones. */
+  readonly physical: ReadonlySet<string>;
   /** Functions whose group or node was opened. */
   readonly opened: ReadonlySet<string>;
   readonly kvm: boolean;
@@ -137,6 +150,7 @@ interface Touched {
 function touchedBy(program: Program, topology: Topology): Touched {
   const mdevs = new Set<string>();
   const rebound = new Set<string>();
+  const physical = new Set<string>();
   const opened = new Set<string>();
   let kvm = false;
   let autoprobe = false;
@@ -150,10 +164,12 @@ function touchedBy(program: Program, topology: Topology): Touched {
       else if ("device" in call.node && isFunction(call.node.device)) opened.add(call.node.device);
     } else if (call.op === "sysfs-write") {
       touchedByWrite(call, topology, mdevs, rebound);
+      if (call.attribute.kind === "sriov") physical.add(call.attribute.device);
       if (call.attribute.kind === "mdev-bus") autoprobe = true;
     }
   }
-  return { mdevs, written, rebound, opened, kvm, autoprobe, memoryLimit };
+  for (const { name, physicalFunction } of topology.functions) if (physicalFunction !== null) rebound.delete(name);
+  return { mdevs, written, rebound, physical, opened, kvm, autoprobe, memoryLimit };
 }
 
 /** Names of devices in which a program may leave something: emulated ones keep registers and migration state for the next. */

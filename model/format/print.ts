@@ -208,6 +208,8 @@ function attributePath(attribute: Attribute, topology: Topology | undefined): st
   switch (attribute.kind) {
     case "driver_override":
       return `${devicePath(attribute.device, topology, "pci")}/driver_override`;
+    case "sriov":
+      return `${devicePath(attribute.device, topology, "pci")}/${attribute.file}`;
     case "mdev-remove":
       return `${devicePath(attribute.device, topology, "mdev")}/remove`;
     case "mdev-vendor":

@@ -63,6 +63,7 @@ const ofDriver = <K extends string>(kind: K) => z.strictObject({ kind: z.literal
 
 const attribute = z.discriminatedUnion("kind", [
   ofDevice("driver_override"),
+  ofDevice("sriov").extend({ file: z.enum(["sriov_numvfs", "sriov_totalvfs"]) }),
   ofDriver("bind"),
   ofDriver("unbind"),
   ofType("mdev-create"),

@@ -19,6 +19,7 @@ import { steps as mtty } from "../mdev/mtty.ts";
 import type { Mdev, MdevParent } from "../mdev/objects.ts";
 import { steps as samples } from "../mdev/sample-device.ts";
 import type { PciFunction } from "../pci/function.ts";
+import { steps as sriov } from "../pci/sriov.ts";
 import type { Profile } from "../profile.ts";
 import type { Call } from "../program.ts";
 import type { Topology } from "../topology.ts";
@@ -114,6 +115,7 @@ export class Kernel {
   credentials = credentials;
   driverCore = driverCore;
   iommu = iommu;
+  sriov = sriov;
   container = container;
   type1 = type1;
   noiommu = noiommu;

@@ -8,6 +8,7 @@ import type { ConfigSpace } from "../vfio-pci/config-space.ts";
 import type { DeviceRegion, VfioPciCoreDevice } from "../vfio-pci/core-device.ts";
 import { FunctionIrqs } from "../vfio-pci/function-irqs.ts";
 import { FunctionPower } from "../vfio-pci/function-power.ts";
+import type { VfToken } from "../vfio-pci/vf-token.ts";
 
 export class PciFunction implements IommuDevice {
   readonly spec: FunctionSpec;
@@ -25,6 +26,14 @@ export class PciFunction implements IommuDevice {
   core: VfioPciCoreDevice | null = null;
   /** Regions that its driver has registered, behind those of every PCI device. */
   readonly regions: DeviceRegion[] = [];
+  /** Its virtual functions that are there. */
+  readonly vfs: PciFunction[] = [];
+  /** Of a virtual function: the one that has it. */
+  physical: PciFunction | null = null;
+  /** Of a virtual function: whether the adapter has lost it, which only the emulated one does. */
+  lost = false;
+  /** The token of a function that can have virtual ones, as long as vfio-pci has it. */
+  vfToken: VfToken | null = null;
   readonly irqs = new FunctionIrqs();
   readonly power = new FunctionPower();
   /** Its configuration space since a user looked into it; null while it is closed. */

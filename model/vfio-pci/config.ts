@@ -83,6 +83,11 @@ export const rule = clauses({
     observable: "output",
     unseen: "no function of the suite's machines has an extended capability that is hidden",
   },
+  "VFIO-PCI-CONFIG-24": {
+    rule: "memory of a virtual function is enabled from the start, and the bit reads as it was written",
+    source: source("vfio_basic_config_read"),
+    observable: "output",
+  },
   "VFIO-PCI-CONFIG-14": {
     rule: "when the function is opened the user's copy is made anew",
     source: source("vfio_config_init"),
@@ -153,7 +158,13 @@ export const steps = {
   configByte(k: Kernel, space: ConfigSpace, at: number): number {
     const region = space.region(at);
     if (!region) return space.read(at);
-    const virtual = region.permissions.virtual[at - region.start] ?? 0;
+    let virtual = region.permissions.virtual[at - region.start] ?? 0;
+    if (space.isVirtual && at === COMMAND.AT) {
+      // Memory of virtual functions always answers: the bit is the user's note, or the function's.
+      if (space.read(at) & COMMAND.MEMORY) virtual &= ~COMMAND.MEMORY;
+      else virtual |= COMMAND.MEMORY;
+      k.keeps(rule["VFIO-PCI-CONFIG-24"]);
+    }
     if (virtual === 0xff) return space.virtual[at] ?? 0;
     if (space.isMsixControl(region, at)) return k.vfioPci.msixControl(k, space, at);
     return (space.read(at) & ~virtual) | ((space.virtual[at] ?? 0) & virtual);
@@ -223,6 +234,7 @@ export const steps = {
       case "header": {
         if (isBar(offset)) space.fixBars();
         if (offset === COMMAND.AT) {
+          k.vfioPci.noteMemory(space, bytes[chunk.done] ?? 0);
           using _ = yield* k.vfioPci.memoryLock(k, pciFunction);
           k.keeps(rule["VFIO-PCI-CONFIG-10"]);
         }
@@ -240,6 +252,12 @@ export const steps = {
       case "af":
         return yield* k.vfioPci.afWritten(k, pciFunction, space, region);
     }
+  },
+
+  /** What a user wrote of the command register's bit for memory, which a virtual function has not. */
+  noteMemory(space: ConfigSpace, written: number): void {
+    if (!space.isVirtual) return;
+    space.setVirtual(COMMAND.AT, ((space.virtual[COMMAND.AT] ?? 0) & ~COMMAND.MEMORY) | (written & COMMAND.MEMORY));
   },
 
   /** vfio_default_config_write: virtual bits go to the copy, others to the function. */
@@ -262,10 +280,12 @@ export const steps = {
   resetRegisters(k: Kernel, pciFunction: PciFunction): void {
     if (pciFunction.config) k.vfioPci.powerUp(k, pciFunction, pciFunction.config);
     forgetStrays(pciFunction);
+    k.vfioPci.losesVfs(pciFunction);
   },
 
   /** vfio_config_free, and what is done to the function when its last user goes */
-  closeConfig(pciFunction: PciFunction): void {
+  closeConfig(k: Kernel, pciFunction: PciFunction): void {
+    k.vfioPci.losesVfs(pciFunction);
     pciFunction.config = null;
     if (pciFunction.spec.resettable) forgetStrays(pciFunction);
   },

@@ -45,7 +45,11 @@ export abstract class VfioPciCoreDevice implements VfioDeviceOps {
   }
 
   match(k: Kernel, own: string, text: string): boolean {
-    return k.vfioPci.match(k, own, text);
+    return k.vfioPci.match(k, this.function, own, text);
+  }
+
+  matchToken(k: Kernel, token: string | null): void {
+    k.vfioPci.matchToken(k, this.function, token);
   }
 
   /** open_device. A driver with something to set up does so between enable and finishEnable. */
@@ -87,7 +91,7 @@ export abstract class VfioPciCoreDevice implements VfioDeviceOps {
   *resetDone(_k: Kernel): Operation<void> {}
 
   trace(_device: VfioDevice): number {
-    const { irqs, power } = this.function;
-    return irqs.trace() * 4 + power.trace();
+    const { irqs, power, vfToken } = this.function;
+    return irqs.trace() * 4 + power.trace() + (vfToken ? vfToken.trace() * 31 : 0);
   }
 }

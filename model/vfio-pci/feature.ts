@@ -1,5 +1,5 @@
 /** Features of vfio-pci. Beside drivers/vfio/pci/vfio_pci_core.c and vfio_pci_dmabuf.c. */
-import { clauses, must, refuse } from "../kernel/clause.ts";
+import { clauses, must } from "../kernel/clause.ts";
 import { type Operation, Unmodelled } from "../kernel/operation.ts";
 import { field } from "../uapi/layout.ts";
 import { PCI_REGION } from "../vfio/device-info.ts";
@@ -13,6 +13,7 @@ import {
 } from "../vfio/feature.ts";
 import { lowPowerFeatures } from "./low-power.ts";
 import { functionOf } from "./pci-device.ts";
+import { vfToken } from "./vf-token.ts";
 
 const dmabuf = {
   since: "6.19",
@@ -21,18 +22,12 @@ const dmabuf = {
 } as const;
 
 export const rule = clauses({
-  "VFIO-PCI-TOKEN-1": {
-    rule: "only a physical function that has virtual ones has a token",
-    errno: "ENOTTY",
-    source: "include/uapi/linux/vfio.h:VFIO_DEVICE_FEATURE_PCI_VF_TOKEN",
-  },
   "VFIO-PCI-DMABUF-1": { ...dmabuf, rule: "the data must be readable", errno: "EFAULT" },
   "VFIO-PCI-DMABUF-2": { ...dmabuf, rule: "there must be a range, and no flag", errno: "EINVAL" },
   "VFIO-PCI-DMABUF-3": { ...dmabuf, rule: "the region must be a BAR that the function has", errno: "ENODEV" },
 });
 
 const { GET, SET } = FEATURE;
-featureIoctl("PCI_VF_TOKEN", SET, { low: field.value64(0x1122_3344_5566_7788n, 0), high: field.value64(1, 0) });
 featureIoctl("BUS_MASTER", SET, { op: field.value32(1, 0, 2) }, { since: "6.7" });
 featureIoctl(
   "DMA_BUF",
@@ -47,14 +42,6 @@ featureIoctl(
   },
   { since: "6.19" },
 );
-
-/** vfio_pci_core_feature_token: no function of this model has virtual ones. */
-const vfToken: Feature = {
-  index: FEATURE_INDEX.PCI_VF_TOKEN,
-  *run(): Operation<number> {
-    return refuse(rule["VFIO-PCI-TOKEN-1"]);
-  },
-};
 
 const DMA_BUF_SIZE = 16;
 

@@ -9,6 +9,7 @@ import { field } from "../uapi/layout.ts";
 import { FEATURE, FEATURE_HEADER, FEATURE_INDEX, type Feature, featureIoctl } from "../vfio/feature.ts";
 import { D0, forgetStrays } from "./config-space.ts";
 import { functionOf } from "./pci-device.ts";
+import { rule as sriovRule } from "./sriov.ts";
 
 const source = (name: string) => `drivers/vfio/pci/vfio_pci_core.c:${name}`;
 const header = (name: string) => `include/uapi/linux/vfio.h:VFIO_DEVICE_FEATURE_LOW_POWER_${name}`;
@@ -139,7 +140,8 @@ export const steps = {
   /** pm_runtime_resume_and_get: the function is in full power before anything is done with it. */
   resume(k: Kernel, pciFunction: PciFunction): void {
     const { power } = pciFunction;
-    if (!power.engaged || !k.has("PM")) return;
+    k.vfioPci.mustBeThere(pciFunction);
+    if (!power.engaged || pciFunction.vfs.length > 0 || !k.has("PM")) return;
     if (power.asleep === null) {
       // Whether it had the time to fall asleep since the last call shows where sleeping leaves something behind.
       if (power.wakeup || k.vfioPci.losesBySleeping(k, pciFunction)) {
@@ -189,8 +191,12 @@ export const steps = {
 
   /** runtime_status_show, once the function has had the time to fall asleep. */
   sleeps(k: Kernel, pciFunction: PciFunction): boolean {
-    const { vfio, power } = pciFunction;
+    const { vfio, power, vfs } = pciFunction;
     if (!vfio) return false;
+    if (vfs.length > 0) {
+      k.keeps(sriovRule["VFIO-PCI-SRIOV-5"]);
+      return false;
+    }
     if (vfio.openCount === 0) {
       k.keeps(rule["VFIO-PCI-POWER-6"]);
       return true;

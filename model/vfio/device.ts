@@ -36,6 +36,8 @@ export interface VfioDeviceOps {
   ioctl(k: Kernel, file: DeviceFile, ioctl: Ioctl, arg: Argument): Operation<number>;
   /** Whether a text names the device `own`; may refuse the call. Without it the two must be equal. */
   match?(k: Kernel, own: string, text: string): boolean;
+  /** match_token_uuid: refuses a user who has not the right token, in hexadecimal. Without it there are no tokens. */
+  matchToken?(k: Kernel, token: string | null): void;
   /** Features that the core does not know. */
   readonly features?: readonly Feature[];
   readonly migration?: MigrationOps;

@@ -74,9 +74,14 @@ export const steps = {
     return device;
   },
 
+  /** Whoever takes a device away waits for its users. */
+  mustBeClosed({ registrations, name }: VfioDevice): void {
+    if (registrations > 0) throw new Blocked(`the last file of ${name} to be closed`);
+  },
+
   /** vfio_unregister_group_dev: waits until nobody has the device open any more. */
   *unregister(k: Kernel, device: VfioDevice): Operation<void> {
-    if (device.registrations > 0) throw new Blocked(`the last file of ${device.name} to be closed`);
+    k.vfio.mustBeClosed(device);
     {
       using _ = yield* k.lock(device.group.deviceLock);
       device.group.devices.splice(device.group.devices.indexOf(device), 1);

@@ -19,6 +19,7 @@ import { mdevCall } from "./mdevs.ts";
 import { mockFields } from "./mock-arguments.ts";
 import type { Motif } from "./motifs.ts";
 import { tableFields } from "./table-arguments.ts";
+import { tokenFields } from "./tokens.ts";
 import { transfer } from "./transfers.ts";
 
 /** What a generator is asked to dwell on: devices, and how often each kind of call comes. */
@@ -249,7 +250,10 @@ function argument(on: Situation, command: Ioctl, file: File | null, wrong: boole
     case "struct": {
       const usual = rightStruct(dice, shape.layout, handles, contextOf(file));
       const suggested =
-        mockFields(on, command.name, file) ?? tableFields(on, command.name, file) ?? irqFields(on, command.name, file);
+        mockFields(on, command.name, file) ??
+        tableFields(on, command.name, file) ??
+        irqFields(on, command.name, file) ??
+        tokenFields(on, command.name, file);
       const right = suggested ? { fields: { ...usual.fields, ...suggested } } : usual;
       return { kind: "struct", struct: wrong ? spoil(dice, shape.layout, right, handles) : right };
     }
@@ -286,6 +290,7 @@ function binding({ dice, focus, machine }: Situation): Call | undefined {
   if (functions.length === 0) return undefined;
   const pciFunction = pick(dice, functions);
   const device = pciFunction.spec.name;
+  if (pciFunction.spec.totalVfs > 0 && !oneIn(dice, 4)) return numberOfVfs(dice, device);
   const drivers = ["vfio-pci", "pci-stub"];
   switch (dice.roll(6)) {
     case 0:
@@ -305,6 +310,15 @@ function binding({ dice, focus, machine }: Situation): Call | undefined {
       return { op: "sysfs-write", attribute: { kind: "bind", driver }, text: { device } };
     }
   }
+}
+
+/** Mostly what makes or ends virtual functions. */
+function numberOfVfs(dice: Dice, device: string): Call {
+  const file = oneIn(dice, 12) ? "sriov_totalvfs" : "sriov_numvfs";
+  const attribute = { kind: "sriov", device, file } as const;
+  if (oneIn(dice, 4)) return { op: "sysfs-read", attribute };
+  const text = pick(dice, ["0", "0\n", "1", "2", "2\n", "0x2", "3", "65536", "-1", "two", ""]);
+  return { op: "sysfs-write", attribute, text: { text } };
 }
 
 function probe({ dice, focus, machine }: Situation): Probe {

@@ -222,6 +222,8 @@ export class CallWriter {
     switch (attribute.kind) {
       case "driver_override":
         return this.#devicePath(attribute.device, "driver_override");
+      case "sriov":
+        return this.#devicePath(attribute.device, attribute.file);
       case "mdev-remove":
         return this.#devicePath(attribute.device, "remove");
       case "mdev-vendor":

@@ -4,6 +4,7 @@ import { accessLosesPins } from "./access-loses-pins.ts";
 import { accessNotTold } from "./access-not-told.ts";
 import { accessPinsMisaligned } from "./access-pins-misaligned.ts";
 import { attachWrongErrno } from "./attach-wrong-errno.ts";
+import { bindAsksNoToken } from "./bind-asks-no-token.ts";
 import { bindIgnoresGroup } from "./bind-ignores-group.ts";
 import { bindLeavesBlock } from "./bind-leaves-block.ts";
 import { bindTakesTokenForTail } from "./bind-takes-token-for-tail.ts";
@@ -89,6 +90,9 @@ import { veventQueueUnbounded } from "./vevent-queue-unbounded.ts";
 import { veventReadKeepsHeader } from "./vevent-read-keeps-header.ts";
 import { veventReadWithoutRoom } from "./vevent-read-without-room.ts";
 import { veventqCountDrifts } from "./veventq-count-drifts.ts";
+import { vfFindsNoToken } from "./vf-finds-no-token.ts";
+import { vfMemoryDisabled } from "./vf-memory-disabled.ts";
+import { vfsFromD3hot } from "./vfs-from-d3hot.ts";
 import { virqfdKeepsCount } from "./virqfd-keeps-count.ts";
 import { vmForgetsWhenGone } from "./vm-forgets-when-gone.ts";
 import { vmNotPut } from "./vm-not-put.ts";
@@ -185,6 +189,10 @@ export const FAULTS: readonly Fault[] = [
   irqOutlivesClose,
   vectorsStayAfterFailure,
   virqfdKeepsCount,
+  bindAsksNoToken,
+  vfFindsNoToken,
+  vfsFromD3hot,
+  vfMemoryDisabled,
   hotResetLeavesAsleep,
 ];
 
