@@ -1,6 +1,11 @@
 /** Openings of programs about virtual functions: their physical one is open or not, has a token or not, and then they are made. */
 import { ioctl } from "../../model/ioctl-calls.ts";
+import type { FunctionSpec } from "../../model/topology.ts";
+import { PCI_REGION, REGION_SIZE } from "../../model/vfio/device-info.ts";
 import { FEATURE, FEATURE_INDEX } from "../../model/vfio/feature.ts";
+import { layoutOf } from "../../model/vfio-pci/config-layout.ts";
+import { PM } from "../../model/vfio-pci/config-perms.ts";
+import { D3_HOT } from "../../model/vfio-pci/config-space.ts";
 import { oneIn, pick } from "./dice.ts";
 import { type Make, open } from "./motif-calls.ts";
 import type { Motif } from "./motifs.ts";
@@ -35,6 +40,14 @@ function makeVirtual(make: Make, device: string, count: number): void {
   make({ op: "sysfs-write", attribute, text: { text: String(count) } });
 }
 
+const CONFIG = PCI_REGION.CONFIG * REGION_SIZE;
+
+/** Where power management's control register is, or 0. */
+function powerControl(spec: FunctionSpec): number {
+  const power = layoutOf(spec, true).regions.find((region) => region?.permissions.kind === "pm");
+  return power ? power.start + PM.CONTROL : 0;
+}
+
 /** The user of the physical function shares its token with that of a virtual one. */
 const shared: Motif = (on, make) => {
   const { dice, machine, focus } = on;
@@ -48,16 +61,14 @@ const shared: Motif = (on, make) => {
     const flags = FEATURE.SET | FEATURE_INDEX.PCI_VF_TOKEN;
     make(ioctl(device, "VFIO_DEVICE_FEATURE_PCI_VF_TOKEN", { argsz: 24, flags, ...asNumbers(ANY_TOKEN) }));
   }
-  if (oneIn(dice, 6)) {
-    // Into D3hot, by the control register of power management.
-    const config = machine.k.functions.find(({ spec }) => spec === physical);
-    const at = config ? machine.k.vfioPci.configSpace(machine.k, config).powerAt : 0;
-    if (at !== 0) make({ op: "pwrite", fd: device, count: 1, offset: CONFIG + at + 4, bytes: [3] });
-  }
+  const control = oneIn(dice, 4) ? powerControl(physical) : 0;
+  if (control !== 0) make({ op: "pwrite", fd: device, count: 1, offset: CONFIG + control, bytes: [D3_HOT] });
   makeVirtual(make, physical.name, pick(dice, [1, 2, 2]));
+  if (control !== 0) make({ op: "pread", fd: device, count: 2, offset: CONFIG + control });
   if (oneIn(dice, 6)) return;
   const virtual = specs.filter(({ physicalFunction }) => physicalFunction === physical.name);
-  openWithToken(on, make, pick(dice, virtual).name);
+  const file = openWithToken(on, make, pick(dice, virtual).name);
+  if (oneIn(dice, 3)) make({ op: "pread", fd: file, count: 64, offset: CONFIG });
 };
 
 /** Nobody uses the physical function. */
@@ -72,7 +83,5 @@ const unused: Motif = (on, make) => {
   const virtual = specs.filter(({ physicalFunction }) => physicalFunction === physical.name);
   openWithToken(on, make, pick(dice, [physical, ...virtual]).name);
 };
-
-const CONFIG = 7 * 2 ** 40;
 
 export const SRIOV_MOTIFS: readonly Motif[] = [shared, shared, shared, unused];
