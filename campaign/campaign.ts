@@ -255,7 +255,7 @@ class PropertyRun {
       goals: goals.map((goal) => ({
         id: goal.id,
         title: goal.title,
-        reached: this.coverage.goals(goal.id),
+        reached: this.coverage.goals(goal),
         attainable: this.#attainable(goal),
       })),
       findings: this.#findings.all(),

@@ -2,9 +2,9 @@
 import { describe, expect, it } from "vitest";
 import { VARIANT_NAMES } from "../model/kconfig.ts";
 import { allClauses, type Clause } from "../model/kernel/clause.ts";
+import { MODEL_MACHINES } from "../model/model-machines.ts";
 import { PROFILES, withVariant } from "../model/profile.ts";
-import { MOCK_TOPOLOGY, NOIOMMU_TOPOLOGY, REFERENCE_TOPOLOGY } from "../model/reference-topology.ts";
-import type { Topology } from "../model/topology.ts";
+import { REFERENCE_TOPOLOGY } from "../model/reference-topology.ts";
 import { PROPERTIES } from "../properties/all.ts";
 import { Coverage } from "../properties/coverage.ts";
 import { SCENARIOS } from "../scenarios/all.ts";
@@ -19,7 +19,7 @@ import { runScenarios } from "./scenarios.ts";
 const ROUND = 500;
 const ROUNDS = 12;
 
-const MACHINES: readonly Topology[] = [REFERENCE_TOPOLOGY, NOIOMMU_TOPOLOGY, MOCK_TOPOLOGY];
+const MACHINES = MODEL_MACHINES.map(({ topology }) => topology);
 
 const ids = (clauses: readonly Clause[]): string[] => clauses.map(({ id }) => id);
 

@@ -5,9 +5,9 @@
  */
 import { LockOrder } from "../model/kernel/lock.ts";
 import type { MachineOptions } from "../model/machine.ts";
+import { topologyOf } from "../model/model-machines.ts";
 import { PROFILES } from "../model/profile.ts";
 import type { Program } from "../model/program.ts";
-import { NOIOMMU_TOPOLOGY, REFERENCE_TOPOLOGY } from "../model/reference-topology.ts";
 import { PROPERTIES } from "../properties/all.ts";
 import { rerun } from "../properties/generate/walk.ts";
 import type { Violation } from "../properties/invariants/invariant.ts";
@@ -44,7 +44,9 @@ export interface Catch {
 export function faultyTarget(fault: Fault): ModelTarget {
   const profile = PROFILES[fault.profile ?? "7.2"];
   if (!profile) throw new Error(`the fault ${fault.id} is one of a kernel that there is no profile of`);
-  return new ModelTarget(fault.machine === "noiommu" ? NOIOMMU_TOPOLOGY : REFERENCE_TOPOLOGY, profile, [fault]);
+  const topology = topologyOf(fault.machine ?? "iommu");
+  if (!topology) throw new Error(`the fault ${fault.id} is one of a machine that there is not`);
+  return new ModelTarget(topology, profile, [fault]);
 }
 
 /** What tells of a fault: the invariant that it broke, or `difference` where an answer was wrong. */

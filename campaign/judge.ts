@@ -76,6 +76,10 @@ class ObservingChooser implements Chooser {
     return { failed, refusedBy };
   }
 
+  refuses({ code }: Clause): boolean {
+    return this.observed?.ret === -code;
+  }
+
   choose(site: ChoiceSite, own: bigint, allowed: (value: bigint) => boolean): bigint {
     const seen = this.#seen(site);
     return seen !== undefined && allowed(seen) ? seen : own;

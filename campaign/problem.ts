@@ -2,6 +2,7 @@
 
 import { createHash } from "node:crypto";
 import type { Call } from "../model/program.ts";
+import type { Topology } from "../model/topology.ts";
 import { errnoName } from "../model/uapi/errno.ts";
 import { History } from "../properties/invariants/history.ts";
 import type { HistoryInvariant, Violation } from "../properties/invariants/invariant.ts";
@@ -37,7 +38,7 @@ export function examine(run: ProgramRun, options: JudgeOptions, history: readonl
   const { profile, recorded = [] } = options;
   if (verdict.kind === "not-comparable" && verdict.ruined) {
     const before = { ...run, outcomes: run.outcomes.slice(0, verdict.at) };
-    return { problem: broken(before, history), verdict, known: verdict.known };
+    return { problem: broken(before, history, options.topology), verdict, known: verdict.known };
   }
   const at = verdict.kind === "differs" ? verdict.at : 0;
   const record = onRecord(recorded, verdict, run.program.calls[at], callName, profile.version);
@@ -47,7 +48,7 @@ export function examine(run: ProgramRun, options: JudgeOptions, history: readonl
     (waits ? null : lost(run)) ??
     (record ? null : differs(run, verdict)) ??
     logged(run, options, known) ??
-    broken(run, history) ??
+    broken(run, history, options.topology) ??
     leaked(run);
   return { problem, verdict, known };
 }
@@ -120,8 +121,12 @@ function logged({ log, program }: ProgramRun, { deviations }: JudgeOptions, know
   return null;
 }
 
-function broken({ program, outcomes }: ProgramRun, invariants: readonly HistoryInvariant[]): Problem | null {
-  const history = new History(invariants);
+function broken(
+  { program, outcomes }: ProgramRun,
+  invariants: readonly HistoryInvariant[],
+  topology: Topology,
+): Problem | null {
+  const history = new History(invariants, topology);
   for (const [at, outcome] of outcomes.entries()) {
     const call = program.calls[at];
     const violation = call && history.after(call, outcome, at);

@@ -8,6 +8,7 @@ import type { Deviation } from "../campaign/deviations/deviation.ts";
 import { EXIT_CODE, type ExitCode } from "../campaign/results.ts";
 import { printCall } from "../model/format/print.ts";
 import { type Clause, findClause, type MachineKind, type Observable } from "../model/kernel/clause.ts";
+import { MODEL_MACHINES } from "../model/model-machines.ts";
 import { PROFILES, type Profile } from "../model/profile.ts";
 import { REFERENCE_TOPOLOGY } from "../model/reference-topology.ts";
 import { versionNumber } from "../model/uapi/version.ts";
@@ -17,7 +18,6 @@ import { findScenario } from "../scenarios/all.ts";
 import { findFault } from "../scenarios/faults/all.ts";
 import type { Fault } from "../scenarios/faults/fault.ts";
 import type { Expectation, Scenario } from "../scenarios/scenario.ts";
-import { MACHINES } from "../targets/qemu/machines.ts";
 import { UsageError } from "./errors.ts";
 import { INVARIANTS } from "./list.ts";
 import { table } from "./table.ts";
@@ -69,7 +69,7 @@ function configName(option: string): string {
 
 /** `noiommu: without an IOMMU, in no-IOMMU mode` */
 function machineText(kind: MachineKind): string {
-  return `${kind}: ${MACHINES.find(({ name }) => name === kind)?.title ?? ""}`;
+  return `${kind}: ${MODEL_MACHINES.find(({ name }) => name === kind)?.title ?? ""}`;
 }
 
 function explainClause({ id, text }: Clause): string {

@@ -188,3 +188,74 @@ describe("bad input", () => {
     expect(await cli("run", "--bogus")).toEqual({ code: 3, out: "", err: "Unknown option '--bogus'.\n" });
   });
 });
+
+describe("match", () => {
+  const modalias = "pci:v000015B3d0000101Esv000015B3sd00000001bc02sc00i00";
+  let aliases = "";
+  beforeAll(() => {
+    aliases = join(directory, "modules.alias");
+    writeFileSync(
+      aliases,
+      `# Aliases extracted from modules themselves.
+alias pci:v000015B3d0000101Esv*sd*bc*sc*i* mlx5_core
+alias vfio_pci:v*d*sv*sd*bc*sc*i* vfio_pci
+alias vfio_pci:v000015B3d0000101Esv*sd*bc*sc*i* mlx5_vfio_pci
+`,
+    );
+  });
+
+  it("prints the module with the fewest wildcards, and what it left behind", async () => {
+    const { code, out } = await inProcess(
+      "match",
+      "--modalias",
+      modalias,
+      "--aliases",
+      aliases,
+      "--prefix",
+      "vfio_pci",
+    );
+    expect(code).toBe(0);
+    expect(out).toBe(`mlx5_vfio_pci is the best for vfio_${modalias}:
+  mlx5_vfio_pci  5 wildcards  vfio_pci:v000015B3d0000101Esv*sd*bc*sc*i*  line 4
+Not so good, for they leave more open:
+  vfio_pci  7 wildcards  vfio_pci:v*d*sv*sd*bc*sc*i*  line 3
+`);
+  });
+
+  it("prints the same as JSON", async () => {
+    const { code, out } = await inProcess("match", "--modalias", modalias, "--aliases", aliases, "--json");
+    expect(code).toBe(0);
+    expect(JSON.parse(out)).toMatchObject({
+      winner: { module: "mlx5_core", wildcards: 5, line: 2 },
+      ties: [],
+      losers: [],
+    });
+  });
+
+  it("tells by its exit code that nothing matches, or that several modules are as good", async () => {
+    const none = await inProcess("match", "--modalias", modalias.replace("15B3", "8086"), "--aliases", aliases);
+    expect(none).toMatchObject({ code: 1, out: expect.stringMatching(/^No alias in .* matches pci:v00008086/) });
+    const twice = join(directory, "twice.alias");
+    writeFileSync(twice, `${readFileSync(aliases, "utf8")}alias pci:v000015B3d*sv*sd*bc02sc*i* other\n`);
+    const tied = await inProcess("match", "--modalias", modalias, "--aliases", twice);
+    expect(tied.code).toBe(2);
+    expect(tied.out).toContain("Just as good, so that the first of the file was taken:\n  other  5 wildcards");
+  });
+
+  it("says in a sentence what it can't read", async () => {
+    const missing = join(directory, "none");
+    expect(await inProcess("match", "--modalias", modalias, "--aliases", missing)).toMatchObject({
+      code: 3,
+      err: `There is no file ${missing}.\n`,
+    });
+    const bad = join(directory, "bad.alias");
+    writeFileSync(bad, "alias pci:v*\n");
+    expect(await inProcess("match", "--modalias", modalias, "--aliases", bad)).toMatchObject({
+      code: 3,
+      err: `${bad}: line 1 is no alias: expected "alias PATTERN MODULE", as depmod writes it.\n`,
+    });
+    const { code, err } = await inProcess("match", "--modalias", "pci:v1", "--aliases", aliases);
+    expect(code).toBe(3);
+    expect(err).toMatch(/^"pci:v1" is not the whole modalias of a PCI function.*\.\n$/);
+  });
+});

@@ -8,6 +8,7 @@ import { report } from "./errors.ts";
 import { addExplain } from "./explain.ts";
 import { addKernel } from "./kernel.ts";
 import { addList } from "./list.ts";
+import { addMatch } from "./match.ts";
 import { addReplay } from "./replay.ts";
 import { addRun } from "./run.ts";
 
@@ -49,6 +50,7 @@ function program(done: (code: ExitCode) => void): Command {
   addList(command, done);
   addExplain(command, done);
   addCompare(command, done);
+  addMatch(command, done);
   addKernel(command, done);
   addBench(command, done);
   return command;

@@ -28,6 +28,7 @@ describe("a target", () => {
           "KVM",
           "VFIO_MDEV",
           "VFIO_PCI_VGA",
+          "KVM_IOAPIC",
           "IOMMUFD_TEST",
           "VFIO_PCI_DMABUF",
           "IOMMUFD",
@@ -43,7 +44,10 @@ describe("a target", () => {
       "--kconfig is for --target model or qemu, not for --target host.",
     );
     expect(chooseTarget({ machine: "mock" })).toMatchObject({ topology: { name: "mock" } });
-    expect(refusal({ machine: "clock" })).toBe("The model has no machine clock: choose iommu, mock or noiommu.");
+    expect(chooseTarget({ machine: "idxd" })).toMatchObject({ topology: { name: "idxd" } });
+    expect(refusal({ machine: "clock" })).toBe(
+      "The model has no machine clock: choose one of iommu, mock, noiommu, managed, variants, idxd.",
+    );
   });
 
   it("is the model with a fault", () => {

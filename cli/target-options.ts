@@ -2,8 +2,8 @@
 import { availableParallelism } from "node:os";
 import { type Command, Option } from "commander";
 import { isVariant, VARIANT_NAMES, type Variant } from "../model/kconfig.ts";
+import { MODEL_MACHINES, topologyOf } from "../model/model-machines.ts";
 import { PROFILES, type Profile, withVariant } from "../model/profile.ts";
-import { MOCK_TOPOLOGY, NOIOMMU_TOPOLOGY, REFERENCE_TOPOLOGY } from "../model/reference-topology.ts";
 import type { Topology } from "../model/topology.ts";
 import { FAULTS, findFault } from "../scenarios/faults/all.ts";
 import type { Fault } from "../scenarios/faults/fault.ts";
@@ -14,7 +14,7 @@ import type { Flavour, Kernel, KernelProgress, KernelRequest } from "../targets/
 import { LeakWatched } from "../targets/kmemleak.ts";
 import { ModelTarget } from "../targets/model.ts";
 import { Pool } from "../targets/pool.ts";
-import { IOMMU_MACHINE, MACHINES, MOCK_MACHINE, NOIOMMU_MACHINE, type QemuMachine } from "../targets/qemu/machines.ts";
+import { IOMMU_MACHINE, MACHINES, type QemuMachine } from "../targets/qemu/machines.ts";
 import { startQemu } from "../targets/qemu/target.ts";
 import type { Target } from "../targets/target.ts";
 import { confirmHost } from "./confirm.ts";
@@ -74,7 +74,9 @@ const OWNERS: Readonly<Record<Exclude<keyof TargetOptions, "target">, readonly T
   yes: ["host"],
 };
 
+/** The machines of QEMU, all of which the model has as well. */
 const machineNames = MACHINES.map(({ name }) => name);
+const modelNames = MODEL_MACHINES.map(({ name }) => name);
 
 /** Adds the options to a command. */
 export function addTargetOptions(command: Command): Command {
@@ -111,8 +113,11 @@ export function addTargetOptions(command: Command): Command {
         .default(undefined, "plain"),
     )
     .addOption(
-      new Option("--machine <name>", "mock has no IOMMU, noiommu neither and no-IOMMU mode on; also for the model")
-        .choices(machineNames)
+      new Option(
+        "--machine <name>",
+        "mock has no IOMMU, noiommu neither and no-IOMMU mode on; also for the model, which alone has variants: functions with VFIO drivers of their own",
+      )
+        .choices([...new Set([...machineNames, ...modelNames])])
         .default(undefined, "iommu"),
     )
     .addOption(
@@ -169,16 +174,9 @@ function chooseVariant({ kconfig }: TargetOptions): { readonly kconfig?: Variant
 
 /** What the model takes in place of a machine of QEMU's. */
 function chooseTopology(machine = IOMMU_MACHINE.name): Topology {
-  switch (machine) {
-    case IOMMU_MACHINE.name:
-      return REFERENCE_TOPOLOGY;
-    case NOIOMMU_MACHINE.name:
-      return NOIOMMU_TOPOLOGY;
-    case MOCK_MACHINE.name:
-      return MOCK_TOPOLOGY;
-    default:
-      throw new UsageError(`The model has no machine ${machine}: choose iommu, mock or noiommu.`);
-  }
+  const topology = topologyOf(machine);
+  if (!topology) throw new UsageError(`The model has no machine ${machine}: choose one of ${modelNames.join(", ")}.`);
+  return topology;
 }
 
 function chooseModel({ profile, fault: id, ...options }: TargetOptions): {
@@ -223,7 +221,7 @@ function chooseKernel({ kernel, config, tree, flavour: given, ...options }: Targ
 
 function chooseMachine(name = IOMMU_MACHINE.name): QemuMachine {
   const machine = MACHINES.find((candidate) => candidate.name === name);
-  if (!machine) throw new UsageError(`There is no machine ${name}: choose one of ${machineNames.join(", ")}.`);
+  if (!machine) throw new UsageError(`QEMU has no machine ${name}: choose one of ${machineNames.join(", ")}.`);
   return machine;
 }
 

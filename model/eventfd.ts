@@ -75,16 +75,47 @@ const WIDTH = 8;
 
 /** Somebody in the kernel who is told what becomes of an eventfd: an entry of its wait queue. */
 export interface EventWaiter {
-  /** Something was written, or signalled. */
-  woken(): void;
+  /** Something was written, or signalled; whether that is dealt with, so that those behind need not hear of it. */
+  woken(): boolean;
   /** The last descriptor is closed: EPOLLHUP. */
   hungUp(): void;
+  /** Whether it writes to a function's registers. */
+  readonly writesRegisters?: boolean;
+  /** Throws Unmodelled where what it would do can't be told. */
+  foresee?(): void;
 }
 
 /** struct eventfd_ctx: what descriptors and drivers share. */
 export class EventCounter {
   count = 0n;
   readonly waiters: EventWaiter[] = [];
+  /** Whether some device was told to signal it. */
+  signalled = false;
+  /** How many of them come before the others (WQ_FLAG_PRIORITY). */
+  #first = 0;
+
+  /** Whether somebody waits who comes before others. */
+  get hasFirst(): boolean {
+    return this.#first > 0;
+  }
+
+  /** add_wait_queue: before all others but those of waitFirst(). */
+  wait(waiter: EventWaiter): void {
+    this.waiters.splice(this.#first, 0, waiter);
+  }
+
+  /** add_wait_queue_priority: before all others, behind those who did the same. */
+  waitFirst(waiter: EventWaiter): void {
+    this.waiters.splice(this.#first++, 0, waiter);
+  }
+
+  /** eventfd_ctx_remove_wait_queue: what the eventfd has counted goes with the waiter. */
+  leave(waiter: EventWaiter): void {
+    const at = this.waiters.indexOf(waiter);
+    this.waiters.splice(at, 1);
+    if (at < this.#first) this.#first--;
+    this.count = 0n;
+  }
 
   /** eventfd_signal: unlike what is written, signals may bring the counter to the largest number. */
   signal(): void {
@@ -93,7 +124,7 @@ export class EventCounter {
   }
 
   wake(): void {
-    for (const waiter of this.waiters) waiter.woken();
+    for (const waiter of this.waiters) if (waiter.woken()) return;
   }
 }
 
@@ -148,6 +179,7 @@ export class EventFile extends File {
     must(value !== U64_MAX, rule["EVENTFD-WRITE-4"]);
     const { counter } = this;
     must(counter.count + value < U64_MAX, rule["EVENTFD-WRITE-5"]);
+    for (const waiter of counter.waiters) waiter.foresee?.();
     counter.count += value;
     counter.wake();
     return WIDTH;

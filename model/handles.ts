@@ -5,7 +5,7 @@ import type { Call, StructArgument, Value } from "./program.ts";
 /** Handles that a call brings. */
 export function madeBy(call: Call): readonly string[] {
   if (call.op === "read" || call.op === "pread") return call.into === undefined ? [] : [call.into];
-  if (call.op !== "ioctl") return "as" in call ? [call.as] : [];
+  if (call.op !== "ioctl") return "as" in call && call.as !== undefined ? [call.as] : [];
   const bound = Object.values(call.binds ?? {});
   return call.as === undefined ? bound : [call.as, ...bound];
 }
@@ -24,6 +24,7 @@ export function usedBy(call: Call): readonly string[] {
     }
   };
   if ("fd" in call) value(call.fd);
+  if ("at" in call) value(call.at);
   if ("offset" in call) value(call.offset);
   if ((call.op === "write" || call.op === "pwrite") && call.from !== undefined) value(call.from);
   if (call.op === "ioctl" && call.arg.kind === "value") value(call.arg.value);

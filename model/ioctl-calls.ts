@@ -1,16 +1,18 @@
 /** Ioctls as calls of a program: with a struct, or with a number. */
 import type { Call, Fields, Place, Value } from "./program.ts";
 
-/** Where a struct lies, and handles for what its fields bring. */
+/** Where a struct lies, and handles for the descriptor that comes back, and for what its fields bring. */
 export interface Around {
   readonly place?: Place;
+  readonly as?: string;
   readonly binds?: Readonly<Record<string, string>>;
 }
 
 /** An ioctl with a struct. */
-export function ioctl(fd: Value, request: string, fields: Fields, { place, binds }: Around = {}): Call {
+export function ioctl(fd: Value, request: string, fields: Fields, { place, as, binds }: Around = {}): Call {
   const struct = place === undefined ? { fields } : { fields, place };
-  const call = { op: "ioctl", fd, request, arg: { kind: "struct", struct } } as const;
+  const arg = { kind: "struct", struct } as const;
+  const call = { op: "ioctl", fd, request, arg, ...(as === undefined ? {} : { as }) } as const;
   return binds ? { ...call, binds } : call;
 }
 

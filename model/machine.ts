@@ -11,7 +11,7 @@ import { IommuGroup } from "./iommu/group.ts";
 import { rule as allocRule } from "./kernel/alloc.ts";
 import { type Clause, Refusal, refuse } from "./kernel/clause.ts";
 import { ArgumentBlocks } from "./kernel/encode.ts";
-import { type File, O_RDONLY, O_RDWR, O_WRONLY, type Transfer } from "./kernel/file.ts";
+import { canRead, canWrite, type File, type Transfer } from "./kernel/file.ts";
 import { findIoctl, type Ioctl } from "./kernel/ioctl.ts";
 import { type Chooser, Kernel, ownChoice } from "./kernel/kernel.ts";
 import { LockOrder } from "./kernel/lock.ts";
@@ -28,6 +28,7 @@ import type { Profile } from "./profile.ts";
 import type { Call, Outcome, Value } from "./program.ts";
 import { readAttribute, writeAttribute } from "./sysfs.ts";
 import { argumentText, busName, type Topology } from "./topology.ts";
+import { driverNameFor } from "./vfio-pci/drivers/all.ts";
 
 /** Replaces steps of the model: a fault, or a deviation of a real kernel. */
 export interface Override {
@@ -60,6 +61,18 @@ export interface Answer {
 }
 
 const PROT_WRITE = 2;
+
+/** What mmap(2) has mapped. */
+interface Mapping {
+  readonly address: number;
+  /** In whole pages. */
+  readonly length: number;
+  readonly prot: number;
+  readonly file: File;
+  /** Where in the file it begins. */
+  readonly offset: number;
+}
+
 /** Calls that move data between a file and memory. */
 type TransferCall = Call & { op: "read" | "write" | "pread" | "pwrite" };
 const NOTHING: readonly UserBlock[] = [];
@@ -69,8 +82,8 @@ export class Machine {
   readonly #handles = new Map<string, number | bigint>();
   /** What reads have brought, by its handle; null where it is not known to the byte. */
   readonly #data = new Map<string, Uint8Array | null>();
-  /** Files that mappings keep open. */
-  readonly #mapped: File[] = [];
+  /** Mappings, each of which keeps its file open. */
+  readonly #mapped: Mapping[] = [];
   readonly #blocks = new ArgumentBlocks();
   /** The clause that refuses the call in flight for an allocation that was seen to fail. */
   #refusal: Clause | null = null;
@@ -204,7 +217,7 @@ export class Machine {
         k.alloc();
         return k.installFd({ at: "return" }, new EventFile());
       case "memfd":
-        return k.installFd({ at: "return" }, new MemfdFile(call.size));
+        return k.installFd({ at: "return" }, new MemfdFile(call.size, call.sealed));
       case "close": {
         const file = k.fds.remove(Number(this.resolve(call.fd)));
         if (!file) return refuse(vfsRule["VFS-FD-1"]);
@@ -229,6 +242,15 @@ export class Machine {
         return this.fileOf(call.fd)?.poll(k) ?? k.vfs.pollNothing(k, Number(this.resolve(call.fd)));
       case "mmap":
         return this.#mmap(call);
+      case "munmap":
+        return this.#munmap(call);
+      case "load":
+        return this.#load(call);
+      case "store": {
+        const { file, offset } = this.#accessed(call, PROT_WRITE);
+        runStraight(file.store(k, offset, call.width, BigInt.asUintN(8 * call.width, BigInt(call.value))));
+        return 0;
+      }
       case "sysfs-write":
         k.alloc();
         return runStraight(writeAttribute(k, call.attribute, call.text));
@@ -258,7 +280,7 @@ export class Machine {
     const { main } = this.#blocks;
     try {
       this.#refuseAsSeen();
-      return this.#transfer(call, (file, io) => file.read(this.k, io), O_WRONLY);
+      return this.#transfer(call, (file, io) => file.read(this.k, io), canRead);
     } finally {
       this.answer.length = main.length;
       if (call.into !== undefined) this.#data.set(call.into, main.definedUpTo < main.length ? null : main.defined());
@@ -274,29 +296,67 @@ export class Machine {
       this.#blocks.bufferAgain(call.count, bytes);
     }
     this.#refuseAsSeen();
-    return this.#transfer(call, (file, io) => file.write(this.k, io), O_RDONLY);
+    return this.#transfer(call, (file, io) => file.write(this.k, io), canWrite);
   }
 
-  #transfer(call: TransferCall, method: (file: File, io: Transfer) => Operation<number>, refusedMode: number): number {
+  #transfer(
+    call: TransferCall,
+    method: (file: File, io: Transfer) => Operation<number>,
+    isOpenFor: (file: File) => boolean,
+  ): number {
     const offset = "offset" in call ? Number(this.resolve(call.offset)) : null;
     if (offset !== null && offset < 0) return refuse(vfsRule["VFS-RW-2"]);
     const file = this.#file(call.fd);
     if (offset !== null && !file.positioned) return refuse(vfsRule["VFS-FD-7"]);
-    if (file.mode === refusedMode) return refuse(vfsRule["VFS-FD-2"]);
+    if (!isOpenFor(file)) return refuse(vfsRule["VFS-FD-2"]);
     return runStraight(method(file, { block: this.#blocks.main, count: call.count, offset }));
   }
 
-  /** mmap(2), shared: the file stays open as long as the mapping, which no call ends before the process does. */
-  #mmap({ fd, length, prot, offset }: Call & { op: "mmap" }): number {
+  /** mmap(2): the file stays open as long as the mapping. */
+  #mmap({ fd, length, prot, offset, private: isPrivate }: Call & { op: "mmap" }): number {
     const from = Number(this.resolve(offset));
     if (from % PAGE !== 0) return refuse(vfsRule["VFS-MMAP-1"]);
     const file = this.#file(fd);
     if (length === 0) return refuse(vfsRule["VFS-FD-6"]);
-    if (file.mode === O_WRONLY || (prot & PROT_WRITE && file.mode !== O_RDWR)) return refuse(vfsRule["VFS-FD-5"]);
-    const address = runStraight(file.mmap(this.k, length, from));
+    if (!canRead(file) || (!isPrivate && prot & PROT_WRITE && !canWrite(file))) return refuse(vfsRule["VFS-FD-5"]);
+    const address = runStraight(file.mmap(this.k, length, from, prot, !isPrivate));
     file.refs++;
-    this.#mapped.push(file);
+    this.#mapped.push({ address, length: Math.ceil(length / PAGE) * PAGE, prot, file, offset: from });
     return address;
+  }
+
+  /** munmap(2) of a whole mapping. */
+  #munmap({ at, length }: Call & { op: "munmap" }): number {
+    const address = Number(this.resolve(at));
+    const index = this.#mapped.findIndex((mapping) => mapping.address === address);
+    const mapping = this.#mapped[index];
+    if (!mapping || Math.ceil(length / PAGE) * PAGE !== mapping.length) {
+      throw new Unmodelled("memory of which a part is unmapped, or that is not mapped");
+    }
+    this.#mapped.splice(index, 1);
+    mapping.file.munmap();
+    this.k.putFile(mapping.file);
+    return 0;
+  }
+
+  #load(call: Call & { op: "load" }): number {
+    const { file, offset } = this.#accessed(call, 0);
+    const value = runStraight(file.load(this.k, offset, call.width));
+    this.#blocks.loaded(call.width, value);
+    this.answer.length = call.width;
+    return 0;
+  }
+
+  /** The file and the place in it that an access of memory hits; on x86 what is mapped in any way can be read. */
+  #accessed({ at, offset, width }: Call & { op: "load" | "store" }, needs: number): { file: File; offset: number } {
+    const address = Number(this.resolve(at)) + offset;
+    const mapping = this.#mapped.find(
+      (each) => each.address <= address && address + width <= each.address + each.length,
+    );
+    if (!mapping) throw new Unmodelled("memory that is not mapped");
+    const { prot, file } = mapping;
+    if (prot === 0 || (prot & needs) !== needs) return refuse(vfsRule["VFS-MMAP-2"]);
+    return { file, offset: mapping.offset + address - mapping.address };
   }
 
   #ioctl(call: Call & { op: "ioctl" }): number {
@@ -352,7 +412,7 @@ export class Machine {
       k.fds.remove(fd);
       k.putFile(file);
     }
-    for (const file of this.#mapped.splice(0)) {
+    for (const { file } of this.#mapped.splice(0)) {
       file.munmap();
       k.putFile(file);
     }
@@ -360,7 +420,7 @@ export class Machine {
   }
 }
 
-/** Brings the kernel up: every function bound to vfio-pci by override if that takes it, the standing mediated devices made. */
+/** Brings the kernel up: every function bound by override to vfio-pci, or to a driver made for it, if that takes it, the standing mediated devices made. */
 function boot(k: Kernel): void {
   const groups = new Map<number, IommuGroup>();
   const groupOf = (id: number): IommuGroup => {
@@ -375,12 +435,13 @@ function boot(k: Kernel): void {
   for (const spec of k.topology.functions) {
     if (spec.physicalFunction !== null) continue;
     const group = spec.group < 0 ? null : groupOf(spec.group);
-    const pciFunction = new PciFunction(spec, group, null, "vfio-pci");
+    const pciFunction = new PciFunction(spec, group, null, driverNameFor(spec.traits));
     group?.members.push(pciFunction);
     k.functions.push(pciFunction);
     k.driverCore.attachVfio(k, pciFunction);
   }
   for (const { address, group } of k.topology.bridges) if (group >= 0) groupOf(group).bridges.push(address);
+  k.accelerator = k.idxd.boot(k);
   k.mdev.registerParents(k);
   for (const { uuid, standing } of k.topology.mdevs) {
     if (standing) runStraight(k.mdev.create(k, standing.parent, standing.type, uuid));

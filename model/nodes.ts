@@ -51,6 +51,8 @@ export function* openNode(k: Kernel, node: Node, flags: number): Operation<File>
       if (!group) break;
       return yield* k.group.open(k, group, mode);
     }
+    case "wq":
+      return yield* k.idxd.openQueue(k, node.queue, mode);
     case "cdev": {
       const device = vfioDevice(k, node.device);
       if (!device || !hasCdev(k, device)) break;

@@ -1,6 +1,7 @@
 /** Probes: state that sysfs, procfs and debugfs show, read between calls. */
 import { refuse } from "./kernel/clause.ts";
 import type { Kernel } from "./kernel/kernel.ts";
+import { Unmodelled } from "./kernel/operation.ts";
 import { rule as vfsRule } from "./kernel/vfs.ts";
 import { hasCdev, vfioDevice, vfioGroup } from "./nodes.ts";
 import type { Probe } from "./program.ts";
@@ -27,6 +28,19 @@ export function runProbe(k: Kernel, probe: Probe, answer: { text: string | undef
       const pciFunction = k.functions.find(({ spec }) => spec.name === probe.device);
       if (!pciFunction || !k.has("PM")) return refuse(vfsRule["VFS-OPEN-1"]);
       return k.vfioPci.sleeps(k, pciFunction) ? 1 : 0;
+    }
+    case "auxiliaries": {
+      // The bus itself is in kernels for whose drivers it is, wherever that is.
+      if (k.topology.managed.length === 0) throw new Unmodelled("the auxiliary bus of a machine");
+      const names = k.auxiliaries.map((device) => device.name).sort();
+      answer.text = names.join("\n");
+      return names.length;
+    }
+    case "aux-driver": {
+      const driver = k.auxiliaries.find((device) => device.name === probe.name)?.driver;
+      if (!driver) return refuse(vfsRule["VFS-OPEN-1"]);
+      answer.text = driver.name;
+      return 0;
     }
     case "mdevs": {
       const names = k.mdevs.map((mdev) => mdev.uuid).sort();

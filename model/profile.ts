@@ -11,9 +11,19 @@ export const KCONFIG_OPTIONS = [
   "VFIO_MDEV",
   "VFIO_PCI_VGA",
   "VFIO_PCI_DMABUF",
+  "KVM_IOAPIC",
 ] as const;
 
 export type KconfigOption = (typeof KCONFIG_OPTIONS)[number];
+
+/** What kernels have anyway up to the release that made it an option. */
+const OPTION_SINCE: Readonly<Partial<Record<KconfigOption, Version>>> = { KVM_IOAPIC: "6.17" };
+
+/** Whether a kernel of this version has what the option stands for because it is no option yet. */
+export function isBuiltIn(version: Version, option: KconfigOption): boolean {
+  const since = OPTION_SINCE[option];
+  return since !== undefined && versionNumber(version) < versionNumber(since);
+}
 
 export interface Profile {
   readonly version: Version;
@@ -28,6 +38,7 @@ const V6_1: readonly KconfigOption[] = [
   "KVM",
   "VFIO_MDEV",
   "VFIO_PCI_VGA",
+  "KVM_IOAPIC",
 ];
 const V6_6: readonly KconfigOption[] = [...V6_1, "IOMMUFD", "VFIO_DEVICE_CDEV", "IOMMUFD_TEST"];
 

@@ -39,7 +39,9 @@ export type Node =
   | { readonly kind: "iommufd" }
   | { readonly kind: "kvm" }
   | { readonly kind: "group"; readonly device: string }
-  | { readonly kind: "cdev"; readonly device: string };
+  | { readonly kind: "cdev"; readonly device: string }
+  /** the char device of one of idxd's work queues, by the queue's name */
+  | { readonly kind: "wq"; readonly queue: string };
 
 /**
  * A sysfs attribute that is read or written. An mdev type goes by the name of its directory: parent `mtty` has `mtty-1`
@@ -51,6 +53,12 @@ export type Attribute =
   | { readonly kind: "sriov"; readonly device: string; readonly file: "sriov_numvfs" | "sriov_totalvfs" }
   | { readonly kind: "bind"; readonly driver: string }
   | { readonly kind: "unbind"; readonly driver: string }
+  /** ids of functions that a driver takes: one more, or one that was added less */
+  | { readonly kind: "new_id"; readonly driver: string }
+  | { readonly kind: "remove_id"; readonly driver: string }
+  | { readonly kind: "pci-bus"; readonly file: "drivers_probe" | "drivers_autoprobe" }
+  /** a driver of the auxiliary bus: `mlx5_vfio_pci.vfio_pci_ex` */
+  | { readonly kind: "aux-driver"; readonly driver: string; readonly file: "bind" | "unbind" }
   | { readonly kind: "mdev-create"; readonly parent: string; readonly type: string }
   | { readonly kind: "mdev-remove"; readonly device: string }
   | { readonly kind: "available_instances"; readonly parent: string; readonly type: string }
@@ -65,7 +73,15 @@ export type Attribute =
     }
   /** a driver of the mdev bus: `mtty`, `mdpy` */
   | { readonly kind: "mdev-driver"; readonly driver: string; readonly file: "bind" | "unbind" }
-  | { readonly kind: "mdev-bus"; readonly file: "drivers_probe" | "drivers_autoprobe" };
+  | { readonly kind: "mdev-bus"; readonly file: "drivers_probe" | "drivers_autoprobe" }
+  /** a work queue of idxd, by its name: `wq0.1` */
+  | {
+      readonly kind: "wq";
+      readonly queue: string;
+      readonly file: "type" | "mode" | "threshold" | "block_on_fault" | "state";
+    }
+  /** a driver of work queues: `dmaengine`, `user`, `mdev` */
+  | { readonly kind: "wq-driver"; readonly driver: string; readonly file: "bind" | "unbind" };
 
 /** What is written to an attribute: a device's bus name, or text. */
 export type Text = { readonly device: string } | { readonly text: string };
@@ -80,6 +96,10 @@ export type Probe =
   | { readonly kind: "cdev-node"; readonly device: string }
   /** whether a function sleeps (`runtime_status`), once it has had the time to fall asleep: 0 or 1 */
   | { readonly kind: "asleep"; readonly device: string }
+  /** names in /sys/bus/auxiliary/devices */
+  | { readonly kind: "auxiliaries" }
+  /** basename of the `driver` link of a device of the auxiliary bus, which goes by its own name */
+  | { readonly kind: "aux-driver"; readonly name: string }
   /** names in /sys/bus/mdev/devices */
   | { readonly kind: "mdevs" }
   /** basename of a mediated device's `mdev_type` link */
@@ -119,7 +139,10 @@ export interface WriteBuffer {
   readonly from?: string;
 }
 
-/** One system call, and what it has to cope with. */
+/** Bytes that one access of memory moves; it is aligned to them. */
+export type AccessWidth = 1 | 2 | 4 | 8;
+
+/** One system call or access of memory, and what it has to cope with. */
 export type Call = SystemCall & {
   /**
    * The allocation of the call that fails, counted from 1: the kernel's fail-nth. A call that makes fewer is done as ever.
@@ -132,8 +155,8 @@ export type Call = SystemCall & {
 type SystemCall =
   | { readonly op: "open"; readonly node: Node; readonly flags?: number; readonly as: string }
   | { readonly op: "eventfd"; readonly as: string }
-  /** memfd_create(2), and ftruncate(2) to so many bytes */
-  | { readonly op: "memfd"; readonly size: number; readonly as: string }
+  /** memfd_create(2), and ftruncate(2) to so many bytes; one that is sealed nobody can write to from then on (F_SEAL_WRITE) */
+  | { readonly op: "memfd"; readonly size: number; readonly sealed?: true; readonly as: string }
   | { readonly op: "close"; readonly fd: Value }
   | { readonly op: "dup"; readonly fd: Value; readonly as: string }
   | {
@@ -152,7 +175,28 @@ type SystemCall =
   | ({ readonly op: "pwrite"; readonly fd: Value; readonly offset: Value } & WriteBuffer)
   /** Asks what can be done with a file now, without waiting for anything. The result is what poll(2) has in `revents`. */
   | { readonly op: "poll"; readonly fd: Value }
-  | { readonly op: "mmap"; readonly fd: Value; readonly length: number; readonly prot: number; readonly offset: Value }
+  | {
+      readonly op: "mmap";
+      readonly fd: Value;
+      readonly length: number;
+      readonly prot: number;
+      readonly offset: Value;
+      /** MAP_PRIVATE in the place of MAP_SHARED. */
+      readonly private?: true;
+      /** Handle for the address. */
+      readonly as?: string;
+    }
+  /** Ends all of a mapping. */
+  | { readonly op: "munmap"; readonly at: Value; readonly length: number }
+  /** Loads so many bytes from a mapping. The result is 0, or the signal that came of it: see SIGNAL in uapi/errno.ts. */
+  | { readonly op: "load"; readonly at: Value; readonly offset: number; readonly width: AccessWidth }
+  | {
+      readonly op: "store";
+      readonly at: Value;
+      readonly offset: number;
+      readonly width: AccessWidth;
+      readonly value: number | bigint;
+    }
   | { readonly op: "sysfs-write"; readonly attribute: Attribute; readonly text: Text }
   | { readonly op: "sysfs-read"; readonly attribute: Attribute }
   | { readonly op: "probe"; readonly probe: Probe }
@@ -197,7 +241,7 @@ export interface Program {
 export interface Outcome {
   /** Return value, or a negative errno. */
   readonly ret: number;
-  /** The struct after the call, or the buffer of a read, as far as it is mapped. */
+  /** The struct after the call, the buffer of a read, as far as it is mapped, or what was loaded. */
   readonly bytes?: Uint8Array;
   /** What the struct's pointers lead to after the call, as far as it is mapped: a block for every struct in the argument. */
   readonly pointed?: readonly Uint8Array[];

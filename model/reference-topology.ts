@@ -3,8 +3,10 @@
  * function, two devices behind a PCI bridge, one behind a root port, another there with virtual functions, mtty and mdpy, an IOMMU, KVM. The numbers are those of
  * QEMU's devices.
  */
+
+import type { FunctionId } from "./driver-core/pci-id.ts";
 import { E1000, E1000E, EDU, NVME, NVME_SRIOV } from "./reference-config.ts";
-import { type Bar, type FunctionSpec, mdevsFor, type Topology } from "./topology.ts";
+import { type Bar, type FunctionSpec, mdevsFor, type Topology, type WorkQueueSpec } from "./topology.ts";
 
 const MSI_WINDOW = { start: 0xfee0_0000n, last: 0xfeef_ffffn };
 /** 4 KiB, 2 MiB, 1 GiB */
@@ -18,7 +20,8 @@ type Given = Pick<
 > &
   Partial<FunctionSpec>;
 
-function pciFunction(given: Given): FunctionSpec {
+/** A function with what most have. */
+export function pciFunction(given: Given): FunctionSpec {
   const slot = (given.devfn >> 3).toString(16).padStart(2, "0");
   const bus = given.bus.toString(16).padStart(2, "0");
   return {
@@ -80,6 +83,16 @@ const nvme = {
   msixBar: 0,
   resetScope: "bus 04",
 } as const;
+/** What one of QEMU's bridges says it is. */
+const bridgeId = (device: number): FunctionId => ({
+  vendor: 0x1b36,
+  device,
+  subvendor: 0,
+  subdevice: 0,
+  class: 0x06_04_00,
+});
+
+const rootPort = { resetScope: null, id: bridgeId(0x000c), bound: true } as const;
 
 export const REFERENCE_TOPOLOGY: Topology = {
   name: "reference",
@@ -132,12 +145,14 @@ export const REFERENCE_TOPOLOGY: Topology = {
     ),
   ],
   bridges: [
-    { address: "0000:00:05.0", group: 4, resetScope: null, scopeBehind: "bus 01" },
-    { address: "0000:00:07.0", group: 6, resetScope: null, scopeBehind: "bus 02" },
-    { address: "0000:00:08.0", group: 7, resetScope: null, scopeBehind: "bus 03" },
-    { address: "0000:00:09.0", group: 9, resetScope: null, scopeBehind: "bus 04" },
+    { ...rootPort, address: "0000:00:05.0", group: 4, scopeBehind: "bus 01" },
+    { ...rootPort, address: "0000:00:07.0", group: 6, scopeBehind: "bus 02", id: bridgeId(0x000e), bound: false },
+    { ...rootPort, address: "0000:00:08.0", group: 7, scopeBehind: "bus 03" },
+    { ...rootPort, address: "0000:00:09.0", group: 9, scopeBehind: "bus 04" },
   ],
   drivers: ["vfio-pci", "pci-stub", "e1000", "e1000e"],
+  wholeBus: true,
+  managed: [],
   mdevParents: ["mtty", "mdpy"],
   mdevs: mdevsFor(["mtty", "mdpy"]),
   iommu: true,
@@ -172,3 +187,40 @@ export const NOIOMMU_TOPOLOGY: Topology = {
 
 /** The same without no-IOMMU mode: VFIO takes none of the functions, and mocks of the kernel's selftests stand in for them. */
 export const MOCK_TOPOLOGY: Topology = { ...NOIOMMU_TOPOLOGY, name: "mock", noiommu: false };
+
+const workQueue = (given: Pick<WorkQueueSpec, "name" | "mode" | "type"> & Partial<WorkQueueSpec>): WorkQueueSpec => ({
+  enabled: true,
+  size: 16,
+  threshold: given.mode === "shared" ? 8 : 0,
+  priority: 10,
+  maxTransferShift: 12,
+  maxBatchShift: 5,
+  blockOnFault: false,
+  ...given,
+});
+
+/**
+ * A machine that there is only on the model: an Intel Data Streaming Accelerator whose work queues are handed to guests as
+ * mediated devices, as a series of 2020 and 2021 proposed it for the driver idxd. See mdev/idxd/.
+ */
+export const IDXD_TOPOLOGY: Topology = {
+  ...REFERENCE_TOPOLOGY,
+  name: "idxd",
+  functions: [],
+  bridges: [],
+  vtd: null,
+  mdevParents: ["idxd"],
+  mdevs: [0, 1, 2, 3].map((n) => ({
+    name: `vdsa${n}`,
+    uuid: `83b8f4f2-509f-382f-3c1e-e6bfe0fa200${n}`,
+    standing: null,
+  })),
+  workQueues: [
+    workQueue({ name: "wq0.0", mode: "dedicated", type: "mdev" }),
+    workQueue({ name: "wq0.1", mode: "dedicated", type: "mdev", blockOnFault: true }),
+    workQueue({ name: "wq0.2", mode: "shared", type: "mdev", blockOnFault: true }),
+    workQueue({ name: "wq0.3", mode: "dedicated", type: "user" }),
+    workQueue({ name: "wq0.4", mode: "shared", type: "kernel" }),
+    workQueue({ name: "wq0.5", mode: "dedicated", type: "none", enabled: false }),
+  ],
+};

@@ -20,6 +20,18 @@ export function* writeAttribute(k: Kernel, attribute: Attribute, what: Text): Op
       if (attribute.file === "sriov_numvfs") return yield* k.sriov.writeNumVfs(k, attribute.device, text);
       k.sriov.physical(k, attribute.device);
       return refuse(vfsRule["VFS-OPEN-2"]);
+    case "new_id":
+      return yield* k.driverCore.newId(k, attribute.driver, text);
+    case "remove_id":
+      return k.driverCore.removeId(k, attribute.driver, text);
+    case "pci-bus":
+      return attribute.file === "drivers_probe"
+        ? yield* k.driverCore.probeDrivers(k, text)
+        : k.driverCore.setAutoprobe(k, text);
+    case "aux-driver":
+      return attribute.file === "bind"
+        ? yield* k.driverCore.bindAuxiliary(k, attribute.driver, text)
+        : yield* k.driverCore.unbindAuxiliary(k, attribute.driver, text);
     case "mdev-create":
       return yield* k.mdev.create(k, attribute.parent, attribute.type, text);
     case "mdev-remove":
@@ -30,6 +42,12 @@ export function* writeAttribute(k: Kernel, attribute: Attribute, what: Text): Op
         : yield* k.mdev.unbindDriver(k, attribute.driver, text);
     case "mdev-bus":
       return attribute.file === "drivers_probe" ? k.mdev.probeDrivers(k, text) : k.mdev.setAutoprobe(k, text);
+    case "wq":
+      return yield* k.idxd.writeQueue(k, attribute.queue, attribute.file, text);
+    case "wq-driver":
+      return attribute.file === "bind"
+        ? yield* k.idxd.bindQueue(k, attribute.driver, text)
+        : yield* k.idxd.unbindQueue(k, attribute.driver, text);
     case "available_instances":
       k.mdev.findType(k, attribute.parent, attribute.type);
       return refuse(vfsRule["VFS-OPEN-2"]);
@@ -56,6 +74,8 @@ export function readAttribute(k: Kernel, attribute: Attribute): string {
       return k.mdev.readVendor(k, attribute.device, attribute.file);
     case "mdev-type":
       return k.mdev.describe(k, attribute.parent, attribute.type, attribute.file);
+    case "pci-bus":
+      return attribute.file === "drivers_autoprobe" ? k.driverCore.readAutoprobe(k) : refuse(vfsRule["VFS-OPEN-2"]);
     case "mdev-bus":
       return attribute.file === "drivers_autoprobe" ? k.mdev.readAutoprobe(k) : refuse(vfsRule["VFS-OPEN-2"]);
     case "mdev-create":
@@ -67,8 +87,19 @@ export function readAttribute(k: Kernel, attribute: Attribute): string {
     case "mdev-driver":
       k.mdev.findDriver(k, attribute.driver);
       return refuse(vfsRule["VFS-OPEN-2"]);
+    case "aux-driver":
+      k.driverCore.findAuxiliaryDriver(k, attribute.driver);
+      return refuse(vfsRule["VFS-OPEN-2"]);
+    case "wq":
+      return k.idxd.readQueue(k, attribute.queue, attribute.file);
+    case "wq-driver":
+      k.idxd.findQueueDriver(k, attribute.driver);
+      return refuse(vfsRule["VFS-OPEN-2"]);
     case "bind":
     case "unbind":
+    case "new_id":
+    case "remove_id":
+      k.driverCore.findDriver(k, attribute.driver);
       return refuse(vfsRule["VFS-OPEN-2"]);
   }
 }

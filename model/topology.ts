@@ -5,6 +5,9 @@
  * topology with its own addresses, group numbers and registers, so that answers can be compared to the byte.
  */
 
+import type { FunctionId } from "./driver-core/pci-id.ts";
+import type { FunctionTraits } from "./pci/traits.ts";
+
 /** One BAR or ROM as `resource` in sysfs shows it. */
 export interface Bar {
   readonly size: number;
@@ -64,7 +67,7 @@ export interface FunctionSpec {
   readonly msix: number;
   /** BAR that holds the MSI-X table, or -1. */
   readonly msixBar: number;
-  /** Drivers other than vfio-pci and pci-stub that match it by id. */
+  /** The driver that the kernel gave it by its ids, or null. */
   readonly nativeDriver: string | null;
   /** Addresses that may not be mapped for it, as `reserved_regions` of its group in sysfs has them, without the relaxable. */
   readonly reservedRegions: readonly ReservedRegion[];
@@ -72,11 +75,13 @@ export interface FunctionSpec {
   readonly apertureBits: number;
   /** Page sizes that the IOMMU in front of it maps, one bit each. */
   readonly pageSizes: bigint;
+  /** What it says of itself to a driver that is made for it; none for most. */
+  readonly traits?: FunctionTraits;
   /** PCIe AtomicOp completer capability bits that GET_INFO reports, or null where it reports none. */
   readonly atomics: number | null;
 }
 
-/** Functions that no driver binds but that belong to a group or bus, such as a bridge. */
+/** Functions that are not to be tested but belong to a group or bus, such as a bridge. */
 export interface BridgeSpec {
   readonly address: string;
   readonly group: number;
@@ -84,6 +89,10 @@ export interface BridgeSpec {
   readonly resetScope: string | null;
   /** The bus or slot that lies behind it, or null where nothing does. */
   readonly scopeBehind: string | null;
+  /** What ids of drivers are compared with; null where nobody looked. */
+  readonly id: FunctionId | null;
+  /** Whether it has a driver. */
+  readonly bound: boolean;
 }
 
 /** A mediated device. */
@@ -95,16 +104,41 @@ export interface MdevSpec {
   readonly standing: { readonly parent: string; readonly type: string } | null;
 }
 
+/** A work queue of idxd, as the host has configured it before the first program. */
+export interface WorkQueueSpec {
+  /** `wq0.1`: device and number. */
+  readonly name: string;
+  readonly mode: "dedicated" | "shared";
+  readonly type: "none" | "kernel" | "user" | "mdev";
+  /** Whether the driver of its type has it. */
+  readonly enabled: boolean;
+  /** Entries. */
+  readonly size: number;
+  /** Entries of a shared one that the limited portal may fill. */
+  readonly threshold: number;
+  readonly priority: number;
+  /** Powers of two: bytes of a transfer, and descriptors of a batch, at the most. */
+  readonly maxTransferShift: number;
+  readonly maxBatchShift: number;
+  readonly blockOnFault: boolean;
+}
+
 export interface Topology {
   readonly name: string;
   readonly functions: readonly FunctionSpec[];
   readonly bridges: readonly BridgeSpec[];
   /** Drivers of the PCI bus that functions can be bound to. */
   readonly drivers: readonly string[];
-  /** Names of mdev parents present: "mtty", "mdpy". */
+  /** Whether all that is on the bus is listed here, so that ids may be added to its drivers. */
+  readonly wholeBus: boolean;
+  /** Functions that another one's driver manages, by its adapter's firmware: only machines of the model have such. */
+  readonly managed: readonly { readonly function: string; readonly manager: string }[];
+  /** Names of mdev parents present: "mtty", "mdpy", "idxd". */
   readonly mdevParents: readonly string[];
   /** Mediated devices that are there, or that programs may create. */
   readonly mdevs: readonly MdevSpec[];
+  /** Work queues of an Intel Data Streaming Accelerator, by their numbers; left out where there is none. */
+  readonly workQueues?: readonly WorkQueueSpec[];
   readonly iommu: boolean;
   /** Capability and extended capability register of the IOMMU, where that is Intel's. */
   readonly vtd: { readonly cap: bigint; readonly ecap: bigint } | null;

@@ -1,11 +1,23 @@
 /** The properties of the suite. */
 import { iommufdCompat, type1 } from "./definitions/containers.ts";
+import { auxiliary, driverIds } from "./definitions/drivers.ts";
 import { configSpace, lowPower, sriov } from "./definitions/functions.ts";
+import { idxdGuests } from "./definitions/idxd.ts";
 import { iommufdAreas, iommufdObjects, pageTables } from "./definitions/iommufd.ts";
 import { mdevLifecycle, migration, sampleDevices } from "./definitions/mdevs.ts";
 import { allocationFailures } from "./definitions/memory.ts";
 import { iommufdAccess, iommufdMock, mockPasids, mockTables, mockViommus } from "./definitions/mocks.ts";
-import { driverBinding, emulatedDevices, hotReset, kvmVfio, noiommu, pciFunctions } from "./definitions/vfio.ts";
+import { functionRegions } from "./definitions/regions.ts";
+import { DRIVER_PROPERTIES } from "./definitions/variant-drivers.ts";
+import {
+  driverBinding,
+  emulatedDevices,
+  hotReset,
+  irqBypass,
+  kvmVfio,
+  noiommu,
+  pciFunctions,
+} from "./definitions/vfio.ts";
 import type { Property } from "./property.ts";
 
 export const PROPERTIES: readonly Property[] = [
@@ -19,6 +31,7 @@ export const PROPERTIES: readonly Property[] = [
   iommufdAreas,
   iommufdAccess,
   kvmVfio,
+  irqBypass,
   pciFunctions,
   type1,
   iommufdCompat,
@@ -26,12 +39,17 @@ export const PROPERTIES: readonly Property[] = [
   configSpace,
   lowPower,
   sriov,
+  functionRegions,
   mdevLifecycle,
   migration,
   sampleDevices,
+  idxdGuests,
   driverBinding,
+  driverIds,
+  auxiliary,
   noiommu,
   allocationFailures,
+  ...DRIVER_PROPERTIES,
 ];
 
 /** The property of that id, or undefined. */

@@ -14,6 +14,8 @@ export interface Goal {
   readonly id: string;
   readonly title: string;
   reached(call: Call, outcome: Seen): boolean;
+  /** The clause that is seen where the goal is reached, if that is how it is told. */
+  readonly clause?: Clause;
   /** Whether a kernel of this version and Kconfig can reach it at all, and whether that takes an IOMMU. */
   readonly needs?: {
     readonly since?: `${number}.${number}`;
@@ -50,8 +52,8 @@ export class Coverage {
   }
 
   /** How often a goal was reached. */
-  goals(id: string): number {
-    return this.#goals.get(id) ?? 0;
+  goals({ id, clause }: Pick<Goal, "id" | "clause">): number {
+    return clause ? this.of(clause) : (this.#goals.get(id) ?? 0);
   }
 
   /** Adds another campaign's counts to these. */

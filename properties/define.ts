@@ -2,6 +2,7 @@
 import { OWN_NODE_SINCE } from "../model/iommufd/selftest/mock-device.ts";
 import { type KconfigOption, since } from "../model/profile.ts";
 import type { Topology } from "../model/topology.ts";
+import type { Version } from "../model/uapi/version.ts";
 import type { Focus, MoveKind } from "./generate/moves.ts";
 import { HISTORY_INVARIANTS, STATE_INVARIANTS } from "./invariants/all.ts";
 import type { Property } from "./property.ts";
@@ -14,6 +15,8 @@ const WEIGHTS: Readonly<Record<MoveKind, number>> = {
   io: 2,
   mdev: 1,
   binding: 0,
+  "driver-ids": 0,
+  auxiliary: 0,
   probe: 2,
   credentials: 0,
 };
@@ -22,12 +25,14 @@ const WEIGHTS: Readonly<Record<MoveKind, number>> = {
 export function property(
   given: Pick<Property, "id" | "title" | "goals" | "share"> & {
     readonly devices: (topology: Topology) => readonly string[];
-    /** What must stand before its functions: an IOMMU, or none and no-IOMMU mode in its place. */
-    readonly functionsBehind?: "iommu" | "noiommu";
+    /** What must stand before its functions: an IOMMU, or none and no-IOMMU mode in its place, or others that manage them. */
+    readonly functionsBehind?: "iommu" | "noiommu" | "managers";
     /** Whether it is about functions that can have virtual ones. */
     readonly needsVirtual?: true;
     /** Whether it is about mocks of the kernel's selftests. */
     readonly mocks?: true;
+    /** The first kernel that has what it is about. */
+    readonly since?: Version;
     /** Options without which there is nothing that it is about. */
     readonly needs?: readonly KconfigOption[];
     readonly weights?: Partial<Record<MoveKind, number>>;
@@ -56,6 +61,11 @@ export function property(
     history: HISTORY_INVARIANTS,
     whyNot(topology, { version, kconfig }) {
       if (given.failOneIn !== undefined && topology.noFailNth !== null) return topology.noFailNth;
+      if (given.functionsBehind === "managers") {
+        if (topology.managed.length === 0) return "The machine has no functions that manage others.";
+      } else if (topology.managed.length > 0) {
+        return "The machine is for what is about functions that manage others.";
+      }
       if (given.functionsBehind === "iommu" && !topology.iommu) return "The machine has no IOMMU.";
       if (given.functionsBehind === "noiommu") {
         if (topology.iommu || !topology.noiommu) return "The machine is not in no-IOMMU mode.";
@@ -65,6 +75,9 @@ export function property(
       }
       if (given.mocks && topology.iommu && !since({ version, kconfig }, OWN_NODE_SINCE)) {
         return `Before ${OWN_NODE_SINCE} mocks are not attached on a machine with an IOMMU.`;
+      }
+      if (given.since && !since({ version, kconfig }, given.since)) {
+        return `Kernels before ${given.since} do not have what it is about.`;
       }
       const lacking = given.needs?.find((option) => !kconfig.has(option));
       if (lacking !== undefined) return `The kernel has no CONFIG_${lacking}.`;

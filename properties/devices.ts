@@ -1,10 +1,11 @@
 /** Devices of a machine that properties are about. */
+import type { FunctionTraits } from "../model/pci/traits.ts";
 import type { Topology } from "../model/topology.ts";
 import { times } from "./generate/dice.ts";
 
-/** Mediated devices, those that are there already far more often than those to be made. */
-export const mdevs = ({ mdevs }: Topology): string[] =>
-  mdevs.flatMap(({ name, standing }) => (standing ? times(6, name) : [name]));
+/** Mediated devices of the samples, those that are there already far more often than those to be made. */
+export const mdevs = ({ mdevs, workQueues }: Topology): string[] =>
+  workQueues ? [] : mdevs.flatMap(({ name, standing }) => (standing ? times(6, name) : [name]));
 /** Mediated devices that are there already. */
 export const standing = ({ mdevs }: Topology): string[] =>
   mdevs.flatMap(({ name, standing }) => (standing ? [name] : []));
@@ -12,11 +13,23 @@ export const standing = ({ mdevs }: Topology): string[] =>
 export const cards = (topology: Topology): string[] => [
   ...standing(topology).filter((name) => name.startsWith("mtty")),
   ...standing(topology).filter((name) => name.startsWith("mtty")),
-  ...topology.mdevs.flatMap(({ name, standing }) => (standing ? [] : [name])).slice(0, 1),
+  ...mdevs(topology)
+    .filter((name) => !standing(topology).includes(name))
+    .slice(0, 1),
 ];
-/** PCI functions that are there from the start. */
-export const functions = ({ functions }: Topology): string[] =>
-  functions.flatMap(({ name, physicalFunction }) => (physicalFunction === null ? [name] : []));
 /** Functions that can have virtual ones, and those. */
 export const physicalAndVirtual = ({ functions }: Topology): string[] =>
   functions.flatMap(({ name, physicalFunction, totalVfs }) => (physicalFunction || totalVfs > 0 ? [name] : []));
+/** Virtual accelerators, which programs make. */
+export const virtualDsas = ({ mdevs, workQueues }: Topology): string[] =>
+  workQueues ? mdevs.map(({ name }) => name) : [];
+/** PCI functions that are there from the start, vfio-pci is made for, and that have nothing of their own besides. */
+export const functions = (topology: Topology): string[] =>
+  topology.functions.flatMap(({ name, traits, physicalFunction }) =>
+    traits || physicalFunction !== null ? [] : [name],
+  );
+/** PCI functions of one kind that has a driver, or more to show, of its own. */
+export const variants =
+  (kind: FunctionTraits["kind"]) =>
+  (topology: Topology): string[] =>
+    topology.functions.flatMap(({ name, traits }) => (traits?.kind === kind ? [name] : []));

@@ -89,6 +89,10 @@ export function mapHandles(call: Call, map: (handle: string) => string): Call {
       return { ...call, fd: value(call.fd) };
     case "write":
       return { ...call, fd: value(call.fd), ...(call.from === undefined ? {} : { from: map(call.from) }) };
+    case "munmap":
+    case "load":
+    case "store":
+      return { ...call, at: value(call.at) };
     case "pread":
     case "mmap":
       return { ...call, fd: value(call.fd), offset: value(call.offset) };

@@ -14,7 +14,8 @@ export class Watch implements Observer {
   /** Calls made so far. */
   made = 0;
   readonly #state: readonly StateInvariant[];
-  readonly #history: History;
+  readonly #invariants: readonly HistoryInvariant[];
+  #history: History;
   readonly #coverage: Coverage | null;
   readonly #goals: readonly Goal[];
   #effects: EffectWatch | null = null;
@@ -28,6 +29,7 @@ export class Watch implements Observer {
     goals: readonly Goal[] = [],
   ) {
     this.#state = state;
+    this.#invariants = history;
     this.#history = new History(history);
     this.#coverage = coverage;
     this.#goals = goals;
@@ -35,6 +37,7 @@ export class Watch implements Observer {
 
   began(machine: Machine): void {
     this.#effects = new EffectWatch(machine);
+    this.#history = new History(this.#invariants, machine.k.topology);
   }
 
   called(machine: Machine, call: Call, answer: Answer): void {
@@ -44,7 +47,9 @@ export class Watch implements Observer {
       for (const goal of this.#goals) if (goal.reached(call, answer)) this.#coverage.goal(goal.id);
     }
     if (this.violation) return;
-    this.violation ??= this.#history.after(call, answer, this.made - 1) ?? null;
+    const tells = call.op === "ioctl" && answer.ret === 0 && answer.length > 0;
+    const told = tells ? { ret: 0, bytes: machine.block.subarray(0, answer.length) } : answer;
+    this.violation ??= this.#history.after(call, told, this.made - 1) ?? null;
     // What held before still holds where nothing has changed.
     if (!this.#effects?.changed()) return;
     this.#checkState(machine);

@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { MODEL_MACHINES } from "../model/model-machines.ts";
 import { PROFILES } from "../model/profile.ts";
 import type { Call, Program } from "../model/program.ts";
 import { REFERENCE_TOPOLOGY } from "../model/reference-topology.ts";
@@ -70,10 +71,20 @@ const EVERY_SHAPE = program(
     arg: { kind: "struct", struct: { fields: {}, place: "null" } },
   },
   { op: "mmap", fd: "@ret", length: 4096, prot: 1, offset: 0 },
+  { op: "mmap", fd: "@device1", length: 4096, prot: 3, offset: 0, private: true },
+  { op: "mmap", fd: "@device1", length: 4096, prot: 3, offset: 0, as: "@mapping" },
+  { op: "load", at: "@mapping", offset: 4, width: 4 },
+  { op: "store", at: "@mapping", offset: 0x80, width: 8, value: (1n << 64n) - 1n },
+  { op: "load", at: 0x1400_0000_0000, offset: 4, width: 1 },
+  { op: "munmap", at: "@mapping", length: 4096 },
   { op: "memfd", size: 4096, as: "@memfd" },
+  { op: "memfd", size: 4096, sealed: true, as: "@sealed" },
   { op: "poll", fd: "@ret" },
   { op: "pread", fd: "@ret", count: 4, offset: 1n << 40n, place: "readonly" },
   { op: "sysfs-write", attribute: { kind: "driver_override", device: "nic0.0" }, text: { text: 'a\n"??/\u0001ü' } },
+  { op: "sysfs-write", attribute: { kind: "new_id", driver: "pci-stub" }, text: { text: "8086 10d3" } },
+  { op: "sysfs-write", attribute: { kind: "pci-bus", file: "drivers_probe" }, text: { device: "nic0.0" } },
+  { op: "sysfs-write", attribute: { kind: "pci-bus", file: "drivers_autoprobe" }, text: { text: "0" } },
   { op: "sysfs-write", attribute: { kind: "mdev-create", parent: "mtty", type: "mtty-1" }, text: { device: "mdev0" } },
   { op: "sysfs-read", attribute: { kind: "available_instances", parent: "mtty", type: "mtty-1" } },
   { op: "probe", probe: { kind: "group-members", device: "nic0.0" } },
@@ -208,7 +219,15 @@ describe.skipIf(!hasCompiler)("what the compiler makes of it", () => {
 
   it("has no complaint about generated programs", () => {
     for (const property of PROPERTIES) {
-      const [sample] = sampleChunk(property, options, 11, () => new Watch([], []), 1);
+      const machine = MODEL_MACHINES.find(({ topology }) => property.whyNot(topology, options.profile) === null);
+      if (!machine) throw new Error(`no machine of the model has what ${property.id} is about`);
+      const [sample] = sampleChunk(
+        property,
+        { ...options, topology: machine.topology },
+        11,
+        () => new Watch([], []),
+        1,
+      );
       if (sample) expect(() => compile(sourceOf(sample.program), "-fsyntax-only")).not.toThrow();
     }
   });

@@ -33,7 +33,7 @@ export interface CProgramAbout {
 }
 
 const INCLUDES = [
-  "ctype.h dirent.h errno.h fcntl.h glob.h poll.h stdarg.h stdbool.h stddef.h stdint.h stdio.h stdlib.h string.h unistd.h",
+  "ctype.h dirent.h errno.h fcntl.h glob.h poll.h setjmp.h signal.h stdarg.h stdbool.h stddef.h stdint.h stdio.h stdlib.h string.h unistd.h",
   "sys/eventfd.h sys/ioctl.h sys/mman.h sys/resource.h sys/syscall.h sys/types.h",
 ];
 /** All that a program may use, in the order that it has them. */

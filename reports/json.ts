@@ -64,6 +64,8 @@ const version = z.templateLiteral([z.number(), ".", z.number()]);
 const count = z.int().min(0);
 const bar = z.strictObject({ size: z.number(), memory: z.boolean(), mappable: z.boolean() });
 
+const functionId = z.strictObject({ vendor: count, device: count, subvendor: count, subdevice: count, class: count });
+
 const functionSpec = z.strictObject({
   name: z.string(),
   address: z.string(),
@@ -108,9 +110,14 @@ const topology: z.ZodType<Topology> = z.strictObject({
       group: z.int(),
       resetScope: z.string().nullable(),
       scopeBehind: z.string().nullable(),
+      // Not in files from before ids were added to drivers.
+      id: functionId.nullable().default(null),
+      bound: z.boolean().default(false),
     }),
   ),
   drivers: z.array(z.string()),
+  wholeBus: z.boolean().default(false),
+  managed: z.array(z.strictObject({ function: z.string(), manager: z.string() })).default([]),
   mdevParents: z.array(z.string()),
   mdevs: z.array(
     z.strictObject({
@@ -118,6 +125,22 @@ const topology: z.ZodType<Topology> = z.strictObject({
       uuid: z.string(),
       standing: z.strictObject({ parent: z.string(), type: z.string() }).nullable(),
     }),
+  ),
+  workQueues: z.exactOptional(
+    z.array(
+      z.strictObject({
+        name: z.string(),
+        mode: z.enum(["dedicated", "shared"]),
+        type: z.enum(["none", "kernel", "user", "mdev"]),
+        enabled: z.boolean(),
+        size: count,
+        threshold: count,
+        priority: count,
+        maxTransferShift: count,
+        maxBatchShift: count,
+        blockOnFault: z.boolean(),
+      }),
+    ),
   ),
   iommu: z.boolean(),
   vtd: z.strictObject({ cap: wideNumber, ecap: wideNumber }).nullable().default(null),

@@ -3,8 +3,9 @@ import { describe, expect, it } from "vitest";
 import { checkProgram } from "../model/format/check-program.ts";
 import { VARIANT_NAMES } from "../model/kconfig.ts";
 import { Machine } from "../model/machine.ts";
-import { PROFILES, withVariant } from "../model/profile.ts";
-import { NOIOMMU_TOPOLOGY, REFERENCE_TOPOLOGY } from "../model/reference-topology.ts";
+import { MODEL_MACHINES } from "../model/model-machines.ts";
+import { isBuiltIn, PROFILES, type Profile, withVariant } from "../model/profile.ts";
+import { REFERENCE_TOPOLOGY } from "../model/reference-topology.ts";
 import { errnoName } from "../model/uapi/errno.ts";
 import { SCENARIOS } from "./all.ts";
 import { createMdev, openCdev, openGroup } from "./calls.ts";
@@ -16,13 +17,23 @@ function asWritten(ret: number, expected: Expectation | undefined): string | num
   return typeof expected === "number" ? ret : "ok";
 }
 
-const MOCK_TOPOLOGY = { ...NOIOMMU_TOPOLOGY, name: "mock", noiommu: false };
+/** A profile with all that its kernel can have, those with other ways in, and one without the VM's own PIC and I/O APIC. */
+const profilesOf = (full: Profile): readonly (readonly [name: string, profile: Profile])[] => [
+  ["with everything", full],
+  ...VARIANT_NAMES.map((variant) => [variant, withVariant(full, variant)] as const),
+  ...(isBuiltIn(full.version, "KVM_IOAPIC")
+    ? []
+    : [["no-ioapic", { ...full, kconfig: without(full.kconfig, "KVM_IOAPIC") }] as const]),
+];
 
-/** Every kernel with every variant of the ways in, in every machine. */
+const without = (options: ReadonlySet<string>, left: string) =>
+  new Set([...options].filter((option) => option !== left));
+
+/** Every kernel in every machine. */
 const SYSTEMS = Object.entries(PROFILES).flatMap(([version, full]) =>
-  [full, ...VARIANT_NAMES.map((variant) => withVariant(full, variant))].flatMap((profile, at) =>
-    [REFERENCE_TOPOLOGY, NOIOMMU_TOPOLOGY, MOCK_TOPOLOGY].map((topology) => ({
-      name: [version, VARIANT_NAMES[at - 1] ?? "with everything", topology.name].join(", "),
+  profilesOf(full).flatMap(([variant, profile]) =>
+    MODEL_MACHINES.map(({ topology }) => ({
+      name: [version, variant, topology.name].join(", "),
       profile,
       topology,
     })),

@@ -1,25 +1,38 @@
 /** The scenarios of the suite. */
 
 import { ACCESSES } from "./accesses.ts";
+import { AUXILIARY } from "./auxiliary.ts";
+import { BARS } from "./bars.ts";
 import { COMPAT } from "./compat.ts";
 import { CONFIG_SPACE } from "./config-space.ts";
 import { CONFIG_READS, CONFIG_SWEEPS } from "./config-sweeps.ts";
 import { CORNERS } from "./corners.ts";
+import { DRIVER_IDS } from "./driver-ids.ts";
+import { DRIVERS } from "./drivers.ts";
 import { EVIDENCE } from "./evidence.ts";
 import { SAMPLE_EVIDENCE } from "./evidence-samples.ts";
 import { EXCLUSION } from "./exclusion.ts";
 import { FAULT_QUEUES } from "./fault-queues.ts";
 import { FEATURES } from "./features.ts";
 import { HOT_RESET } from "./hot-reset.ts";
+import { IDXD } from "./idxd.ts";
+import { IDXD_DESCRIPTORS } from "./idxd-descriptors.ts";
+import { IDXD_DEVICE } from "./idxd-device.ts";
+import { INTERRUPTS } from "./interrupts.ts";
 import { IOAS } from "./ioas.ts";
 import { IOAS_FILES } from "./ioas-files.ts";
 import { IOAS_MEMORY } from "./ioas-memory.ts";
 import { IOCTL_FORMAT } from "./ioctl-format.ts";
+import { IOEVENTFDS } from "./ioeventfds.ts";
+import { IRQ_BYPASS } from "./irq-bypass.ts";
+import { IRQFD } from "./irqfd.ts";
+import { IRQFD_PINS } from "./irqfd-pins.ts";
 import { IRQ_EVIDENCE, IRQS } from "./irqs.ts";
 import { INTX_IRQS } from "./irqs-intx.ts";
 import { VECTOR_IRQS } from "./irqs-vectors.ts";
 import { KVM } from "./kvm.ts";
 import { LOW_POWER } from "./low-power.ts";
+import { MAPPINGS } from "./mappings.ts";
 import { MDEV } from "./mdev.ts";
 import { MEMORY } from "./memory.ts";
 import { MOCK_TABLES } from "./mock-tables.ts";
@@ -33,6 +46,7 @@ import type { Scenario } from "./scenario.ts";
 import { SELFTESTS } from "./selftests.ts";
 import { IOMMUFD_SELFTESTS } from "./selftests-iommufd.ts";
 import { PASID_SELFTESTS } from "./selftests-pasid.ts";
+import { SHARED_MEMORY } from "./shared-memory.ts";
 import { SRIOV } from "./sriov.ts";
 import { TYPE1 } from "./type1.ts";
 import { VIOMMU_QUEUES } from "./viommu-queues.ts";
@@ -45,8 +59,13 @@ export const SCENARIOS: readonly Scenario[] = [
   ...WAYS_IN,
   ...WAYS_APART,
   ...OWNERSHIP,
+  ...DRIVER_IDS,
+  ...AUXILIARY,
   ...EXCLUSION,
   ...KVM,
+  ...IRQFD,
+  ...IRQFD_PINS,
+  ...IRQ_BYPASS,
   ...VMM,
   ...MDEV,
   ...SELFTESTS,
@@ -60,10 +79,15 @@ export const SCENARIOS: readonly Scenario[] = [
   ...CONFIG_READS,
   ...CONFIG_SWEEPS,
   ...CONFIG_SPACE,
+  ...BARS,
+  ...INTERRUPTS,
+  ...MAPPINGS,
+  ...IOEVENTFDS,
   ...IOAS,
   ...IOCTL_FORMAT,
   ...IOAS_MEMORY,
   ...IOAS_FILES,
+  ...SHARED_MEMORY,
   ...MOCKS,
   ...COMPAT,
   ...VIOMMUS,
@@ -79,6 +103,10 @@ export const SCENARIOS: readonly Scenario[] = [
   ...TYPE1,
   ...FEATURES,
   ...SAMPLES,
+  ...DRIVERS,
+  ...IDXD,
+  ...IDXD_DEVICE,
+  ...IDXD_DESCRIPTORS,
   ...MEMORY,
   ...EVIDENCE,
   ...SAMPLE_EVIDENCE,

@@ -190,6 +190,26 @@ export const unbindDriver = (driver: string, device: string): Call => ({
   text: { device },
 });
 
+/** Adds an id to a driver: `8086 10d3`, and more if need be. */
+export const addId = (driver: string, text: string): Call => ({
+  op: "sysfs-write",
+  attribute: { kind: "new_id", driver },
+  text: { text },
+});
+export const removeId = (driver: string, text: string): Call => ({
+  op: "sysfs-write",
+  attribute: { kind: "remove_id", driver },
+  text: { text },
+});
+/** Has a function look for a driver. */
+export const probeDrivers = (device: string): Call => ({
+  op: "sysfs-write",
+  attribute: { kind: "pci-bus", file: "drivers_probe" },
+  text: { device },
+});
+/** Which driver a function has; ENOENT where it has none. */
+export const driverOf = (device: string): Call => ({ op: "probe", probe: { kind: "driver", device } });
+
 /** How many bytes a call moves, and where. */
 interface Transferred {
   readonly count: number;

@@ -15,20 +15,22 @@ import {
   pinned,
   throughNode,
   unmap,
+  write,
 } from "./calls.ts";
 import { gives, refused, type Scenario, scenario } from "./scenario.ts";
 
-const MAP_FILE = { since: "6.13", kconfig: ["IOMMUFD"] } as const;
+export const MAP_FILE = { since: "6.13", kconfig: ["IOMMUFD"] } as const;
 const CHANGE_PROCESS = { since: "6.14", kconfig: ["IOMMUFD"] } as const;
 const OF_FUNCTION = { since: "6.14", kconfig: ["IOMMUFD", "VFIO_DEVICE_CDEV"] } as const;
 const READ_WRITE = 6;
 const FIXED = 1;
+const READ_ONLY = 4 | FIXED;
 /** KiB of a page, as probes tell. */
 const KIB = 4;
 
-const memfd = (pages: number): Call => ({ op: "memfd", size: pages * PAGE, as: "@memfd" });
+export const memfd = (pages: number): Call => ({ op: "memfd", size: pages * PAGE, as: "@memfd" });
 
-const mapFile = (fields: Fields = {}, place?: Place): Call =>
+export const mapFile = (fields: Fields = {}, place?: Place): Call =>
   ioctl(
     "@iommufd",
     "IOMMU_IOAS_MAP_FILE",
@@ -36,7 +38,7 @@ const mapFile = (fields: Fields = {}, place?: Place): Call =>
     place === undefined ? {} : { place },
   );
 
-const changeProcess = (reserved = 0): Call =>
+export const changeProcess = (reserved = 0): Call =>
   ioctl("@iommufd", "IOMMU_IOAS_CHANGE_PROCESS", { size: 8, __reserved: reserved });
 
 const attached = [...throughNode("edu0"), allocIoas("@iommufd"), attach("@device", "@ioas")];
@@ -147,6 +149,22 @@ export const IOAS_FILES: readonly Scenario[] = [
     title: "a file that is no memory is not mapped",
     needs: MAP_FILE,
     steps: [openIommufd(), allocIoas("@iommufd"), openEventfd(), refused("EINVAL", mapFile({ fd: "@eventfd" }))],
+  }),
+  scenario({
+    id: "map-file-sealed",
+    breaks: "map-file-sealed",
+    title: "a file that is sealed against writing is mapped to be read, but not to be written to",
+    needs: MAP_FILE,
+    steps: [
+      openIommufd(),
+      allocIoas("@iommufd"),
+      { op: "memfd", size: PAGE, sealed: true, as: "@memfd" },
+      refused("EPERM", write("@memfd", [1])),
+      refused("EPERM", { op: "mmap", fd: "@memfd", length: PAGE, prot: 3, offset: 0 }),
+      { op: "mmap", fd: "@memfd", length: PAGE, prot: 1, offset: 0 },
+      mapFile({ flags: READ_ONLY }),
+      refused("EPERM", mapFile({ iova: PAGE })),
+    ],
   }),
   scenario({
     id: "map-file-cycle",

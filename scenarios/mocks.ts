@@ -48,6 +48,8 @@ const OPS: Readonly<Record<string, number>> = {
   PASID_REPLACE: 19,
   PASID_DETACH: 20,
   PASID_CHECK_HWPT: 21,
+  DMABUF_GET: 22,
+  DMABUF_REVOKE: 23,
 };
 
 /** A mock that is attached; it goes by the number that its handles get. */

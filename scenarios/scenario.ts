@@ -5,7 +5,7 @@
  * names it, and its outcomes are still the right ones.
  */
 import { KCONFIG_OPTIONS, type KconfigOption, type Profile, since } from "../model/profile.ts";
-import type { Call } from "../model/program.ts";
+import type { Attribute, Call } from "../model/program.ts";
 import type { Topology } from "../model/topology.ts";
 import type { Errno } from "../model/uapi/errno.ts";
 import { inRange, type Version, versionNumber } from "../model/uapi/version.ts";
@@ -69,6 +69,8 @@ export function gives(value: number, call: Call): Step {
   return { call, expect: value };
 }
 
+const NO_QUEUES = "The machine has no accelerator with work queues.";
+
 /** Why a scenario says nothing of a machine, in one sentence; null where it applies. */
 export function whyNot({ needs, calls }: Scenario, profile: Profile, topology: Topology): string | null {
   if (needs.since && !since(profile, needs.since)) return `It is about kernels from ${needs.since} on.`;
@@ -93,19 +95,29 @@ export function whyNot({ needs, calls }: Scenario, profile: Profile, topology: T
   if (topology.noFailNth !== null && calls.some(({ failNth }) => failNth !== undefined)) return topology.noFailNth;
   for (const call of calls) {
     if (call.op === "open" && call.node.kind === "kvm" && !topology.kvm) return "The machine has no KVM.";
+    if (call.op === "open" && call.node.kind === "wq" && !topology.workQueues) return NO_QUEUES;
     if (call.op !== "sysfs-write" && call.op !== "sysfs-read") continue;
     const { attribute } = call;
     if (attribute.kind === "sriov" && !topology.sriov && !needs.noiommu) return "vfio-pci makes no virtual functions.";
+    if (WHOLE_BUS.has(attribute.kind) && !topology.wholeBus) return "The machine's bus has other devices on it.";
+    if (attribute.kind === "wq" || attribute.kind === "wq-driver") {
+      if (!topology.workQueues) return NO_QUEUES;
+      continue;
+    }
     if ("parent" in attribute && !topology.mdevParents.includes(attribute.parent)) {
       return `The machine has no ${attribute.parent} to make mediated devices of.`;
     }
     if ("driver" in attribute) {
+      if (attribute.kind === "aux-driver") continue;
       const drivers = attribute.kind === "mdev-driver" ? topology.mdevParents : topology.drivers;
       if (!drivers.includes(attribute.driver)) return `The kernel has no driver ${attribute.driver}.`;
     }
   }
   return null;
 }
+
+/** Attributes that are about whatever is on the bus. */
+const WHOLE_BUS: ReadonlySet<Attribute["kind"]> = new Set(["new_id", "remove_id", "pci-bus"]);
 
 /** Names of the devices that calls are about. */
 function devicesOf(calls: readonly Call[]): ReadonlySet<string> {

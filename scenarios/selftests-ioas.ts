@@ -1,10 +1,11 @@
 /** What the kernel's own selftests check of I/O address spaces: the fixture iommufd_ioas of iommufd.c, test by test. */
 import { MOCK_START as START } from "../model/iommufd/selftest/mock-device.ts";
 import { PAGE } from "../model/kernel/memory-map.ts";
-import type { Call } from "../model/program.ts";
+import type { Call, Fields } from "../model/program.ts";
 import { U64_MAX } from "../model/uapi/u64.ts";
-import { allocIoas, close, destroy } from "./calls.ts";
+import { allocIoas, close, destroy, ioctl } from "./calls.ts";
 import { mock } from "./mocks.ts";
+import { allocHwpt } from "./page-table-calls.ts";
 import { refused, type Scenario, type Step } from "./scenario.ts";
 import {
   allow,
@@ -31,6 +32,17 @@ import {
   unpin,
   upTo,
 } from "./selftest-calls.ts";
+import { buffer, takeBack } from "./shared-memory.ts";
+
+/** Maps all of a buffer where the kernel likes, unless fields say otherwise. */
+const mapBuffer = (fields: Fields, iova?: string): Call =>
+  ioctl(
+    "@iommufd",
+    "IOMMU_IOAS_MAP_FILE",
+    { size: 40, flags: 6, ioas_id: "@ioas", fd: "@dma-buf", length: 4 * PAGE, ...fields },
+    iova === undefined ? {} : { binds: { iova } },
+  );
+const withBuffers = (selftest: Scenario): Scenario => ({ ...selftest, needs: { ...selftest.needs, since: "6.19" } });
 
 /** TEST_F(iommufd_ioas, …) */
 export const IOAS_SELFTESTS: readonly Scenario[] = [
@@ -221,4 +233,24 @@ export const IOAS_SELFTESTS: readonly Scenario[] = [
     unmap(START, BUFFER),
     refused("ENOENT", unpin()),
   ]),
+  ...inVariants("dmabuf-simple", "of a buffer is mapped what is there", IOAS_VARIANTS, () => [
+    buffer(4 * PAGE),
+    refused("EINVAL", mapBuffer({ length: 0 })),
+    refused("EINVAL", mapBuffer({ start: 4 * PAGE })),
+    refused("EINVAL", mapBuffer({ length: 4 * PAGE + 1 })),
+    mapBuffer({}, "@iova"),
+    close("@dma-buf"),
+  ]).map(withBuffers),
+  ...inVariants("dmabuf-revoke", "a buffer is taken back, and lent again", IOAS_VARIANTS, ({ mocks }) => [
+    buffer(4 * PAGE),
+    mapBuffer({}, "@iova"),
+    takeBack(1),
+    ...(mocks > 0 ? [allocHwpt("@devid1", "@ioas")] : []),
+    refused("ENODEV", mapBuffer({})),
+    takeBack(0),
+    mapBuffer({}, "@iova2"),
+    unmap("@iova", 4 * PAGE),
+    mapBuffer({ flags: 7, iova: "@iova" }),
+    close("@dma-buf"),
+  ]).map(withBuffers),
 ];

@@ -3,10 +3,10 @@
 import { MOCK_START as START } from "../model/iommufd/selftest/mock-device.ts";
 import { PAGE } from "../model/kernel/memory-map.ts";
 import { U64_MAX } from "../model/uapi/u64.ts";
-import { allocIoas, close, destroy, map, unmap } from "./calls.ts";
+import { allocIoas, close, destroy, map, pinned, unmap } from "./calls.ts";
 import { mock, replace } from "./mocks.ts";
 import { allocHwpt, FAULT_ID_VALID, invalidate, NEST_PARENT, refusedHwpt } from "./page-table-calls.ts";
-import { refused, type Scenario, scenario } from "./scenario.ts";
+import { gives, refused, type Scenario, scenario } from "./scenario.ts";
 
 import {
   allocViommu,
@@ -231,6 +231,38 @@ export const VIOMMUS: readonly Scenario[] = [
       map("@iommufd", "@ioas", START, PAGE),
       hwQueue(0, START, PAGE),
       close("@iommufd"),
+    ],
+  }),
+  scenario({
+    id: "viommu-hw-queue-pages",
+    title: "a hardware queue of several pages needs them in one piece, which those of one page twice are not",
+    needs: VIOMMU,
+    steps: [
+      ...parent,
+      allocViommu("@parent"),
+      map("@iommufd", "@ioas", START, PAGE),
+      map("@iommufd", "@ioas", START + PAGE, PAGE),
+      gives(4 * 2, pinned),
+      refused("EFAULT", refusedHwQueue({ length: 2 * PAGE })),
+      refused("EFAULT", refusedHwQueue({ index: 2, nesting_parent_iova: START + 16, length: PAGE })),
+      gives(4 * 2, pinned),
+      unmap("@iommufd", "@ioas", START, 2 * PAGE),
+    ],
+  }),
+  scenario({
+    id: "mock-queue-place",
+    breaks: "mock-queue-place",
+    title: "a hardware queue that is gone can be made again, and the one before it can't be made twice",
+    needs: VIOMMU,
+    steps: [
+      ...parent,
+      allocViommu("@parent"),
+      map("@iommufd", "@ioas", START, 2 * PAGE),
+      hwQueue(0, START, PAGE),
+      hwQueue(1, START + PAGE, PAGE),
+      destroy("@iommufd", "@hw-queue1"),
+      hwQueue(1, START + PAGE, PAGE),
+      refused("EEXIST", refusedHwQueue({})),
     ],
   }),
 ];

@@ -16,7 +16,8 @@ import type { AgentRequest, AgentResult, AgentStatus } from "./agent/wire.ts";
 import { OutputReader } from "./lower/decode.ts";
 import { Lowering, type Shape } from "./lower/lower.ts";
 import { attributePath, devicePath, KVM_DEBUGFS, MDEV_DEVICES, VM_DIRECTORY } from "./lower/paths.ts";
-import { restoreRegisters } from "./registers.ts";
+import { removeIds } from "./new-ids.ts";
+import { restoreHardware, restoreRegisters } from "./registers.ts";
 import { makeStanding, removeMdev, standingMdevs } from "./standing.ts";
 import type { ProgramRun, RunEnd } from "./target.ts";
 
@@ -55,9 +56,12 @@ function lowerCleanup(program: Program, topology: Topology): Check[] {
   };
   const touched = touchedBy(program, topology);
   if (touched.memoryLimit) for (const call of RESTORE_MEMORY_LIMIT) ignore(lowering.call(call));
-  if (touched.autoprobe) {
-    ignore(lowering.sysfsWrite(attributePath(topology, { kind: "mdev-bus", file: "drivers_autoprobe" }), "1"));
+  for (const kind of touched.autoprobe) {
+    ignore(lowering.sysfsWrite(attributePath(topology, { kind, file: "drivers_autoprobe" }), "1"));
   }
+  const ids = removeIds(lowering, program, topology);
+  ids.removals.forEach(ignore);
+  for (const { shape, what } of ids.probes) checks.push({ shape, wrong: ({ ret }) => (ret >= 0 ? what : undefined) });
   for (const device of touched.mdevs) ignore(removeMdev(lowering, topology, device));
   for (const mdev of standingMdevs(topology)) {
     if (!touched.mdevs.has(mdev.name)) continue;
@@ -80,6 +84,14 @@ function lowerCleanup(program: Program, topology: Topology): Check[] {
       shape: lowering.call({ op: "sysfs-read", attribute: { kind: "sriov", device, file: "sriov_numvfs" } }),
       wrong: ({ text }) => (text === "0\n" ? undefined : `Virtual functions of ${device} are still there.`),
     });
+  }
+  for (const device of touched.stored) {
+    for (const shape of restoreHardware(lowering, topology, device)) {
+      checks.push({
+        shape,
+        wrong: ({ ret }) => (ret < 0 ? `The registers of ${device} could not be put back: ${ret}.` : undefined),
+      });
+    }
   }
   if (touched.mdevs.size > 0) {
     const standing = topology.mdevs.flatMap(({ uuid, standing }) => (standing ? [uuid] : []));
@@ -135,14 +147,16 @@ interface Touched {
   readonly mdevs: ReadonlySet<string>;
   /** Devices whose registers may have been written. */
   readonly written: ReadonlySet<string>;
+  /** Functions to whose BARs something may have been stored. */
+  readonly stored: ReadonlySet<string>;
   readonly rebound: ReadonlySet<string>;
   /** Functions that may have virtual ones. */
   readonly physical: ReadonlySet<string>;
   /** Functions whose group or node was opened. */
   readonly opened: ReadonlySet<string>;
   readonly kvm: boolean;
-  /** Whether the mdev bus was told when to look for drivers. */
-  readonly autoprobe: boolean;
+  /** Buses that were told when to look for drivers. */
+  readonly autoprobe: ReadonlySet<"mdev-bus" | "pci-bus">;
   /** Whether the selftests' size of iommufd's batches was set, which is the system's. */
   readonly memoryLimit: boolean;
 }
@@ -153,23 +167,29 @@ function touchedBy(program: Program, topology: Topology): Touched {
   const physical = new Set<string>();
   const opened = new Set<string>();
   let kvm = false;
-  let autoprobe = false;
+  const autoprobe = new Set<"mdev-bus" | "pci-bus">();
   const memoryLimit = program.calls.some((call) => call.op === "ioctl" && call.request === setTempMemoryLimit.name);
   const written = changedDevices(program, topology);
   for (const name of written) if (topology.mdevs.some((mdev) => mdev.name === name)) mdevs.add(name);
   const isFunction = (device: string): boolean => topology.functions.some((spec) => spec.name === device);
+  // What is stored through a mapping or an eventfd may be any function's that was opened.
+  const storesUnnamed = program.calls.some(
+    (call) => call.op === "store" || (call.op === "ioctl" && call.request === "VFIO_DEVICE_IOEVENTFD"),
+  );
   for (const call of program.calls) {
     if (call.op === "open") {
       if (call.node.kind === "kvm") kvm = true;
       else if ("device" in call.node && isFunction(call.node.device)) opened.add(call.node.device);
     } else if (call.op === "sysfs-write") {
       touchedByWrite(call, topology, mdevs, rebound);
+      const { kind } = call.attribute;
       if (call.attribute.kind === "sriov") physical.add(call.attribute.device);
-      if (call.attribute.kind === "mdev-bus") autoprobe = true;
+      if (kind === "mdev-bus" || kind === "pci-bus") autoprobe.add(kind);
     }
   }
   for (const { name, physicalFunction } of topology.functions) if (physicalFunction !== null) rebound.delete(name);
-  return { mdevs, written, rebound, physical, opened, kvm, autoprobe, memoryLimit };
+  const stored = storesUnnamed ? opened : written;
+  return { mdevs, written, stored, rebound, physical, opened, kvm, autoprobe, memoryLimit };
 }
 
 /** Names of devices in which a program may leave something: emulated ones keep registers and migration state for the next. */
@@ -250,6 +270,7 @@ function touchedByWrite(
       break;
     case "bind":
     case "unbind":
+    case "pci-bus":
       if ("device" in text) rebound.add(text.device);
       break;
   }

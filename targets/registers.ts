@@ -3,6 +3,7 @@
  * what is written, and how a program's writes are undone.
  */
 
+import { restoringStores } from "../model/pci/hardware.ts";
 import { formatRegisters, parseRegisters } from "../model/pci/register-text.ts";
 import type { Program, Value } from "../model/program.ts";
 import type { FunctionSpec, Topology } from "../model/topology.ts";
@@ -107,6 +108,13 @@ export function restoreRegisters(lowering: Lowering, program: Program, topology:
     shapes.push(lowering.writeFile(path, begin, own.subarray(begin, to)));
   }
   return shapes;
+}
+
+/** Puts back what lies behind a function's BARs, where the suite knows what that is; no reset does. */
+export function restoreHardware(lowering: Lowering, topology: Topology, name: string): Shape[] {
+  const spec = topology.functions.find((each) => each.name === name);
+  const stores = spec ? restoringStores(spec) : [];
+  return stores.length === 0 ? [] : [lowering.storeToFile(`${devicePath(topology, name)}/resource0`, stores)];
 }
 
 /** Where a program writes to configuration spaces. */

@@ -29,13 +29,15 @@ export function topologyOf(name: string, survey: Survey, hints: Hints): Topology
   }
   const named = new Set(survey.devices.map(({ bdf }) => bdf));
   const bridges: BridgeSpec[] = [];
-  for (const { bdf, above, iommuGroup } of survey.functions) {
+  for (const { bdf, above, iommuGroup, id, driver } of survey.functions) {
     if (named.has(bdf)) continue;
     bridges.push({
       address: bdf,
       group: iommuGroup ?? -1,
       resetScope: above.length > 0 ? bdf.slice(0, 7) : null,
       scopeBehind: scopes.get(bdf) ?? null,
+      id,
+      bound: driver !== undefined,
     });
   }
   return {
@@ -43,6 +45,8 @@ export function topologyOf(name: string, survey: Survey, hints: Hints): Topology
     functions: survey.devices.map((device) => functionOf(device, survey, placed, hints)),
     bridges,
     drivers: [...PCI_DRIVERS.keys()].filter((driver) => survey.drivers.includes(driver)),
+    wholeBus: true,
+    managed: [],
     mdevParents: survey.mdevParents,
     mdevs: mdevsFor(survey.mdevParents),
     // What /sys/class/iommu lists may be the mock of the kernel's selftests.
@@ -105,10 +109,9 @@ function functionOf(
   };
 }
 
-/** The driver that it came up with, where the model knows that one. */
+/** The driver that it came up with. Those that take any function have it because somebody said so. */
 function nativeDriver({ driver }: SurveyedDevice): string | null {
-  const known = driver === undefined ? undefined : PCI_DRIVERS.get(driver);
-  return known && !known.takesAny ? known.name : null;
+  return driver === undefined || PCI_DRIVERS.get(driver)?.takesAny ? null : driver;
 }
 
 function barOf(line: ResourceLine | undefined, { devices }: Survey): Bar | null {

@@ -31,7 +31,7 @@ export const acpiCountLost: Deviation = {
   clause: "ALLOC-1",
   since: "6.1",
   source: "drivers/acpi/acpica/utdelete.c:acpi_ut_update_object_reference",
-  upstream: "none known",
+  upstream: "searched, none found",
   evidence: ID,
   destructive: true,
   apply(k) {

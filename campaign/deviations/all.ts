@@ -22,11 +22,15 @@ import { hotResetInfoHeader } from "./hot-reset-info-header.ts";
 import { hwptAllocPtEinval, hwptReservedUnchecked } from "./hwpt-alloc.ts";
 import { ioasFaultStays } from "./ioas-fault-stays.ts";
 import { ioasUnmapPartial } from "./ioas-unmap-partial.ts";
+import { ioeventfdEightBytes, ioeventfdNegativeOffset } from "./ioeventfds.ts";
 import { kvmDeviceFaultLeaks } from "./kvm-device-fault-leaks.ts";
 import { mapFileAnyFile, mapFileCycle } from "./map-file-any-file.ts";
+import { mapFileSealed } from "./map-file-sealed.ts";
 import { mdevCreateLeaks } from "./mdev-create-leaks.ts";
 import { migrationBlockedArc } from "./migration-blocked-arc.ts";
+import { mockQueuePlace } from "./mock-queue-place.ts";
 import { msiCapableWritten } from "./msi-capable-written.ts";
+import { msiControlRewritten } from "./msi-control-rewritten.ts";
 import {
   mttyBadHeaderCounts,
   mttyDataFdOutlives,
@@ -79,14 +83,18 @@ export const DEVIATIONS: readonly Deviation[] = [
   hwptReservedUnchecked,
   ioasFaultStays,
   ioasUnmapPartial,
+  ioeventfdEightBytes,
+  ioeventfdNegativeOffset,
   kvmDeviceFaultLeaks,
   mapFileAnyFile,
   mapFileCycle,
+  mapFileSealed,
   mdevCreateLeaks,
   mdpyFrameOffset,
   mdpyIrqFlags,
   migrationBlockedArc,
   msiCapableWritten,
+  msiControlRewritten,
   mttyBadHeaderCounts,
   mttyDataFdOutlives,
   mttyDivisorOrs,
@@ -105,6 +113,7 @@ export const DEVIATIONS: readonly Deviation[] = [
   nodeMissing,
   ownerReleaseFails,
   mockLeavesPasids,
+  mockQueuePlace,
   pasidDirtyUnenforced,
   pasidOfNone,
   pasidZero,

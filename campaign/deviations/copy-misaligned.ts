@@ -9,7 +9,7 @@ export const copyMisaligned: Deviation = {
   clause: "IOMMUFD-MAP-16",
   since: "6.2",
   source: "drivers/iommu/iommufd/io_pagetable.c:iopt_alloc_area_pages",
-  upstream: "none known",
+  upstream: "searched, none found",
   evidence: "copy-misaligned",
   // It harms nothing but the IOAS, whose users are refused from then on with errnos of the IOMMU's driver.
   destructive: true,

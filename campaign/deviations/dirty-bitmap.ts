@@ -9,7 +9,8 @@ export const dirtyBitmapErrorLost: Deviation = {
   clause: "IOMMUFD-BITMAP-10",
   since: "6.7",
   source: "drivers/iommu/iommufd/io_pagetable.c:iommu_read_and_clear_dirty",
-  upstream: "none known: the result of iova_bitmap_for_each() is not looked at, and iova_bitmap_set() gives none",
+  upstream:
+    "searched, none found: the result of iova_bitmap_for_each() is not looked at, and iova_bitmap_set() gives none",
   evidence: "dirty-bitmap-error-lost",
   apply(k, fired) {
     const right = k.iommufdDevice.readDirty;

@@ -31,7 +31,7 @@ export const dirtyLastItemLost: Deviation = {
   clause: "IOMMUFD-BITMAP-11",
   since: "6.19",
   source: "drivers/iommu/generic_pt/iommu_pt.h:record_dirty",
-  upstream: "none known: the end of the range is taken for its last entry",
+  upstream: "searched, none found: the end of the range is taken for its last entry",
   evidence: "dirty-last-item-lost",
   apply(k, fired) {
     /** Logs of which nobody knows any more what the kernel holds dirty. */

@@ -11,7 +11,7 @@ export const dirtyPartHangs: Deviation = {
   clause: "IOMMUFD-BITMAP-11",
   since: "6.19",
   source: "drivers/iommu/generic_pt/iommu_pt.h:record_dirty",
-  upstream: "none known",
+  upstream: "searched, none found",
   evidence: "dirty-part-hangs",
   destructive: true,
   apply(k) {

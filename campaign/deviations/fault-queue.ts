@@ -12,7 +12,7 @@ export const faultReadLoops: Deviation = {
   since: "6.11",
   until: "7.1",
   source: "drivers/iommu/iommufd/fault.c:iommufd_fault_fops_read",
-  upstream: "iommufd_fault_fops_read() of 7.2 ends at the first fault that it can't copy",
+  upstream: "172fc8b19825 iommufd: Break the loop on failure in iommufd_fault_fops_read()",
   evidence: "fault-read-loops",
   destructive: true,
   apply(k) {

@@ -10,7 +10,7 @@ export const groupLeaks: Deviation = {
   clause: "ALLOC-1",
   since: "6.1",
   source: "drivers/vfio/group.c:vfio_create_group",
-  upstream: "none known",
+  upstream: "searched, none found",
   evidence: "group-leaks",
   log: /WARNING: .*vfio_group_release/,
   onlyLogged: true,

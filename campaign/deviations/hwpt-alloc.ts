@@ -11,7 +11,7 @@ export const hwptAllocPtEinval: Deviation = {
   clause: "IOMMUFD-HWPT-4",
   since: "6.6",
   source: "drivers/iommu/iommufd/hw_pagetable.c:iommufd_hwpt_alloc",
-  upstream: "none known",
+  upstream: "searched, none found",
   evidence: "hwpt-alloc-pt-einval",
   apply(k, fired) {
     const right = k.iommufdDevice.hwptBase;
@@ -33,7 +33,7 @@ export const hwptReservedUnchecked: Deviation = {
   clause: "IOMMUFD-HWPT-1",
   since: "6.6",
   source: "drivers/iommu/iommufd/hw_pagetable.c:iommufd_hwpt_alloc",
-  upstream: "none known",
+  upstream: "searched, none found",
   evidence: "hwpt-reserved-unchecked",
   apply(k, fired) {
     const right = k.iommufdDevice;

@@ -10,7 +10,7 @@ const SEEN = {
 } as const;
 
 /** Files that hold nothing else. */
-const HOLDS_NOTHING: ReadonlySet<FileKind> = new Set<FileKind>(["memfd", "eventfd", "null"]);
+const HOLDS_NOTHING: ReadonlySet<FileKind> = new Set<FileKind>(["memfd", "dma-buf", "eventfd", "null"]);
 
 export const mapFileAnyFile: Deviation = {
   ...SEEN,

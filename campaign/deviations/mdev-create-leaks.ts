@@ -26,7 +26,7 @@ export const mdevCreateLeaks: Deviation = {
   clause: "ALLOC-1",
   since: "6.1",
   source: "drivers/vfio/mdev/mdev_core.c:mdev_device_create",
-  upstream: "none known",
+  upstream: "searched, none found",
   evidence: ID,
   destructive: true,
   apply(k) {

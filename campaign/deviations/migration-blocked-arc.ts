@@ -11,7 +11,7 @@ export const migrationBlockedArc: Deviation = {
   since: "6.2",
   until: "7.1",
   source: "drivers/vfio/vfio_main.c:vfio_mig_get_next_state",
-  upstream: "vfio_mig_get_next_state() of 7.2 ends its search at ERROR",
+  upstream: "a26b499b757c vfio: prevent infinite loop in vfio_mig_get_next_state() on blocked arc",
   evidence: "migration-blocked-arc",
   destructive: true,
   apply(k) {

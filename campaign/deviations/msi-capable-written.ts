@@ -11,7 +11,7 @@ export const msiCapableWritten: Deviation = {
   clause: "VFIO-PCI-CONFIG-18",
   since: "6.1",
   source: "drivers/vfio/pci/vfio_pci_config.c:vfio_msi_config_read",
-  upstream: "none known",
+  upstream: "searched, none found",
   evidence: "config-msi-control",
   apply(k, fired) {
     const { storeBits } = k.vfioPci;

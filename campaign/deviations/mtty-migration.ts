@@ -6,7 +6,7 @@ import { STATE } from "../../model/vfio/migration-states.ts";
 import { type Deviation, Ruined } from "./deviation.ts";
 
 const since = "6.7";
-const upstream = "none known";
+const upstream = "searched, none found";
 const source = (name: string) => `samples/vfio-mdev/mtty.c:${name}`;
 
 export const mttyNoEnomsg: Deviation = {

@@ -13,7 +13,8 @@ export const nodeMissing: Deviation = {
   clause: "ALLOC-1",
   since: "6.1",
   source: "drivers/base/core.c:device_add",
-  upstream: "none known",
+  upstream:
+    "asked for in May 2024 and not applied: https://lore.kernel.org/all/2024052221-pulverize-worrisome-37fb@gregkh/",
   evidence: ID,
   destructive: true,
   perhaps: true,

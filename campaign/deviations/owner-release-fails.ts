@@ -10,7 +10,7 @@ export const ownerReleaseFails: Deviation = {
   clause: "ALLOC-2",
   since: "6.5",
   source: "drivers/iommu/iommu.c:__iommu_release_dma_ownership",
-  upstream: "none known",
+  upstream: "searched, none found",
   evidence: "owner-release-fails",
   log: /WARNING: .*(?:iommu_release_dma_ownership|iommu_group_set_domain_nofail|iommu_group_release_dma_owner|iommu_detach_group)/,
   onlyLogged: true,

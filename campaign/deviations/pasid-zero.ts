@@ -14,7 +14,7 @@ export const pasidZero: Deviation = {
   clause: "VFIO-CDEV-ATTACH-7",
   since: "6.15",
   source: "drivers/vfio/iommufd.c:vfio_iommufd_physical_pasid_attach_ioas",
-  upstream: "none known",
+  upstream: "searched, none found",
   evidence: "pasid-zero",
   apply(k, fired) {
     /** Devices that are attached as PASID 0. */

@@ -39,7 +39,7 @@ export const pasidDirtyUnenforced: Deviation = {
   clause: "IOMMUFD-PASID-10",
   since: "6.15",
   source: "drivers/iommu/iommufd/selftest.c:mock_domain_set_dev_pasid_nop",
-  upstream: "none known",
+  upstream: "searched, none found",
   evidence: "pasid-dirty-unenforced",
   apply(k, fired) {
     const { suitsPasid } = k.iommufdDevice;
@@ -61,7 +61,7 @@ export const mockLeavesPasids: Deviation = {
   clause: "IOMMUFD-MOCK-5",
   since: "6.15",
   source: "drivers/iommu/iommufd/selftest.c:iommufd_selftest_destroy",
-  upstream: "none known",
+  upstream: "searched, none found",
   evidence: "mock-leaves-pasids",
   destructive: true,
   apply(k) {

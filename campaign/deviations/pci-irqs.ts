@@ -11,7 +11,7 @@ export const errIrqRefused: Deviation = {
   clause: "VFIO-DEV-IRQ-6",
   since: "6.1",
   source: "drivers/vfio/pci/vfio_pci_core.c:vfio_pci_ioctl_get_irq_info",
-  upstream: "not searched beyond the sources of 7.2.12, which still do it",
+  upstream: "searched, none found",
   evidence: "err-irq-refused",
   apply(k, fired) {
     const right = k.intrs.describeIrqs;

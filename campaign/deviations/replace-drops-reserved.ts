@@ -8,7 +8,7 @@ export const replaceDropsReserved: Deviation = {
   clause: "IOMMUFD-REPLACE-3",
   since: "6.6",
   source: "drivers/iommu/iommufd/device.c:iommufd_device_do_replace",
-  upstream: "none known",
+  upstream: "searched, none found",
   evidence: "replace-drops-reserved",
   apply(k, fired) {
     k.iommufdDevice = {

@@ -9,7 +9,7 @@ export const replaceForeignTable: Deviation = {
   clause: "IOMMUFD-ATTACH-8",
   since: "6.18",
   source: "drivers/iommu/iommu.c:iommu_replace_group_handle",
-  upstream: "none known; 7.2.12 still does it",
+  upstream: "searched, none found",
   evidence: "replace-foreign-table",
   destructive: true,
   apply(k) {

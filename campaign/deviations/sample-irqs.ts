@@ -6,7 +6,7 @@ import { PCI_IRQ_COUNT } from "../../model/vfio/device-info.ts";
 import { IRQ_INFO, rule as irqRule, readIrqSet } from "../../model/vfio/irqs.ts";
 import { type Deviation, Ruined } from "./deviation.ts";
 
-const upstream = "none known";
+const upstream = "searched, none found";
 
 export const sampleIrqsNeedInfo: Deviation = {
   id: "sample-irqs-need-info",

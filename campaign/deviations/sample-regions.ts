@@ -6,7 +6,7 @@ import { PCI_REGION } from "../../model/vfio/device-info.ts";
 import { type Deviation, Ruined } from "./deviation.ts";
 
 const since = "6.1";
-const upstream = "none known";
+const upstream = "searched, none found";
 
 export const mttyNoBounds: Deviation = {
   id: "mtty-no-bounds",

@@ -7,7 +7,7 @@ export const viommuReservedUnchecked: Deviation = {
   clause: "IOMMUFD-VIOMMU-1",
   since: "6.13",
   source: "drivers/iommu/iommufd/viommu.c:iommufd_viommu_alloc_ioctl",
-  upstream: "none known",
+  upstream: "searched, none found",
   evidence: "viommu-reserved-unchecked",
   apply(k, fired) {
     const right = k.iommufdDevice.isReservedZero;

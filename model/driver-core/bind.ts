@@ -1,12 +1,15 @@
-/** Drivers and PCI functions: bind, unbind and driver_override in sysfs. Beside drivers/base/{bus,dd}.c and drivers/pci/pci-driver.c. */
+/** Drivers and PCI functions: bind, unbind and driver_override in sysfs. Beside drivers/base/{bus,dd}.c. */
 import { clauses, must, Refusal } from "../kernel/clause.ts";
 import type { Kernel } from "../kernel/kernel.ts";
-import { type Operation, Unmodelled } from "../kernel/operation.ts";
+import { type Operation, runStraight, Unmodelled } from "../kernel/operation.ts";
 import { rule as vfsRule } from "../kernel/vfs.ts";
 import type { PciFunction } from "../pci/function.ts";
 import { locksOf } from "../pci/locks.ts";
+import { auxiliarySteps } from "./auxiliary.ts";
+import { busSteps } from "./bus.ts";
+import { newIdSteps } from "./new-id.ts";
 import { PCI_DRIVERS, type PciDriver, vfioPciDriver } from "./pci-driver.ts";
-import { idOf, matchesOne, type PciDeviceId } from "./pci-id.ts";
+import { idOf } from "./pci-id.ts";
 import { cString, names, taken } from "./sysfs-text.ts";
 
 export const rule = clauses({
@@ -16,7 +19,7 @@ export const rule = clauses({
     source: "drivers/base/bus.c:bind_store",
   },
   "PCI-BIND-2": {
-    rule: "the driver must match: by the override and nothing else where there is one, by its ids where there is none",
+    rule: "the driver must match: by the override and nothing else where there is one, else by ids that are not for overrides only",
     errno: "ENODEV",
     source: "drivers/pci/pci-driver.c:pci_match_device",
   },
@@ -61,6 +64,10 @@ export const rule = clauses({
 const OVERRIDE_LIMIT = 4095;
 
 export const steps = {
+  ...busSteps,
+  ...newIdSteps,
+  ...auxiliarySteps,
+
   /** bind_store */
   *bind(k: Kernel, name: string, text: string): Operation<number> {
     const driver = k.driverCore.findDriver(k, name);
@@ -71,8 +78,8 @@ export const steps = {
     must(k.driverCore.matches(k, pciFunction, driver), rule["PCI-BIND-2"]);
     using _ = yield* k.lock(locksOf(pciFunction).device);
     must(pciFunction.driver === null, rule["PCI-BIND-3"]);
-    yield* k.driverCore.probe(k, pciFunction, driver);
-    pciFunction.driver = driver;
+    const refusal = yield* k.driverCore.probe(k, pciFunction, driver);
+    if (refusal) throw refusal;
     k.keeps(rule["PCI-BIND-4"]);
     return written.length;
   },
@@ -100,43 +107,51 @@ export const steps = {
   },
 
   /** The driver behind a directory of the bus in sysfs. */
-  findDriver({ topology }: Kernel, name: string): PciDriver {
-    const driver = topology.drivers.includes(name) ? PCI_DRIVERS.get(name) : undefined;
-    must(driver !== undefined, vfsRule["VFS-OPEN-1"]);
+  findDriver(k: Kernel, name: string): PciDriver {
+    const driver = k.topology.drivers.includes(name) ? PCI_DRIVERS.get(name) : undefined;
+    must(driver !== undefined && (!driver.since || k.since(driver.since)), vfsRule["VFS-OPEN-1"]);
     return driver;
   },
 
   /** pci_match_device: an override beats ids, and lets its driver match what no id does. */
   matches(k: Kernel, pciFunction: PciFunction, driver: PciDriver): boolean {
     if (pciFunction.driverOverride !== null) return pciFunction.driverOverride === driver.name;
-    return k.driverCore.matchId(k, pciFunction, driver.idTable ?? []);
+    return k.driverCore.hasId(k, driver, idOf(pciFunction.spec));
   },
 
-  /** do_pci_match_id, of a function without an override: entries for overrides only do not count. */
-  matchId(_k: Kernel, { spec }: PciFunction, ids: readonly PciDeviceId[]): boolean {
-    return ids.some((id) => !id.overrideOnly && matchesOne(id, idOf(spec)));
-  },
-
-  /** really_probe: DMA is set up for drivers that do not manage it themselves, then the driver's own probe runs. */
-  *probe(k: Kernel, pciFunction: PciFunction, driver: PciDriver): Operation<void> {
-    if (!driver.takesAny && !k.driverCore.matchId(k, pciFunction, driver.idTable ?? [])) {
+  /**
+   * really_probe: DMA is set up for drivers that do not manage it themselves, which may be refused; then the driver's own
+   * probe runs. Gives what that refused the function by, or null where the driver has it.
+   */
+  *probe(k: Kernel, pciFunction: PciFunction, driver: PciDriver): Operation<Refusal | null> {
+    const { group, spec } = pciFunction;
+    if (!driver.takesAny && !k.driverCore.hasId(k, driver, idOf(spec))) {
       throw new Unmodelled(`${driver.name} with a device that is not its own`);
     }
-    if (!driver.driverManagedDma && pciFunction.group) yield* k.iommu.useDefaultDomain(k, pciFunction.group);
-    yield* driver.probe(k, pciFunction);
+    if (!driver.driverManagedDma && group) yield* k.iommu.useDefaultDomain(k, group);
+    try {
+      yield* driver.probe(k, pciFunction);
+    } catch (thrown) {
+      if (!(thrown instanceof Refusal)) throw thrown;
+      if (!driver.driverManagedDma && group) yield* k.iommu.release(k, group);
+      return thrown;
+    }
+    pciFunction.driver = driver;
+    return null;
   },
 
   /** __device_release_driver */
   *remove(k: Kernel, pciFunction: PciFunction, driver: PciDriver): Operation<void> {
     yield* driver.remove(k, pciFunction);
-    if (!driver.driverManagedDma && pciFunction.group) yield* k.iommu.release(k, pciFunction.group);
+    if (!driver.driverManagedDma && pciFunction.group) yield* k.iommu.unuseDefaultDomain(k, pciFunction.group);
   },
 
-  /** Gives vfio-pci a function at boot, which has no driver if vfio-pci refuses. */
+  /** Gives a function at boot to the driver that it is made over to; it has none if the kernel has not, or the driver refuses. */
   attachVfio(k: Kernel, pciFunction: PciFunction): void {
     try {
-      k.vfioPci.probe(k, pciFunction);
-      pciFunction.driver = vfioPciDriver;
+      const driver = k.driverCore.findDriver(k, pciFunction.driverOverride ?? vfioPciDriver.name);
+      runStraight(driver.probe(k, pciFunction));
+      pciFunction.driver = driver;
     } catch (refusal) {
       if (!(refusal instanceof Refusal)) throw refusal;
     }

@@ -6,11 +6,16 @@
 import type { Kernel } from "../kernel/kernel.ts";
 import type { Operation } from "../kernel/operation.ts";
 import type { PciFunction } from "../pci/function.ts";
+import type { Version } from "../uapi/version.ts";
+import { VFIO_PCI_VARIANTS } from "../vfio-pci/drivers/all.ts";
+import { managedVfioDriver, mlx5CoreDriver } from "./mlx5-managed.ts";
 import { PCI_ANY_ID, type PciDeviceId, pciDevice, vfioOverride } from "./pci-id.ts";
 
 /** A driver as it registers itself. */
 export interface PciDriver {
   readonly name: string;
+  /** The first kernel that has it, where that is not older than all of the suite's. */
+  readonly since?: Version;
   /** Ids that it brings; null where it has no table, and matches nothing but what it is told to. */
   readonly idTable: readonly PciDeviceId[] | null;
   /** Whether it leaves the group's DMA to its users; else the group is the kernel's own while it has a function. */
@@ -59,6 +64,9 @@ function native(name: string, idTable: readonly PciDeviceId[]): PciDriver {
 const drivers: readonly PciDriver[] = [
   vfioPciDriver,
   pciStubDriver,
+  mlx5CoreDriver,
+  managedVfioDriver,
+  ...VFIO_PCI_VARIANTS,
   native("e1000", [pciDevice(0x8086, 0x100e)]),
   native("e1000e", [pciDevice(0x8086, 0x10d3)]),
 ];

@@ -60,6 +60,17 @@ export function idOf(spec: FunctionSpec): FunctionId {
   return id;
 }
 
+/** Whether who wants to be rid of an id of that vendor and device means this one: what is not given is any. */
+export function isMeantBy(given: PciDeviceId, id: PciDeviceId): boolean {
+  return (
+    id.vendor === given.vendor &&
+    id.device === given.device &&
+    (given.subvendor === PCI_ANY_ID || id.subvendor === given.subvendor) &&
+    (given.subdevice === PCI_ANY_ID || id.subdevice === given.subdevice) &&
+    ((id.class ^ given.class) & given.classMask) === 0
+  );
+}
+
 /** pci_match_one_id */
 export function matchesOne(id: PciDeviceId, own: FunctionId): boolean {
   return (

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { cString, names, parseUnsigned, taken } from "./sysfs-text.ts";
+import { cString, names, parseUnsigned, scanHexadecimal, taken } from "./sysfs-text.ts";
 
 describe("text written to sysfs", () => {
   it("names a device exactly, but for one newline", () => {
@@ -24,6 +24,16 @@ describe("text written to sysfs", () => {
     expect(parseUnsigned("0")).toBe(0n);
     expect(parseUnsigned("00\n")).toBe(0n);
     expect(parseUnsigned("18446744073709551615")).toBe(2n ** 64n - 1n);
+  });
+
+  it("begins with hexadecimal numbers", () => {
+    expect(scanHexadecimal("8086 10d3", 7)).toEqual([0x8086n, 0x10d3n]);
+    expect(scanHexadecimal(" 0x8086\n0X10D3\n", 7)).toEqual([0x8086n, 0x10d3n]);
+    expect(scanHexadecimal("1 2 3", 2)).toEqual([1n, 2n]);
+    expect(scanHexadecimal("80,86", 7)).toEqual([0x80n]);
+    expect(scanHexadecimal("12 0x", 7)).toEqual([0x12n, 0n]);
+    expect(scanHexadecimal("12\0 34", 7)).toEqual([0x12n]);
+    expect(scanHexadecimal("-1 2", 7)).toEqual([]);
   });
 
   it.each(["", "\n", "yes", "-1", " 1", "1 ", "08", "0x", "1\n\n", "18446744073709551616"])(

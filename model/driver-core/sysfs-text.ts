@@ -23,6 +23,25 @@ export function names(text: string, name: string): boolean {
   return written === name || written === `${name}\n`;
 }
 
+/** What isspace() of the kernel takes for white space. */
+const HEXADECIMAL = /^[ \t\n\v\f\r\xa0]*(?:0x([0-9a-f]*)|([0-9a-f]+))/i;
+
+/**
+ * sscanf of `%x %x …`: the hexadecimal numbers that stand at the beginning, `most` at the most, each with or without 0x. White
+ * space in front of one counts as little as what stands behind the last. Beside lib/vsprintf.c:vsscanf.
+ */
+export function scanHexadecimal(text: string, most: number): bigint[] {
+  const numbers: bigint[] = [];
+  let rest = cString(text);
+  while (numbers.length < most) {
+    const match = HEXADECIMAL.exec(rest);
+    if (!match) break;
+    numbers.push(BigInt(`0x0${match[1] ?? match[2] ?? ""}`));
+    rest = rest.slice(match[0].length);
+  }
+  return numbers;
+}
+
 const LARGEST = 2n ** 64n - 1n;
 
 /**

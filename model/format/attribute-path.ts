@@ -7,9 +7,16 @@ export type FixedAttribute = Exclude<
   { readonly kind: "driver_override" | "sriov" | "mdev-remove" | "mdev-vendor" }
 >;
 
+export const AUXILIARY_DEVICES = "/sys/bus/auxiliary/devices";
+
 /** Directory of an mdev type. */
 export function typePath({ parent, type }: { readonly parent: string; readonly type: string }): string {
   return `/sys/class/mdev_bus/${parent}/mdev_supported_types/${type}`;
+}
+
+/** Node of a work queue. */
+export function queuePath(queue: string): string {
+  return `/dev/dsa/${queue}`;
 }
 
 /** Path of an attribute that belongs to no device. */
@@ -17,7 +24,13 @@ export function fixedPath(attribute: FixedAttribute): string {
   switch (attribute.kind) {
     case "bind":
     case "unbind":
+    case "new_id":
+    case "remove_id":
       return `/sys/bus/pci/drivers/${attribute.driver}/${attribute.kind}`;
+    case "pci-bus":
+      return `/sys/bus/pci/${attribute.file}`;
+    case "aux-driver":
+      return `/sys/bus/auxiliary/drivers/${attribute.driver}/${attribute.file}`;
     case "mdev-create":
       return `${typePath(attribute)}/create`;
     case "available_instances":
@@ -28,5 +41,9 @@ export function fixedPath(attribute: FixedAttribute): string {
       return `/sys/bus/mdev/drivers/${attribute.driver}/${attribute.file}`;
     case "mdev-bus":
       return `/sys/bus/mdev/${attribute.file}`;
+    case "wq":
+      return `/sys/bus/dsa/devices/${attribute.queue}/${attribute.file}`;
+    case "wq-driver":
+      return `/sys/bus/dsa/drivers/${attribute.driver}/${attribute.file}`;
   }
 }

@@ -35,6 +35,9 @@ function checkShape(call: Call): string | undefined {
       return call.from !== undefined && (call.bytes !== undefined || call.place !== undefined)
         ? "writes what was read, and something else"
         : undefined;
+    case "load":
+    case "store":
+      return call.offset % call.width === 0 ? undefined : "is not aligned to its width";
     default:
       return undefined;
   }

@@ -14,6 +14,7 @@ import { printData, printField, printValue, quote } from "./values.ts";
  * `(INJECTED)` where an allocation failed that was asked to.
  */
 export function printOutcome(call: Call, { ret, bytes, pointed, text, failed }: Outcome): string {
+  if (call.op === "load" || call.op === "store") return ret < 0 ? errnoName(-ret) : printLoaded(bytes);
   const result = ret < 0 ? `-1 ${errnoName(-ret)}` : printResult(call, ret);
   const parts = [result];
   if (bytes && (call.op === "read" || call.op === "pread")) {
@@ -25,6 +26,12 @@ export function printOutcome(call: Call, { ret, bytes, pointed, text, failed }: 
   if (text !== undefined) parts.push(printText(call, text));
   if (failed) parts.push("(INJECTED)");
   return parts.join(" ");
+}
+
+/** What was loaded, where that is known, as a number. */
+function printLoaded(bytes: Uint8Array | undefined): string {
+  if (!bytes || bytes.length === 0) return "done";
+  return `0x${Buffer.from(bytes).reverse().toString("hex")}`;
 }
 
 function printResult(call: Call, ret: number): string {

@@ -116,6 +116,9 @@ describe("a call reads as strace has it", () => {
       "mmap(NULL, 4096, PROT_READ|PROT_WRITE, MAP_SHARED, d, 0)",
     );
     expect(printCall({ op: "memfd", size: 4096, as: "@m" })).toBe('m = memfd_create("memfd", 0), ftruncate(m, 4096)');
+    expect(printCall({ op: "memfd", size: 0, sealed: true, as: "@m" })).toBe(
+      'm = memfd_create("memfd", MFD_ALLOW_SEALING), ftruncate(m, 0), fcntl(m, F_ADD_SEALS, F_SEAL_WRITE)',
+    );
     expect(printCall({ op: "poll", fd: "@d" })).toBe("poll({fd=d, events=<all>}, 1, 0)");
     expect(printOutcome({ op: "poll", fd: "@d" }, { ret: 5 })).toBe("POLLIN|POLLOUT");
   });

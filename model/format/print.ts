@@ -18,7 +18,7 @@ import type {
 } from "../program.ts";
 import { busName, type Topology } from "../topology.ts";
 import type { Field, Layout } from "../uapi/layout.ts";
-import { fixedPath, typePath } from "./attribute-path.ts";
+import { AUXILIARY_DEVICES, fixedPath, queuePath, typePath } from "./attribute-path.ts";
 import { named, namesOfArgument } from "./names.ts";
 import { handle, hex, printData, printField, printValue, quote } from "./values.ts";
 
@@ -39,8 +39,12 @@ function printSystemCall(call: Call, topology: Topology | undefined): string {
       return `${handle(call.as)} = open(${quote(nodePath(call.node))}, ${openFlags(call.flags ?? 2)})`;
     case "eventfd":
       return `${handle(call.as)} = eventfd(0, EFD_NONBLOCK)`;
-    case "memfd":
-      return `${handle(call.as)} = memfd_create("memfd", 0), ftruncate(${handle(call.as)}, ${call.size})`;
+    case "memfd": {
+      const file = handle(call.as);
+      const made = (flags: string): string =>
+        `${file} = memfd_create("memfd", ${flags}), ftruncate(${file}, ${call.size})`;
+      return call.sealed ? `${made("MFD_ALLOW_SEALING")}, fcntl(${file}, F_ADD_SEALS, F_SEAL_WRITE)` : made("0");
+    }
     case "close":
       return `close(${printValue(call.fd)})`;
     case "dup":
@@ -58,7 +62,13 @@ function printSystemCall(call: Call, topology: Topology | undefined): string {
     case "poll":
       return `poll({fd=${printValue(call.fd)}, events=<all>}, 1, 0)`;
     case "mmap":
-      return `mmap(NULL, ${call.length}, ${protection(call.prot)}, MAP_SHARED, ${printValue(call.fd)}, ${hex(call.offset)})`;
+      return printMmap(call);
+    case "munmap":
+      return `munmap(${printValue(call.at)}, ${call.length})`;
+    case "load":
+      return printAccess(call);
+    case "store":
+      return `${printAccess(call)} = ${hex(call.value)}`;
     case "sysfs-write": {
       const text = "device" in call.text ? deviceName(call.text.device, topology) : call.text.text;
       return `write(${quote(attributePath(call.attribute, topology))}, ${quote(text)})`;
@@ -72,6 +82,16 @@ function printSystemCall(call: Call, topology: Topology | undefined): string {
     case "prlimit":
       return `prlimit64(0, ${call.resource}, {rlim_cur=${printLimit(call.soft)}, rlim_max=${printLimit(call.hard)}}, NULL)`;
   }
+}
+
+function printMmap(call: Call & { op: "mmap" }): string {
+  const how = `${protection(call.prot)}, ${call.private ? "MAP_PRIVATE" : "MAP_SHARED"}`;
+  const line = `mmap(NULL, ${call.length}, ${how}, ${printValue(call.fd)}, ${hex(call.offset)})`;
+  return call.as === undefined ? line : `${handle(call.as)} = ${line}`;
+}
+
+function printAccess({ at, offset, width }: Call & { op: "load" | "store" }): string {
+  return `*(uint${8 * width}_t *)(${printValue(at)} + ${hex(offset)})`;
 }
 
 function printEffective(without: readonly string[]): string {
@@ -191,6 +211,8 @@ function nodePath(node: Node): string {
       return `/dev/vfio/<group of ${node.device}>`;
     case "cdev":
       return `/dev/vfio/devices/<node of ${node.device}>`;
+    case "wq":
+      return queuePath(node.queue);
   }
 }
 
@@ -229,6 +251,10 @@ function printProbe(probe: Probe, topology: Topology | undefined): string {
       return `access(${quote(nodePath({ kind: "cdev", device: probe.device }))}, F_OK)`;
     case "asleep":
       return `usleep(100000), read(${quote(`${devicePath(probe.device, topology, "pci")}/power/runtime_status`)})`;
+    case "auxiliaries":
+      return `list("${AUXILIARY_DEVICES}")`;
+    case "aux-driver":
+      return `readlink(${quote(`${AUXILIARY_DEVICES}/${probe.name}/driver`)})`;
     case "mdevs":
       return `list("/sys/bus/mdev/devices")`;
     case "mdev-type":

@@ -63,6 +63,7 @@ const anyOther: fc.Arbitrary<Call> = fc.oneof(
     { op: "probe", probe: { kind: "pinned" } },
     { op: "probe", probe: { kind: "locked" } },
     { op: "memfd", size: 4096, as: "@memfd0" },
+    { op: "memfd", size: 4096, sealed: true, as: "@memfd1" },
     { op: "poll", fd: "@iommufd0" },
     { op: "probe", probe: { kind: "tainted" } },
     { op: "probe", probe: { kind: "asleep", device: "nic0.0" } },

@@ -55,6 +55,7 @@ const node = z.discriminatedUnion("kind", [
   alone("kvm"),
   ofDevice("group"),
   ofDevice("cdev"),
+  z.strictObject({ kind: z.literal("wq"), queue: pathPart }),
 ]);
 
 const ofType = <K extends string>(kind: K) =>
@@ -66,6 +67,10 @@ const attribute = z.discriminatedUnion("kind", [
   ofDevice("sriov").extend({ file: z.enum(["sriov_numvfs", "sriov_totalvfs"]) }),
   ofDriver("bind"),
   ofDriver("unbind"),
+  ofDriver("new_id"),
+  ofDriver("remove_id"),
+  alone("pci-bus").extend({ file: z.enum(["drivers_probe", "drivers_autoprobe"]) }),
+  ofDriver("aux-driver").extend({ file: z.enum(["bind", "unbind"]) }),
   ofType("mdev-create"),
   ofDevice("mdev-remove"),
   ofDevice("mdev-vendor").extend({ file: z.enum(["sample_mdev_dev", "resolution"]) }),
@@ -73,6 +78,12 @@ const attribute = z.discriminatedUnion("kind", [
   ofType("mdev-type").extend({ file: z.enum(["name", "description", "device_api"]) }),
   ofDriver("mdev-driver").extend({ file: z.enum(["bind", "unbind"]) }),
   alone("mdev-bus").extend({ file: z.enum(["drivers_probe", "drivers_autoprobe"]) }),
+  z.strictObject({
+    kind: z.literal("wq"),
+    queue: pathPart,
+    file: z.enum(["type", "mode", "threshold", "block_on_fault", "state"]),
+  }),
+  ofDriver("wq-driver").extend({ file: z.enum(["bind", "unbind"]) }),
 ]);
 
 const text = z.union([z.strictObject({ device }), z.strictObject({ text: z.string().max(LONGEST_TEXT) })], {
@@ -84,6 +95,8 @@ const probe = z.discriminatedUnion("kind", [
   ofDevice("group-node"),
   ofDevice("cdev-node"),
   ofDevice("asleep"),
+  alone("auxiliaries"),
+  z.strictObject({ kind: z.literal("aux-driver"), name: pathPart }),
   alone("mdevs"),
   ofDevice("mdev-type"),
   ofType("type-devices"),
@@ -99,6 +112,8 @@ const limit = z.union([z.int().min(0), wideNumber.refine((bytes) => bytes >= 0n 
   error: 'expected a number of bytes, or a wide one such as "0xffffffffffffffff"',
 });
 
+const width = z.union([z.literal(1), z.literal(2), z.literal(4), z.literal(8)]);
+const stored = z.union([z.int(), wideNumber]);
 const count = z.int().min(0).max(BLOCK_SIZE);
 const readBuffer = { count, place: z.exactOptional(place), into: z.exactOptional(handle) };
 const writeBuffer = {
@@ -115,7 +130,12 @@ const made = <S extends z.core.$ZodLooseShape>(shape: S) =>
 export const callSchema: z.ZodType<Call> = z.discriminatedUnion("op", [
   made({ op: z.literal("open"), node, flags: z.exactOptional(z.int()), as: handle }),
   made({ op: z.literal("eventfd"), as: handle }),
-  z.strictObject({ op: z.literal("memfd"), size: z.int().min(0), as: handle }),
+  z.strictObject({
+    op: z.literal("memfd"),
+    size: z.int().min(0),
+    sealed: z.exactOptional(z.literal(true)),
+    as: handle,
+  }),
   made({ op: z.literal("close"), fd: value }),
   made({ op: z.literal("dup"), fd: value, as: handle }),
   made({
@@ -131,7 +151,18 @@ export const callSchema: z.ZodType<Call> = z.discriminatedUnion("op", [
   made({ op: z.literal("pread"), fd: value, offset: value, ...readBuffer }),
   made({ op: z.literal("pwrite"), fd: value, offset: value, ...writeBuffer }),
   z.strictObject({ op: z.literal("poll"), fd: value }),
-  made({ op: z.literal("mmap"), fd: value, length: z.int().min(0), prot: z.int(), offset: value }),
+  made({
+    op: z.literal("mmap"),
+    fd: value,
+    length: z.int().min(0),
+    prot: z.int(),
+    offset: value,
+    private: z.exactOptional(z.literal(true)),
+    as: z.exactOptional(handle),
+  }),
+  z.strictObject({ op: z.literal("munmap"), at: value, length: z.int().min(0) }),
+  z.strictObject({ op: z.literal("load"), at: value, offset: z.int().min(0), width }),
+  z.strictObject({ op: z.literal("store"), at: value, offset: z.int().min(0), width, value: stored }),
   made({ op: z.literal("sysfs-write"), attribute, text }),
   made({ op: z.literal("sysfs-read"), attribute }),
   z.strictObject({ op: z.literal("probe"), probe }),

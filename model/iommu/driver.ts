@@ -63,7 +63,7 @@ export interface DriverHwQueues {
   readonly type: number;
   /** Refuses what it can't take into use. */
   init(k: Kernel, queue: HwQueue): void;
-  destroy(queue: HwQueue): void;
+  destroy(k: Kernel, queue: HwQueue): void;
 }
 
 /** What of a page table decides whether a device can be attached to it. */

@@ -22,9 +22,25 @@ export const rule = clauses({
     errno: "EBUSY",
     source: "drivers/iommu/iommu.c:iommu_device_use_default_domain",
   },
+  "IOMMU-DOMAIN-1": {
+    rule: "a group that user space owns does no DMA until it is attached to something, nor once it is detached",
+    source: "drivers/iommu/iommu.c:__iommu_group_set_core_domain",
+    observable: "internal",
+  },
+  "IOMMU-DOMAIN-2": {
+    rule: "with its last owner of user space a group goes back to the domain that drivers of the kernel use",
+    source: "drivers/iommu/iommu.c:__iommu_release_dma_ownership",
+    observable: "internal",
+  },
 });
 
 const groupMutex = new LockClass("iommu_group->mutex");
+
+/**
+ * What a group's DMA goes through: the domain for drivers of the kernel, one that lets nothing pass, or what user space has
+ * attached the group to, a page table of an iommufd or a container's backend.
+ */
+export type Domain = "default" | "blocking" | object;
 
 export class IommuGroup {
   /** Its number; of one that VFIO made up, what this model takes it to be until the target shows it. */
@@ -37,6 +53,7 @@ export class IommuGroup {
   /** Who owns the DMA: an object of VFIO or iommufd, or null for kernel drivers and nobody. */
   owner: object | null = null;
   ownerCount = 0;
+  domain: Domain = "default";
   readonly mutex = new Lock(groupMutex);
 
   constructor(id: number) {
@@ -78,23 +95,42 @@ export const steps = {
   *claimGroup(k: Kernel, group: IommuGroup, owner: object): Operation<void> {
     using _ = yield* k.lock(group.mutex);
     must(group.ownerCount === 0, rule["IOMMU-OWNER-1"]);
-    group.owner = owner;
-    group.ownerCount = 1;
+    k.iommu.takeOwnership(k, group, owner);
   },
 
   /** iommu_device_claim_dma_owner: devices of one group share an owner. */
   *claimDevice(k: Kernel, group: IommuGroup, owner: object): Operation<void> {
     using _ = yield* k.lock(group.mutex);
     must(group.ownerCount === 0 || group.owner === owner, rule["IOMMU-OWNER-2"]);
+    if (group.ownerCount === 0) k.iommu.takeOwnership(k, group, owner);
+    else group.ownerCount++;
+  },
+
+  /** __iommu_take_dma_ownership */
+  takeOwnership(k: Kernel, group: IommuGroup, owner: object): void {
     group.owner = owner;
-    group.ownerCount++;
+    group.ownerCount = 1;
+    k.iommu.setCoreDomain(k, group);
   },
 
   /** iommu_group_release_dma_owner and iommu_device_release_dma_owner */
   *release(k: Kernel, group: IommuGroup): Operation<void> {
     using _ = yield* k.lock(group.mutex);
     group.ownerCount--;
-    if (group.ownerCount === 0) group.owner = null;
+    if (group.ownerCount > 0) return;
+    group.owner = null;
+    k.iommu.setCoreDomain(k, group);
+  },
+
+  /** __iommu_group_set_core_domain: what a group's DMA goes through while it is attached to nothing. */
+  setCoreDomain(k: Kernel, group: IommuGroup): void {
+    group.domain = group.owner ? "blocking" : "default";
+    k.keeps(group.owner ? rule["IOMMU-DOMAIN-1"] : rule["IOMMU-DOMAIN-2"]);
+  },
+
+  /** __iommu_attach_group; the caller holds group->mutex where it matters. */
+  attach(group: IommuGroup, domain: object): void {
+    group.domain = domain;
   },
 
   /** iommu_device_use_default_domain: a native driver is about to bind. */
@@ -102,6 +138,12 @@ export const steps = {
     using _ = yield* k.lock(group.mutex);
     must(group.ownerCount === 0 || group.owner === null, rule["IOMMU-OWNER-3"]);
     group.ownerCount++;
+  },
+
+  /** iommu_device_unuse_default_domain: it is gone. */
+  *unuseDefaultDomain(k: Kernel, group: IommuGroup): Operation<void> {
+    using _ = yield* k.lock(group.mutex);
+    group.ownerCount--;
   },
 
   /** iommu_group_dma_owner_claimed */

@@ -45,6 +45,14 @@ export const rule = clauses({
     source: iommufdSource("device", "iommufd_access_notify_unmap"),
     observable: "later-call",
   },
+  "IOMMUFD-PIN-9": {
+    ...BY_TEST,
+    since: "6.19",
+    machine: "mock",
+    rule: "a dma-buf can't be pinned: whoever lends it may take it back",
+    errno: "EINVAL",
+    source: iommufdSource("pages", "iopt_area_add_access"),
+  },
   "IOMMUFD-PIN-8": {
     ...BY_TEST,
     rule: "where the access does not let go, nothing is unmapped",
@@ -80,6 +88,7 @@ export const steps = {
         const { area, from, to } = piece;
         must(k.iommufdDevice.isWhole(piece, last), rule["IOMMUFD-PIN-3"]);
         must(write ? area.writable : area.readable, rule["IOMMUFD-PIN-4"]);
+        must(k.iommufdDevice.staysInPlace(area), rule["IOMMUFD-PIN-9"]);
         const firstByte = area.startByte + from - area.start;
         const lastByte = area.startByte + to - area.start;
         const user = { firstPage: Number(firstByte / PAGE_SIZE), lastPage: Number(lastByte / PAGE_SIZE) };
@@ -129,6 +138,11 @@ export const steps = {
     const begin = area.startByte + from - area.start;
     const end = area.startByte + area.length;
     return begin % PAGE_SIZE === 0n && (to === last || end % PAGE_SIZE === 0n);
+  },
+
+  /** Whether memory can be kept in its place: a buffer that drivers share may be taken back at any time. */
+  staysInPlace({ pages }: Area): boolean {
+    return pages.buffer === null;
   },
 
   /** The IOAS that an access is attached to; drivers only use it while it is. */

@@ -1,7 +1,9 @@
 /** Reading and writing through an access, by the CPU. Beside drivers/iommu/iommufd/device.c and pages.c. */
 import { clauses, must } from "../kernel/clause.ts";
+import type { File } from "../kernel/file.ts";
 import type { Kernel } from "../kernel/kernel.ts";
-import { type Operation, Unmodelled } from "../kernel/operation.ts";
+import type { Operation } from "../kernel/operation.ts";
+import { MemfdFile } from "../memfd.ts";
 import { U64_MAX } from "../uapi/u64.ts";
 import type { Piece } from "./access-pin.ts";
 import { IOMMUFD, iommufdSource } from "./availability.ts";
@@ -37,9 +39,26 @@ export const rule = clauses({
     errno: "ENOENT",
     partial: true,
   },
+  "IOMMUFD-RW-7": {
+    ...BY_TEST,
+    since: "6.19",
+    machine: "mock",
+    rule: "a dma-buf can't be read or written; what lies below it is written",
+    errno: "EINVAL",
+    source: iommufdSource("pages", "iopt_pages_rw_access"),
+    partial: true,
+  },
+  "IOMMUFD-RW-8": {
+    ...BY_TEST,
+    since: "6.13",
+    rule: "pages of a file that are read or written must be within it; what lies below those that are not may be written",
+    errno: "EINVAL",
+    source: "mm/gup.c:memfd_pin_folios",
+    partial: true,
+  },
   "IOMMUFD-RW-6": {
     ...BY_TEST,
-    rule: "what is written through an access is in the caller's memory, and what is in the caller's memory is read",
+    rule: "what is written through an access is in the caller's memory, or the file, and what is there is read",
     source: iommufdSource("pages", "iopt_pages_rw_access"),
     observable: "output",
   },
@@ -76,10 +95,16 @@ export const steps = {
   },
 
   /** iopt_pages_rw_access: bytes of one mapping, straight to or from the caller's memory. */
-  rwPiece(k: Kernel, { area, from }: Piece, { bytes, write, slow }: AccessData): void {
+  rwPiece(k: Kernel, piece: Piece, data: AccessData): void {
+    const { area, from } = piece;
     const { pages } = area;
-    if (pages.file) throw new Unmodelled("what a file holds");
+    must(!pages.buffer, rule["IOMMUFD-RW-7"]);
     const address = area.address + from - area.start;
+    if (pages.file) {
+      k.iommufdDevice.rwFile(pages.file, address, data);
+      return;
+    }
+    const { bytes, write, slow } = data;
     const offset = address & (PAGE_SIZE - 1n);
     const count = Number((offset + BigInt(bytes.length) + PAGE_SIZE - 1n) / PAGE_SIZE);
     const reach = k.mm.reach(address - offset, count);
@@ -92,5 +117,17 @@ export const steps = {
     }
     if (write) k.mm.content.write(address, bytes);
     else bytes.set(k.mm.content.read(address, bytes.length));
+  },
+
+  /** iopt_pages_rw_slow: bytes of a file, by way of its pages, which are had in batches. */
+  rwFile(file: File, address: bigint, { bytes, write }: AccessData): void {
+    const isWithin = (page: bigint): boolean => file instanceof MemfdFile && (page + 1n) * PAGE_SIZE <= file.size;
+    const lastPage = (address + BigInt(bytes.length) - 1n) / PAGE_SIZE;
+    if (write && file instanceof MemfdFile && isWithin(address / PAGE_SIZE) && !isWithin(lastPage)) {
+      file.content.forget(address, bytes.length);
+    }
+    must(file instanceof MemfdFile && isWithin(lastPage), rule["IOMMUFD-RW-8"]);
+    if (write) file.content.write(address, bytes);
+    else bytes.set(file.content.read(address, bytes.length));
   },
 };

@@ -1,9 +1,11 @@
 /** Memory and where it is mapped: struct iopt_pages and struct iopt_area. Beside drivers/iommu/iommufd/io_pagetable.h. */
+import { DmaBufFile } from "../dma-buf.ts";
 import type { File } from "../kernel/file.ts";
 import { Lock, LockClass } from "../kernel/lock.ts";
 import { type Mm, PAGE, type Pinner } from "../kernel/mm.ts";
 
 const pagesMutex = new LockClass("pages->mutex");
+const bufferPagesMutex = new LockClass("pages->mutex of a dma-buf");
 
 /** Whose limit on locked memory pinned pages count against: IOPT_PAGES_ACCOUNT_USER and IOPT_PAGES_ACCOUNT_MM. */
 export type Accounting = "user" | "process";
@@ -34,6 +36,10 @@ export class Pages implements Pinner {
   /** Where its first page begins, in the caller's memory or in the file. */
   readonly address: bigint;
   readonly file: File | null;
+  /** The same file where it is a buffer that drivers share. Its memory is not pinned: it stays until it is taken back. */
+  readonly buffer: DmaBufFile | null;
+  /** Whether it was: from then on no page table holds anything of it. */
+  revoked = false;
   /** Pages that the memory lies in, wholly or in part. */
   readonly count: number;
   readonly writable: boolean;
@@ -44,12 +50,14 @@ export class Pages implements Pinner {
   readonly users: PageRange[] = [];
   /** Pages that are pinned and counted: npinned. */
   pinned = 0;
-  readonly mutex = new Lock(pagesMutex);
+  readonly mutex: Lock;
 
   constructor({ address, length, writable, counted, file }: Memory) {
     const offset = address & (PAGE - 1n);
     this.address = address - offset;
     this.file = file ?? null;
+    this.buffer = file instanceof DmaBufFile ? file : null;
+    this.mutex = new Lock(this.buffer ? bufferPagesMutex : pagesMutex);
     this.count = Number((offset + length + PAGE - 1n) / PAGE);
     this.writable = writable;
     this.counted = counted ?? null;

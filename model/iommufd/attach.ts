@@ -114,6 +114,7 @@ export const steps = {
     must(ops.suits(device.device, hwpt), rule["IOMMUFD-ATTACH-4"]);
     const virtualId = k.iommufdDevice.virtualIdFor(device, hwpt);
     must(hwpt.fault === null || ops.answersFaults, rule["IOMMUFD-ATTACH-9"]);
+    k.iommu.attach(device.igroup.group, hwpt);
     k.selftest.noteViommu(device, hwpt, virtualId);
   },
 
@@ -162,8 +163,10 @@ export const steps = {
       using _group = yield* k.lock(igroup.group.mutex);
       igroup.attachments.delete(pasid);
       k.iommufdDevice.answerLeft(k, hwpt, igroup, pasid);
-      if (pasid === NO_PASID) k.selftest.noteViommu(device, null, null);
-      else k.selftest.clearPasid(device, pasid);
+      if (pasid === NO_PASID) {
+        k.iommu.setCoreDomain(k, igroup.group);
+        k.selftest.noteViommu(device, null, null);
+      } else k.selftest.clearPasid(device, pasid);
     }
     if (pasid === NO_PASID) yield* k.ioas.unreserve(k, hwpt.paging.ioas, device.device);
     return hwpt;

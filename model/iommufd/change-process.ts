@@ -25,7 +25,7 @@ export const rule = clauses({
   },
   "IOMMUFD-CHANGEPROCESS-3": {
     ...SINCE,
-    rule: "all that is mapped in any IOAS of the context must be of files",
+    rule: "all that is mapped in any IOAS of the context must be of memfds",
     errno: "EINVAL",
     source: HEADER,
   },
@@ -60,7 +60,7 @@ export const ioasChangeProcess = ioctl<IommufdFile>({
       k.alloc();
       for (const { ready, pages } of object.pagetable.areas) {
         must(ready, rule["IOMMUFD-CHANGEPROCESS-2"]);
-        must(pages.file !== null, rule["IOMMUFD-CHANGEPROCESS-3"]);
+        must(pages.file !== null && !pages.buffer, rule["IOMMUFD-CHANGEPROCESS-3"]);
       }
     }
     // Programs are one process: it is the caller's already.

@@ -9,6 +9,7 @@ import { iommufdSource } from "./availability.ts";
 import type { IommufdFile } from "./file.ts";
 import { PAGE_SIZE } from "./io-pagetable.ts";
 import { Access, type AccessPin, Counted } from "./objects.ts";
+import { steps as onePiece } from "./one-piece.ts";
 import { MOCK_VIOMMU, VIOMMU, type Viommu } from "./viommu.ts";
 
 const source = (name: string) => iommufdSource("viommu", name);
@@ -51,6 +52,12 @@ export const rule = clauses({
     ...MOCK_QUEUE,
     rule: "whole pages around the queue must have a length that fits 64 bits",
     errno: "ERANGE",
+    source: source("iommufd_hw_queue_alloc_phys"),
+  },
+  "IOMMUFD-HWQUEUE-9": {
+    ...MOCK_QUEUE,
+    rule: "a queue's memory must be in one piece, which user space can't tell of pages that are not one huge page",
+    errno: "EFAULT",
     source: source("iommufd_hw_queue_alloc_phys"),
   },
   "IOMMUFD-HWQUEUE-7": {
@@ -102,7 +109,7 @@ const HwQueueAlloc = layout("iommu_hw_queue_alloc", {
   index: field.value32(0, 1, 0, 1, 2),
   out_hw_queue_id: field.out32("hw-queue"),
   nesting_parent_iova: field.iova(),
-  length: field.value64(PAGE_SIZE, PAGE_SIZE, 16, 0, U64_MAX),
+  length: field.value64(PAGE_SIZE, 2n * PAGE_SIZE, PAGE_SIZE, 3n * PAGE_SIZE, 16, 0, U64_MAX),
 });
 
 const OUT_ID = fieldOf(HwQueueAlloc, "out_hw_queue_id").offset;
@@ -133,7 +140,7 @@ export const hwQueueAlloc = ioctl<IommufdFile>({
       const queue = yield* k.iommufdDevice.pinQueue(k, viommu, block.u32(16), iova, length);
       try {
         driver.init(k, queue);
-        if (!block.canWrite(HwQueueAlloc.size)) driver.destroy(queue);
+        if (!block.canWrite(HwQueueAlloc.size)) driver.destroy(k, queue);
         must(block.canWrite(HwQueueAlloc.size), rule["IOMMUFD-HWQUEUE-7"]);
       } catch (refusal) {
         yield* k.iommufdDevice.unpinQueue(k, queue);
@@ -149,19 +156,31 @@ export const hwQueueAlloc = ioctl<IommufdFile>({
   },
 });
 
+/** More than memory that programs have. */
+const MOST_PAGES = 0x1_0000n;
+
 export const steps = {
+  ...onePiece,
+
   /** iommufd_hw_queue_alloc_phys: a queue whose memory stays where it is. Hardware needs it in one piece. */
   *pinQueue(k: Kernel, viommu: Viommu, index: number, iova: bigint, length: bigint): Operation<HwQueue> {
     const offset = iova & (PAGE_SIZE - 1n);
     must(offset + length + PAGE_SIZE - 1n <= U64_MAX, rule["IOMMUFD-HWQUEUE-6"]);
     const pages = (offset + length + PAGE_SIZE - 1n) / PAGE_SIZE;
-    if (pages > 1n) throw new Unmodelled("whether pages of the caller's are one after the other in memory");
+    if (pages > MOST_PAGES) throw new Unmodelled("whether there is memory for a list of so many pages");
+    k.alloc();
     const { context, hwpt } = viommu;
     const access = new Access(context);
     context.publish(access, k.iommufd.chooseId(k, context, null));
     try {
       yield* k.iommufdDevice.changeIoas(k, access, hwpt.ioas);
-      const pins = yield* k.iommufdDevice.pinAccess(k, access, iova - offset, PAGE_SIZE, false);
+      const pins = yield* k.iommufdDevice.pinAccess(k, access, iova - offset, pages * PAGE_SIZE, false);
+      try {
+        k.iommufdDevice.inOnePiece(k, context, pins, rule["IOMMUFD-HWQUEUE-9"]);
+      } catch (refusal) {
+        yield* k.iommufdDevice.unpinAccess(k, access, pins);
+        throw refusal;
+      }
       return new HwQueue(viommu, index, access, pins);
     } catch (refusal) {
       yield* k.iommufdDevice.dropQueueAccess(k, access);
@@ -185,7 +204,7 @@ export const steps = {
 
   /** iommufd_hw_queue_destroy */
   *destroyHwQueue(k: Kernel, queue: HwQueue): Operation<void> {
-    queue.viommu.own?.hwQueues?.destroy(queue);
+    queue.viommu.own?.hwQueues?.destroy(k, queue);
     yield* k.iommufdDevice.unpinQueue(k, queue);
   },
 };

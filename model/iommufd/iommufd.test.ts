@@ -38,6 +38,8 @@ const topology: Topology = {
   noFailNth: null,
   dmaEntryLimit: 65535,
   drivers: [],
+  wholeBus: true,
+  managed: [],
 };
 
 /** A function behind an Intel IOMMU with 39 bits, in the group of that number. */

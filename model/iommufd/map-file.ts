@@ -1,4 +1,5 @@
 /** IOMMU_IOAS_MAP_FILE. Beside drivers/iommu/iommufd/ioas.c and io_pagetable.c. */
+import { DmaBufFile } from "../dma-buf.ts";
 import { clauses, must } from "../kernel/clause.ts";
 import type { File } from "../kernel/file.ts";
 import { ioctl, vfioRequest } from "../kernel/ioctl.ts";
@@ -7,11 +8,13 @@ import type { Operation } from "../kernel/operation.ts";
 import { MemfdFile } from "../memfd.ts";
 import { field, fieldOf, layout } from "../uapi/layout.ts";
 import { U64_MAX } from "../uapi/u64.ts";
-import { Area, type PageRange, type Pages } from "./area.ts";
+import { Area, type Memory, type PageRange, type Pages } from "./area.ts";
 import { IOMMUFD, iommufdSource } from "./availability.ts";
+import { steps as dmaBufs } from "./dma-bufs.ts";
 import type { IommufdFile } from "./file.ts";
 import { PAGE_SIZE } from "./io-pagetable.ts";
 import { ANY_MAP_FLAG, FIXED_IOVA, MAP_FLAGS, READABLE, USUAL_MAP_FLAGS, WRITEABLE } from "./map.ts";
+import type { IommufdContext } from "./objects.ts";
 
 const SINCE = { ...IOMMUFD, since: "6.13" } as const;
 const HEADER = "include/uapi/linux/iommufd.h:iommu_ioas_map_file";
@@ -61,7 +64,7 @@ export const rule = clauses({
   },
   "IOMMUFD-MAPFILE-8": {
     ...SINCE,
-    rule: "fd must be a memfd",
+    rule: "fd must be a memfd, or since 6.19 a dma-buf",
     errno: "EINVAL",
     source: HEADER,
   },
@@ -77,6 +80,12 @@ export const rule = clauses({
     errno: "EINVAL",
     source: "mm/gup.c:memfd_pin_folios",
   },
+  "IOMMUFD-MAPFILE-12": {
+    ...SINCE,
+    rule: "a file that is sealed against writing can't be mapped to be written to",
+    errno: "EPERM",
+    source: "include/uapi/linux/fcntl.h:F_SEAL_WRITE",
+  },
   "IOMMUFD-MAPFILE-11": {
     ...SINCE,
     rule: "the memory of the file is mapped, and stays when its descriptors go",
@@ -89,7 +98,7 @@ const IoasMapFile = layout("iommu_ioas_map_file", {
   size: field.argsz(),
   flags: field.flags(MAP_FLAGS, ...USUAL_MAP_FLAGS),
   ioas_id: field.id("ioas"),
-  fd: field.fd("memfd"),
+  fd: field.fd("memfd", "dma-buf"),
   start: field.value64(0, 0x1000, 0x4000, 1, U64_MAX),
   length: field.length(),
   iova: field.placedIova(),
@@ -118,11 +127,9 @@ export const ioasMapFile = ioctl<IommufdFile>({
     must(address + length - 1n <= U64_MAX, rule["IOMMUFD-MAPFILE-6"]);
     const file = k.fds.get(block.s32(12));
     must(file !== undefined, rule["IOMMUFD-MAPFILE-7"]);
-    must(length <= U64_MAX - PAGE_SIZE, rule["IOMMUFD-MAPFILE-5"]);
-    must(k.ioas.isMappable(file), rule["IOMMUFD-MAPFILE-8"]);
-    file.refs++;
     const writable = (flags & WRITEABLE) !== 0;
-    const area = Area.of({ address, length, writable, counted: k.ioas.countedFor(k, context), file });
+    const memory = { address, length, writable, file };
+    const area = file instanceof DmaBufFile ? yield* k.ioas.borrow(k, file, memory) : k.ioas.ofFile(k, context, memory);
     const fixed = (flags & FIXED_IOVA) !== 0 ? iova : null;
     yield* k.ioas.mapAreas(k, ioas, [area], { fixed, site: CHOSEN_IOVA }, () => {
       must(k.ioas.canAnswer(block, IoasMapFile.size), rule["IOMMUFD-MAPFILE-9"]);
@@ -133,10 +140,32 @@ export const ioasMapFile = ioctl<IommufdFile>({
   },
 });
 
+/** Bytes of a file that are to be mapped. */
+interface FileMemory extends Memory {
+  readonly file: File;
+}
+
 export const steps = {
+  ...dmaBufs,
+
+  /** iopt_alloc_file_pages: a mapping, still to be placed, that holds the file. */
+  ofFile(k: Kernel, context: IommufdContext, memory: FileMemory): Area {
+    const { file, length, writable } = memory;
+    must(length <= U64_MAX - PAGE_SIZE, rule["IOMMUFD-MAPFILE-5"]);
+    must(k.ioas.isMappable(file), rule["IOMMUFD-MAPFILE-8"]);
+    must(!writable || k.ioas.isWritable(file), rule["IOMMUFD-MAPFILE-12"]);
+    file.refs++;
+    return Area.of({ ...memory, counted: k.ioas.countedFor(k, context) });
+  },
+
   /** Whether a file is memory that can be mapped. */
   isMappable(file: File): boolean {
     return file.kind === "memfd";
+  },
+
+  /** Whether devices may write to a file's memory. */
+  isWritable(file: File): boolean {
+    return !(file instanceof MemfdFile && file.sealed);
   },
 
   /** memfd_pin_folios: pages that are not there yet are made, but not behind the end. */

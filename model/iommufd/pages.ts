@@ -101,6 +101,7 @@ export const steps = {
   *pinPages(k: Kernel, pages: Pages, user: PageRange): Operation<void> {
     using _ = yield* k.lock(pages.mutex);
     k.alloc();
+    if (pages.buffer) return;
     const missing = k.ioas.missingPages(pages, user);
     for (const run of missing) k.ioas.reachPages(k, pages, run);
     const count = pagesOf(missing);
@@ -116,6 +117,7 @@ export const steps = {
   /** Gives up what pinPages gave to this user: pages that no other needs. */
   *unpinPages(k: Kernel, pages: Pages, user: PageRange): Operation<void> {
     using _ = yield* k.lock(pages.mutex);
+    if (pages.buffer) return;
     pages.users.splice(pages.users.indexOf(user), 1);
     const count = pagesOf(k.ioas.missingPages(pages, user));
     if (pages.counted === "user") k.mm.userLockedPages -= count;
@@ -162,6 +164,8 @@ export const steps = {
   /** iopt_put_pages: a mapping, or a call that was about to make one, has done with the memory. */
   putPages(k: Kernel, pages: Pages): void {
     pages.refs--;
-    if (pages.refs === 0 && pages.file) k.putFile(pages.file);
+    if (pages.refs > 0) return;
+    pages.buffer?.importers.delete(pages);
+    if (pages.file) k.putFile(pages.file);
   },
 };

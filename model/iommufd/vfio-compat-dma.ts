@@ -99,6 +99,15 @@ export const rule = clauses({
     errno: "EINVAL",
     source: iommufdSource("io_pagetable", "iopt_area_split"),
   },
+  "IOMMUFD-COMPAT-UNMAP-12": {
+    ...IOMMUFD,
+    since: "6.19",
+    kconfig: ["IOMMUFD", "IOMMUFD_TEST"],
+    machine: "mock",
+    rule: "a mapping of a dma-buf can't be cut",
+    errno: "EOPNOTSUPP",
+    source: iommufdSource("io_pagetable", "iopt_area_split"),
+  },
   "IOMMUFD-COMPAT-UNMAP-10": {
     ...IOMMUFD,
     rule: "where the range itself is refused, size brings 0",
@@ -194,6 +203,7 @@ export const steps = {
         const whole = pagetable.firstArea(last, last);
         if (!whole || last === whole.start || last === whole.last) continue;
         must(whole.ready, rule["IOMMUFD-COMPAT-UNMAP-6"]);
+        must(!whole.pages.buffer, rule["IOMMUFD-COMPAT-UNMAP-12"]);
         must(((last + 1n) & (pagetable.alignment - 1n)) === 0n, rule["IOMMUFD-COMPAT-UNMAP-5"]);
         k.alloc();
         must(whole.accesses === 0, rule["IOMMUFD-COMPAT-UNMAP-11"]);

@@ -94,6 +94,13 @@ function lacksVectors(call: Call, ret: number): boolean {
   return ret > 0 || ret === -ERRNO.ENOMEM || ret === -ERRNO.ENOSPC || ret === -ERRNO.ENODEV;
 }
 
+/** Where a driver refuses a function, for want of memory or otherwise, whoever asked for it is not told. */
+function looksForDrivers(call: Call): boolean {
+  if (call.op !== "sysfs-write") return false;
+  const { attribute } = call;
+  return attribute.kind === "new_id" || (attribute.kind === "pci-bus" && attribute.file === "drivers_probe");
+}
+
 /** iommufd.h has a refused invalidation tell, in entry_num, how much of it was done. */
 const HANDLED = "how many requests of an invalidation were handled before memory ran out";
 
@@ -108,6 +115,7 @@ export function refusedForMemory(
   kconfig: ReadonlySet<string>,
 ): Clause | null {
   if (call.op === "close") return null;
+  if (ret > 0 && looksForDrivers(call)) throw new Unmodelled("which functions a driver got before memory ran out");
   if (lacksVectors(call, ret)) throw new Unmodelled("which vectors were set before memory ran out");
   if (ret === -ERRNO.ENOMEM) {
     if (call.op === "ioctl" && STEP_BY_STEP.has(call.request)) {

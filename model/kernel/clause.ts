@@ -4,20 +4,24 @@
  * A table of clauses stands beside the code that keeps them. The code never spells an errno; it says which rule refuses:
  * `must(!file.group, rule["VFIO-CDEV-BIND-4"])`.
  */
-import { ERRNO, type Errno } from "../uapi/errno.ts";
+import { type Errno, errnoCode } from "../uapi/errno.ts";
 import { inRange, type Version } from "../uapi/version.ts";
 
 /** How a clause can be seen from user space. */
 export type Observable = "return" | "output" | "later-call" | "sysfs" | "internal";
 
-/** A machine without an IOMMU, and one that is in no-IOMMU mode besides. */
-export type MachineKind = "mock" | "noiommu";
+/**
+/**
+ * A machine without an IOMMU, one that is in no-IOMMU mode besides, one whose functions manage others, one with functions that have
+ * drivers of their own, and one with an accelerator.
+ */
+export type MachineKind = "mock" | "noiommu" | "managed" | "variants" | "idxd";
 
 /** What an author writes of a clause. */
 export interface ClauseText {
   /** The rule in one line, in our own words. */
   readonly rule: string;
-  /** The errno of a refusal. Left out for a clause about what a successful call does. */
+  /** The errno of a refusal, or the signal of an access. Left out for a clause about what a successful call does. */
   readonly errno?: Errno;
   /** Header, document or `file:function` the rule is read from. */
   readonly source: string;
@@ -56,7 +60,7 @@ export class Clause {
     this.id = id;
     this.text = text;
     this.index = index;
-    this.code = text.errno ? ERRNO[text.errno] : 0;
+    this.code = text.errno ? errnoCode(text.errno) : 0;
     this.refusal = new Refusal(this);
   }
 }

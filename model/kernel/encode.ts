@@ -1,5 +1,5 @@
 /** Lays the structs of a call out in the caller's memory: fields to bytes, handles to numbers, pointers to addresses. */
-import type { Place, StructArgument, Value } from "../program.ts";
+import type { AccessWidth, Place, StructArgument, Value } from "../program.ts";
 import { type Layout, writeValue } from "../uapi/layout.ts";
 import { BLOCK_SIZE, MEMORY } from "./memory-map.ts";
 import { Unmodelled } from "./operation.ts";
@@ -75,6 +75,14 @@ export class ArgumentBlocks {
   struct(layout: Layout, argument: StructArgument, resolve: Resolve): void {
     this.begin(argument.place);
     this.#fill(this.main, layout, argument, resolve);
+  }
+
+  /** Puts what was loaded into the main block; null where nobody knows what it is. */
+  loaded(width: AccessWidth, value: bigint | null): void {
+    this.main.reset(undefined);
+    this.main.length = width;
+    if (value === null) this.main.definedUpTo = 0;
+    else writeValue(this.main.view, 0, width, value);
   }
 
   /** Lays out the buffer of a read or write in the main block. */

@@ -4,9 +4,10 @@
  * What a file can do stands in a subclass beside the code of its owner: group files in vfio/group.ts, and so on.
  */
 
+import type { AccessWidth } from "../program.ts";
 import type { Argument, Ioctl } from "./ioctl.ts";
 import type { Kernel } from "./kernel.ts";
-import type { Operation } from "./operation.ts";
+import { type Operation, Unmodelled } from "./operation.ts";
 import type { UserBlock } from "./user-memory.ts";
 
 /** Kinds of files; also what programs and generators call a handle of that kind. */
@@ -20,16 +21,22 @@ export type FileKind =
   | "kvm-vfio"
   | "eventfd"
   | "memfd"
+  | "dma-buf"
   | "access"
   | "migration"
   | "fault-queue"
   | "vevent-queue"
+  | "wq"
   | "null";
 
 /** Access mode of open(2). */
 export const O_RDONLY = 0;
 export const O_WRONLY = 1;
 export const O_RDWR = 2;
+
+/** FMODE_READ and FMODE_WRITE: the bits of OPEN_FMODE(), by which the access mode 3 can do neither. */
+export const canRead = ({ mode }: File): boolean => ((mode + 1) & 1) !== 0;
+export const canWrite = ({ mode }: File): boolean => ((mode + 1) & 2) !== 0;
 
 /** A read or write in flight. */
 export interface Transfer {
@@ -45,7 +52,7 @@ export abstract class File {
   abstract readonly kind: FileKind;
   /** References: descriptors, and other objects that hold the file. */
   refs = 1;
-  /** O_RDONLY, O_WRONLY or O_RDWR. */
+  /** O_RDONLY, O_WRONLY, O_RDWR, or 3. */
   readonly mode: number;
 
   /** Whether pread and pwrite are possible: on nodes, and where a driver says so. */
@@ -75,9 +82,19 @@ export abstract class File {
     return k.vfs.noPoll(k);
   }
 
-  /** f_op->mmap of so many bytes from an offset on; files without it refuse in the VFS. */
-  *mmap(k: Kernel, _length: number, _offset: number): Operation<number> {
+  /** f_op->mmap of so many bytes from an offset on, to be used as `prot` says; files without it refuse in the VFS. */
+  *mmap(k: Kernel, _length: number, _offset: number, _prot: number, _shared: boolean): Operation<number> {
     return k.vfs.noMmap();
+  }
+
+  /** A load from a mapping of the file, by offset in it; null where nobody knows what is there. Refuses by a signal. */
+  *load(_k: Kernel, _offset: number, _width: AccessWidth): Operation<bigint | null> {
+    throw new Unmodelled("memory that files other than functions map");
+  }
+
+  /** A store to one. */
+  *store(_k: Kernel, _offset: number, _width: AccessWidth, _value: bigint): Operation<void> {
+    throw new Unmodelled("memory that files other than functions map");
   }
 
   /** A mapping of the file ends, as all do with the process. */

@@ -1,22 +1,19 @@
 /**
- * What the program's own memory holds. It begins as zeros, and the model knows of everything that writes there; structs of calls
- * lie elsewhere.
+ * What memory holds. It begins as zeros, and the model knows of everything that writes there; structs of calls lie elsewhere.
  */
 import { MEMORY, PAGE } from "./memory-map.ts";
 import { Unmodelled } from "./operation.ts";
 
-export class MemoryContent {
+/** What the pages of some memory hold, by addresses or offsets in it. */
+export class PageContent {
   /** Pages that were written, by their numbers; null where it is not known what they hold. */
   readonly #pages = new Map<number, Uint8Array | null>();
   /** How often something was written. */
   writes = 0;
 
   /** Whether an address is in the memory that this is about. */
-  has(address: bigint): boolean {
-    return (
-      (address >= MEMORY.user && address < MEMORY.user + BigInt(MEMORY.userSize)) ||
-      (address >= MEMORY.userReadonly && address < MEMORY.userReadonly + BigInt(MEMORY.userReadonlySize))
-    );
+  has(_address: bigint): boolean {
+    return true;
   }
 
   /** The bytes from an address on, which must be there. */
@@ -62,5 +59,15 @@ export class MemoryContent {
       at += count;
       offset = 0;
     }
+  }
+}
+
+/** What the program's own memory holds. */
+export class MemoryContent extends PageContent {
+  override has(address: bigint): boolean {
+    return (
+      (address >= MEMORY.user && address < MEMORY.user + BigInt(MEMORY.userSize)) ||
+      (address >= MEMORY.userReadonly && address < MEMORY.userReadonly + BigInt(MEMORY.userReadonlySize))
+    );
   }
 }

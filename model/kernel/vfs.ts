@@ -44,6 +44,11 @@ export const rule = clauses({
     errno: "EINVAL",
     source: "arch/x86/kernel/sys_x86_64.c:mmap",
   },
+  "VFS-MMAP-2": {
+    rule: "a mapping is accessed as it was asked for",
+    errno: "SIGSEGV",
+    source: "arch/x86/mm/fault.c:access_error",
+  },
   "VFS-IOCTL-1": {
     rule: "a file answers a command that it does not know with ENOTTY",
     errno: "ENOTTY",

@@ -7,6 +7,9 @@ import { Lock, LockClass } from "../kernel/lock.ts";
 import { type Operation, Unmodelled } from "../kernel/operation.ts";
 import { rule as vfsRule } from "../kernel/vfs.ts";
 import { field, layout } from "../uapi/layout.ts";
+import { NO_ROUTES, type Routes, setGsiRouting } from "./gsi-routing.ts";
+import { createIrqchip, enableCap, type Irqchip, irqLine, irqLineStatus } from "./irqchip.ts";
+import { type Irqfd, kvmIrqfd } from "./irqfd.ts";
 import { KvmVfio, KvmVfioFile } from "./vfio.ts";
 
 const source = (name: string) => `virt/kvm/kvm_main.c:${name}`;
@@ -80,6 +83,8 @@ export const rule = clauses({
 const DEVICE_ATTRIBUTES = new Set(["KVM_GET_DEVICE_ATTR", "KVM_HAS_DEVICE_ATTR"]);
 
 const kvmLock = new LockClass("kvm->lock");
+const irqLock = new LockClass("kvm->irq_lock");
+const irqfdsLock = new LockClass("kvm->irqfds.lock");
 
 /** struct kvm */
 export class Vm {
@@ -88,7 +93,18 @@ export class Vm {
   vfio: KvmVfio | null = null;
   /** kvm->arch.noncoherent_dma_count: how many of its devices said that DMA may bypass the caches. */
   noncoherentDma = 0;
+  /** Its interrupt controllers in the kernel; null while it has none there. */
+  irqchip: Irqchip | null = null;
+  /** Where its interrupts lead, by their number. */
+  routes: Routes = NO_ROUTES;
+  readonly irqfds: Irqfd[] = [];
+  /** Irqfds whose interrupt, or whose end, may not have reached the controllers yet. */
+  readonly underWay = new Set<Irqfd>();
+  /** How many of its interrupts are connected to those of devices (nr_possible_bypass_irqs). */
+  bypassIrqs = 0;
   readonly lock = new Lock(kvmLock);
+  readonly irqLock = new Lock(irqLock);
+  readonly irqfdsLock = new Lock(irqfdsLock);
   /** Its descriptor when it was made: with the process it names the VM's directory in debugfs. */
   readonly firstFd: number;
   /** False for a VM that found a directory of its name there already, null where nobody knows. */
@@ -128,7 +144,9 @@ export class VmFile extends File {
     throw new Unmodelled(`${command.name} on a VM`);
   }
 
+  /** kvm_vm_release */
   override *release(k: Kernel): Operation<void> {
+    yield* k.irqfd.releaseVm(k, this.vm);
     k.kvm.put(k, this.vm);
   }
 }
@@ -230,7 +248,16 @@ export const checkExtension = ioctl<KvmFile | VmFile>({
 });
 
 const KVM_COMMANDS: readonly Ioctl<KvmFile>[] = [createVm, getApiVersion, checkExtension];
-const VM_COMMANDS: readonly Ioctl<VmFile>[] = [createDevice, checkExtension];
+const VM_COMMANDS: readonly Ioctl<VmFile>[] = [
+  createDevice,
+  checkExtension,
+  createIrqchip,
+  enableCap,
+  irqLine,
+  irqLineStatus,
+  setGsiRouting,
+  kvmIrqfd,
+];
 
 export const steps = {
   /** kvm_vm_ioctl_check_extension_generic, asked for KVM_CAP_DEVICE_CTRL */

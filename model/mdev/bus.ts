@@ -80,6 +80,7 @@ export const busSteps = {
   *detach(k: Kernel, mdev: Mdev, vfio: VfioDevice): Operation<void> {
     using _ = yield* k.lock(mdev.lock);
     yield* k.vfio.unregister(k, vfio);
+    vfio.ops.removed?.(k);
     mdev.vfio = null;
     if (mdev.parent.driver.countedBy === "driver") k.mdev.giveBack(mdev);
   },
@@ -111,9 +112,10 @@ export const busSteps = {
   /** sample_mdev_dev_show and resolution_show: an attribute of the driver's, there while it has the device. */
   readVendor(k: Kernel, name: string, file: string): string {
     const mdev = k.mdevs.find((candidate) => candidate.name === name);
-    if (!mdev?.vfio || mdev.type.vendor.file !== file) return refuse(vfsRule["VFS-OPEN-1"]);
+    const vendor = mdev?.type.vendor;
+    if (!mdev?.vfio || vendor?.file !== file) return refuse(vfsRule["VFS-OPEN-1"]);
     k.keeps(rule["MDEV-VENDOR-1"]);
-    return `${mdev.type.vendor.text(mdev.uuid)}\n`;
+    return `${vendor.text(mdev.uuid)}\n`;
   },
 
   /** Refuses where no driver of that name has a directory. */

@@ -8,6 +8,7 @@ import { rule as vfsRule } from "../kernel/vfs.ts";
 import type { Text } from "../program.ts";
 import { busName, type Topology } from "../topology.ts";
 import { busSteps } from "./bus.ts";
+import { idxd } from "./idxd/idxd.ts";
 import { mdpy } from "./mdpy.ts";
 import { mtty } from "./mtty.ts";
 import { Mdev, type MdevDriver, MdevParent, type MdevType } from "./objects.ts";
@@ -76,7 +77,7 @@ export const rule = clauses({
   },
 });
 
-const DRIVERS: readonly MdevDriver[] = [mtty, mdpy];
+const DRIVERS: readonly MdevDriver[] = [mtty, mdpy, idxd];
 
 const UUID_LENGTH = 36;
 
@@ -122,7 +123,7 @@ export const steps = {
   registerParents(k: Kernel): void {
     for (const name of k.topology.mdevParents) {
       const driver = DRIVERS.find((candidate) => candidate.name === name);
-      if (!driver) throw new Error(`the model knows no mdev parent "${name}"; use mtty or mdpy`);
+      if (!driver) throw new Error(`the model knows no mdev parent "${name}"; use mtty, mdpy or idxd`);
       k.mdevParents.push(new MdevParent(driver));
     }
   },

@@ -142,7 +142,11 @@ function readConfig(config: Uint8Array, offset: number, width: 1 | 2 | 4): numbe
 }
 
 const loggingOf = (card: MttyCard): LoggingOps => ({
-  start: (k) => k.mtty.startLogging(card),
+  *start(k, _ranges, pageSize) {
+    yield* k.mtty.startLogging(card);
+    // The card logs by whatever page it is asked for.
+    return pageSize;
+  },
   *stop() {
     card.logs = false;
   },

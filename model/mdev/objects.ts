@@ -16,11 +16,13 @@ export interface MdevType {
   readonly label: string;
   /** What its attribute `description` says; null where the driver describes nothing, and there is none. */
   readonly description: string | null;
-  /** What its driver shows of a device of it: the file's name, and the text for a UUID. */
-  readonly vendor: { readonly file: string; text(uuid: string): string };
+  /** What its driver shows of a device of it: the file's name, and the text for a UUID; null where it shows nothing. */
+  readonly vendor: { readonly file: string; text(uuid: string): string } | null;
   /** How much of its parent's capacity one device takes. */
   readonly units: number;
-  /** The operations of a new device, with the state that they work on. */
+  /** How many more there can be, where the driver has another way to tell than by what is left of the capacity. */
+  readonly available?: (k: Kernel) => number;
+  /** The operations of a new device, with the state that they work on; may refuse. */
   readonly probe: (k: Kernel) => VfioDeviceOps;
 }
 

@@ -57,7 +57,7 @@ export const typeSteps = {
   availableInstances(k: Kernel, parentName: string, typeName: string): string {
     const [parent, type] = k.mdev.findType(k, parentName, typeName);
     k.keeps(rule["MDEV-AVAILABLE-1"]);
-    return `${Math.floor(parent.free / type.units)}\n`;
+    return `${type.available?.(k) ?? Math.floor(parent.free / type.units)}\n`;
   },
 
   /** name_show, device_api_show and description_show */

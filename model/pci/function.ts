@@ -8,7 +8,9 @@ import type { ConfigSpace } from "../vfio-pci/config-space.ts";
 import type { DeviceRegion, VfioPciCoreDevice } from "../vfio-pci/core-device.ts";
 import { FunctionIrqs } from "../vfio-pci/function-irqs.ts";
 import { FunctionPower } from "../vfio-pci/function-power.ts";
+import type { Ioeventfd } from "../vfio-pci/ioeventfd.ts";
 import type { VfToken } from "../vfio-pci/vf-token.ts";
+import { type Hardware, hardwareOf } from "./hardware.ts";
 
 export class PciFunction implements IommuDevice {
   readonly spec: FunctionSpec;
@@ -34,8 +36,12 @@ export class PciFunction implements IommuDevice {
   lost = false;
   /** The token of a function that can have virtual ones, as long as vfio-pci has it. */
   vfToken: VfToken | null = null;
-  readonly irqs = new FunctionIrqs();
   readonly power = new FunctionPower();
+  /** What lies behind its BARs; null where nobody knows. */
+  readonly hardware: Hardware | null;
+  readonly irqs: FunctionIrqs;
+  /** Writes that eventfds do, the latest first. */
+  readonly ioeventfds: Ioeventfd[] = [];
   /** Its configuration space since a user looked into it; null while it is closed. */
   config: ConfigSpace | null = null;
   /** Registers that users wrote and nobody puts back, by offset; null where a reset may have changed them. */
@@ -43,6 +49,8 @@ export class PciFunction implements IommuDevice {
 
   constructor(spec: FunctionSpec, group: IommuGroup | null, driver: PciDriver | null, driverOverride: string | null) {
     this.spec = spec;
+    this.hardware = hardwareOf(spec);
+    this.irqs = new FunctionIrqs(this.hardware);
     this.aperture = { start: 0n, last: (1n << BigInt(spec.apertureBits)) - 1n };
     this.group = group;
     this.driver = driver;

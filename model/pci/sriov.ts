@@ -98,7 +98,7 @@ export const steps = {
       physical.vfs.push(virtual);
       k.vfioPci.captureVf(k, virtual);
     }
-    physical.config?.showVfs(physical.vfs.length);
+    k.vfioPci.showVfs(physical);
   },
 
   /** pci_disable_sriov: each loses its driver, and is gone. */
@@ -111,6 +111,6 @@ export const steps = {
       if (group) k.iommu.free(k, group);
     }
     physical.vfs.length = 0;
-    physical.config?.showVfs(0);
+    k.vfioPci.showVfs(physical);
   },
 };

@@ -33,10 +33,22 @@ export const ERRNO = {
   EADDRINUSE: 98,
 } as const;
 
-/** The name of an error number, as a manual page spells it. */
-export type Errno = keyof typeof ERRNO;
+/** Signals that an access of memory ends in, each as the number that stands for it where a call has its error number. */
+export const SIGNAL = { SIGBUS: 1007, SIGSEGV: 1011 } as const;
+/** What is added to a signal's number. */
+export const SIGNAL_BASE = 1000;
 
-const NAMES = new Map<number, Errno>(Object.entries(ERRNO).map(([name, code]) => [code, name as Errno]));
+/** The name of an error number, or of a signal in its place, as a manual page spells it. */
+export type Errno = keyof typeof ERRNO | keyof typeof SIGNAL;
+
+/** The number of a name. */
+export function errnoCode(name: Errno): number {
+  return name in SIGNAL ? SIGNAL[name as keyof typeof SIGNAL] : ERRNO[name as keyof typeof ERRNO];
+}
+
+const NAMES = new Map<number, string>(
+  [...Object.entries(ERRNO), ...Object.entries(SIGNAL)].map(([name, code]) => [code, name]),
+);
 
 /** `EINVAL` for 22; `errno 133` for a number this table does not have. */
 export function errnoName(code: number): string {

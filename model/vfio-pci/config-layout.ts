@@ -225,6 +225,11 @@ class Builder implements ConfigLayout {
     view.setUint16(at + PM.CONTROL, view.getUint16(at + PM.CONTROL, true) & ~PM.PME, true);
   }
 
+  /** OPREGION_PCI_ADDR, where firmware leaves the OpRegion's address: shown to users, and not for them to change. */
+  opRegionAddress(): void {
+    this.#place(0xfc, { length: 4, permissions: shown(4, false) });
+  }
+
   /** vfio_ecap_init */
   extendedCapabilities(knowsDvsec: boolean): void {
     const view = this.#view;
@@ -254,12 +259,13 @@ class Builder implements ConfigLayout {
 }
 
 /** vfio_config_init, as far as it depends on nothing but the function's registers. */
-function layOut({ config, configKeeps, configSize }: FunctionSpec, knowsDvsec: boolean): ConfigLayout {
+function layOut({ config, configKeeps, configSize, traits }: FunctionSpec, knowsDvsec: boolean): ConfigLayout {
   const builder = new Builder(
     parseRegisters(config, configSize),
     configKeeps === null ? null : parseRegisters(configKeeps, configSize),
   );
   if (builder.capabilities()) builder.extendedCapabilities(knowsDvsec);
+  if (traits?.kind === "igd" && traits.opRegion) builder.opRegionAddress();
   return builder;
 }
 

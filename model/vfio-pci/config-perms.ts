@@ -41,6 +41,7 @@ const NEXT: Line = [1, 1, ALL, NONE];
 const EXTENDED_NEXT: Line = [0, 4, ALL, NONE];
 
 export const COMMAND = { AT: 0x04, IO: 1, MEMORY: 2, MASTER: 4, INTX_DISABLE: 0x400 } as const;
+export const STATUS = { AT: 0x06, INTERRUPT: 8 } as const;
 export const STATUS_CAPABILITIES = 0x10;
 export const BAR_AT = 0x10;
 export const ROM_AT = 0x30;

@@ -72,7 +72,7 @@ export const steps = {
     const disabled = (word(virtual, COMMAND.AT) & COMMAND.INTX_DISABLE) !== 0;
     if (disabled === irqs.intxDisabled) return;
     irqs.intxDisabled = disabled;
-    if (!disabled) k.intrs.unmask(irqs);
+    if (!disabled) k.intrs.unmask(k, irqs);
     else if (irqs.intx) irqs.intx.masked = true;
     k.keeps(rule["VFIO-PCI-CONFIG-21"]);
   },
@@ -143,7 +143,9 @@ export const steps = {
     const most = Math.ceil(Math.log2(Math.max(1, own)));
     const written = space.virtual[control] ?? 0;
     const inUse = Math.min((written & MSI.IN_USE) >> 4, most) << 4;
-    space.setVirtual(control, (written & ~(MSI.ENABLE | MSI.IN_USE)) | (own > 0 ? written & MSI.ENABLE : 0) | inUse);
+    const enabled = own > 0 ? written & MSI.ENABLE : 0;
+    space.setVirtual(control, (written & ~(MSI.ENABLE | MSI.IN_USE)) | enabled | inUse);
+    if (own > 0) space.irqs.enableMessages(enabled !== 0);
     k.keeps(rule["VFIO-PCI-CONFIG-18"]);
   },
 

@@ -7,7 +7,7 @@ import { type Operation, Unmodelled } from "../kernel/operation.ts";
 import type { PciFunction } from "../pci/function.ts";
 import { REGION_SIZE } from "../vfio/device-info.ts";
 import { passes } from "./config-layout.ts";
-import { BAR_AT, COMMAND, INTERRUPT_PIN, PM, ROM_AT } from "./config-perms.ts";
+import { BAR_AT, COMMAND, INTERRUPT_PIN, PM, ROM_AT, STATUS } from "./config-perms.ts";
 import { ConfigSpace, forgetStrays, isVolatile } from "./config-space.ts";
 import { steps as writes } from "./config-writes.ts";
 
@@ -167,7 +167,8 @@ export const steps = {
     }
     if (virtual === 0xff) return space.virtual[at] ?? 0;
     if (space.isMsixControl(region, at)) return k.vfioPci.msixControl(k, space, at);
-    return (space.read(at) & ~virtual) | ((space.virtual[at] ?? 0) & virtual);
+    const own = at === STATUS.AT && space.irqs.hardware?.line ? space.read(at) | STATUS.INTERRUPT : space.read(at);
+    return (own & ~virtual) | ((space.virtual[at] ?? 0) & virtual);
   },
 
   noteRead(k: Kernel, space: ConfigSpace, begin: number, count: number): void {

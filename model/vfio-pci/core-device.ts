@@ -10,6 +10,7 @@ import type { Argument, Ioctl } from "../kernel/ioctl.ts";
 import type { Kernel } from "../kernel/kernel.ts";
 import type { Operation } from "../kernel/operation.ts";
 import type { PciFunction } from "../pci/function.ts";
+import type { AccessWidth } from "../program.ts";
 import type { DeviceFile, VfioDevice, VfioDeviceOps } from "../vfio/device.ts";
 import type { Capability, RegionDescription } from "../vfio/device-info.ts";
 import type { LoggingOps } from "../vfio/dma-logging.ts";
@@ -40,8 +41,11 @@ export abstract class VfioPciCoreDevice implements VfioDeviceOps {
   readonly migration?: MigrationOps;
   readonly logging?: LoggingOps;
 
-  constructor(pciFunction: PciFunction) {
+  /** What the device can do besides is known when the driver takes it. */
+  constructor(pciFunction: PciFunction, has: Pick<VfioDeviceOps, "migration" | "logging"> = {}) {
     this.function = pciFunction;
+    if (has.migration) this.migration = has.migration;
+    if (has.logging) this.logging = has.logging;
   }
 
   match(k: Kernel, own: string, text: string): boolean {
@@ -83,15 +87,24 @@ export abstract class VfioPciCoreDevice implements VfioDeviceOps {
     return k.vfioPci.writeRegion(k, this.function, io, position);
   }
 
-  mmap(k: Kernel, file: DeviceFile, length: number, offset: number): Operation<number> {
-    return k.vfioPci.mmapRegion(k, this.function, file, length, offset);
+  *mmap(k: Kernel, _file: DeviceFile, length: number, offset: number, shared: boolean): Operation<number> {
+    return k.vfioPci.mapBar(k, this.function, length, offset, shared);
+  }
+
+  load(k: Kernel, _device: VfioDevice, offset: number, width: AccessWidth): Operation<bigint | null> {
+    return k.vfioPci.loadMapped(k, this.function, offset, width);
+  }
+
+  store(k: Kernel, _device: VfioDevice, offset: number, width: AccessWidth, value: bigint): Operation<void> {
+    return k.vfioPci.storeMapped(k, this.function, offset, width, value);
   }
 
   /** reset_done of struct pci_error_handlers: the function was reset, by whoever. */
   *resetDone(_k: Kernel): Operation<void> {}
 
   trace(_device: VfioDevice): number {
-    const { irqs, power, vfToken } = this.function;
-    return irqs.trace() * 4 + power.trace() + (vfToken ? vfToken.trace() * 31 : 0);
+    const { irqs, power, vfToken, ioeventfds } = this.function;
+    const token = vfToken ? vfToken.trace() * 31 : 0;
+    return irqs.trace() * 4 + power.trace() + token + 0x100000 * ioeventfds.length;
   }
 }

@@ -1,7 +1,9 @@
 /** How a PCI function interrupts: what of struct vfio_pci_core_device is about that, and struct vfio_pci_irq_ctx. */
 import type { EventCounter } from "../eventfd.ts";
+import type { Hardware } from "../pci/hardware.ts";
 import { PCI_IRQ } from "../vfio/device-info.ts";
 import { VirqfdSlot } from "../vfio/virqfd.ts";
+import type { IrqBypassProducer } from "../virt/irqbypass.ts";
 
 /** INTx in use. */
 export class IntxContext {
@@ -17,19 +19,32 @@ export class IntxContext {
   }
 }
 
+/** A vector that is signalled. */
+export interface Vector {
+  readonly trigger: EventCounter;
+  readonly producer: IrqBypassProducer;
+}
+
 /** MSI or MSI-X in use. */
-export interface VectorContext {
+export class VectorContext {
   readonly index: typeof PCI_IRQ.MSI | typeof PCI_IRQ.MSIX;
   /** Vectors that were asked for when it was put to use; with MSI-X more may have come since. */
   readonly enabled: number;
-  /** Where vectors are signalled; those that are not there are not. */
-  readonly triggers: Map<number, EventCounter>;
+  /** Those that are signalled, by their number. */
+  readonly signalled = new Map<number, Vector>();
+
+  constructor(index: VectorContext["index"], enabled: number) {
+    this.index = index;
+    this.enabled = enabled;
+  }
 }
 
 /** Indexes that are signalled on one eventfd, whatever else is in use. */
 export type SingleIndex = typeof PCI_IRQ.ERR | typeof PCI_IRQ.REQ;
 
 export class FunctionIrqs {
+  /** What interrupts; null where nobody knows. */
+  readonly hardware: Hardware | null;
   /** One of INTx, MSI and MSI-X is in use at a time. */
   intx: IntxContext | null = null;
   vectors: VectorContext | null = null;
@@ -37,19 +52,36 @@ export class FunctionIrqs {
   /** virq_disabled: the user has turned INTx off in the command register. */
   intxDisabled = false;
 
+  /** Whether MSI or MSI-X is enabled in the function's own registers: it interrupts by messages instead of its line. */
+  sendsMessages = false;
+
+  constructor(hardware: Hardware | null) {
+    this.hardware = hardware;
+  }
+
   /** vdev->irq_type: the index in use, or null. */
   get inUse(): number | null {
     return this.intx ? PCI_IRQ.INTX : (this.vectors?.index ?? null);
   }
 
+  /** Enables MSI or MSI-X in the function's own registers, or disables it. */
+  enableMessages(enabled: boolean): void {
+    this.sendsMessages = enabled;
+    if (enabled) this.hardware?.enableMessages();
+  }
+
   /** A number for all of it. */
   trace(): number {
     const { intx, vectors, singles } = this;
-    let hash = (singles[PCI_IRQ.ERR] ? 1 : 0) + (singles[PCI_IRQ.REQ] ? 2 : 0) + (this.intxDisabled ? 4 : 0);
+    let hash =
+      (singles[PCI_IRQ.ERR] ? 1 : 0) +
+      (singles[PCI_IRQ.REQ] ? 2 : 0) +
+      (this.intxDisabled ? 4 : 0) +
+      (this.sendsMessages ? 0x10000 : 0);
     if (intx) hash += 8 + (intx.trigger ? 16 : 0) + (intx.masked ? 32 : 0) + (intx.unmask.virqfd ? 64 : 0);
     if (!vectors) return hash;
     hash += vectors.index * 128 + vectors.enabled * 512;
-    for (const vector of vectors.triggers.keys()) hash = Math.imul(hash ^ (vector + 1), 0x01000193);
+    for (const vector of vectors.signalled.keys()) hash = Math.imul(hash ^ (vector + 1), 0x01000193);
     return hash;
   }
 }

@@ -21,6 +21,7 @@ import {
   readIrqSet,
 } from "../vfio/irqs.ts";
 import { steps as virqfd } from "../vfio/virqfd.ts";
+import { steps as arrivals } from "./arrivals.ts";
 import type { FunctionIrqs, SingleIndex } from "./function-irqs.ts";
 import { steps as intx } from "./intx.ts";
 import { steps as msi } from "./msi.ts";
@@ -96,6 +97,7 @@ export const steps = {
   ...virqfd,
   ...intx,
   ...msi,
+  ...arrivals,
 
   /** vfio_pci_get_irq_count */
   irqCount({ spec }: PciFunction, index: number): number {
@@ -160,7 +162,7 @@ export const steps = {
     switch (request.index) {
       case PCI_IRQ.INTX:
         if (action === IRQ_SET.MASK) return k.intrs.maskIntx(k, irqs, request);
-        if (action === IRQ_SET.UNMASK) return k.intrs.unmaskIntx(k, irqs, request);
+        if (action === IRQ_SET.UNMASK) return k.intrs.unmaskIntx(k, pciFunction, request);
         if (action === IRQ_SET.TRIGGER) return k.intrs.triggerIntx(k, pciFunction, request);
         break;
       case PCI_IRQ.MSI:

@@ -86,30 +86,28 @@ export const steps = {
   },
 
   /** vfio_pci_set_intx_unmask */
-  unmaskIntx(k: Kernel, irqs: FunctionIrqs, { flags, count, data }: IrqSetRequest): void {
+  unmaskIntx(k: Kernel, pciFunction: PciFunction, { flags, count, data }: IrqSetRequest): void {
+    const { irqs } = pciFunction;
     const { intx } = irqs;
     must(intx !== null && count === 1, rule["VFIO-PCI-SETIRQS-2"]);
     const [first] = data;
     if ((flags & IRQ_SET.EVENTFD) === 0) {
-      if (first !== 0) k.intrs.unmask(irqs);
+      if (first !== 0) k.intrs.unmask(k, irqs);
       k.keeps(rule["VFIO-PCI-SETIRQS-4"]);
       return;
     }
     if (first !== undefined && first >= 0) {
-      k.intrs.enableVirqfd(k, intx.unmask, first, () => k.intrs.unmask(irqs));
+      k.intrs.foreseeEventfd(k, pciFunction, first, "unmasks");
+      k.intrs.enableVirqfd(k, intx.unmask, first, () => k.intrs.unmask(k, irqs));
     } else {
       k.intrs.disableVirqfd(intx.unmask);
     }
     k.keeps(rule["VFIO-PCI-SETIRQS-5"]);
   },
 
-  /** vfio_pci_intx_unmask_handler, of a line that nobody pulls. */
-  unmask({ intx, intxDisabled }: FunctionIrqs): void {
-    if (intx && !intxDisabled) intx.masked = false;
-  },
-
   /** vfio_pci_set_intx_trigger */
-  triggerIntx(k: Kernel, { irqs }: PciFunction, { flags, count, data }: IrqSetRequest): void {
+  triggerIntx(k: Kernel, pciFunction: PciFunction, { flags, count, data }: IrqSetRequest): void {
+    const { irqs } = pciFunction;
     const { intx, inUse } = irqs;
     if (intx && count === 0 && flags & IRQ_SET.NONE) {
       k.intrs.disableIntx(k, irqs);
@@ -118,12 +116,14 @@ export const steps = {
     must((inUse === null || inUse === PCI_IRQ.INTX) && count === 1, rule["VFIO-PCI-SETIRQS-6"]);
     const [first] = data;
     if (flags & IRQ_SET.EVENTFD) {
+      k.intrs.foreseeEventfd(k, pciFunction, first ?? -1, "signals");
       k.intrs.setIntxEventfd(k, irqs, first ?? -1);
       return;
     }
     must(intx !== null, rule["VFIO-PCI-SETIRQS-11"]);
     if (first === 0) return;
-    k.intrs.sendIntx(k, irqs);
+    if (intx.trigger && !irqs.intxDisabled) k.keeps(rule["VFIO-PCI-SETIRQS-12"]);
+    k.intrs.sendIntx(irqs);
   },
 
   /** vfio_intx_enable and vfio_intx_set_signal */
@@ -133,6 +133,7 @@ export const steps = {
       irqs.intx.trigger = trigger;
     } else {
       k.alloc();
+      k.intrs.foreseePulled(irqs);
       irqs.intx = new IntxContext(trigger, irqs.intxDisabled);
     }
     k.keeps(rule["VFIO-PCI-SETIRQS-10"]);
@@ -140,13 +141,6 @@ export const steps = {
 
   intxEventfd(k: Kernel, fd: number): EventCounter {
     return eventfdOf(k, fd, rule["VFIO-PCI-SETIRQS-7"], rule["VFIO-PCI-SETIRQS-8"]);
-  },
-
-  /** vfio_send_intx_eventfd */
-  sendIntx(k: Kernel, { intx, intxDisabled }: FunctionIrqs): void {
-    if (intxDisabled || !intx?.trigger) return;
-    intx.trigger.signal();
-    k.keeps(rule["VFIO-PCI-SETIRQS-12"]);
   },
 
   /** vfio_intx_disable */

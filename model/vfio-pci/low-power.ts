@@ -114,6 +114,7 @@ const entryWithWakeup: Feature = {
     const pciFunction = functionOf(request.device);
     using _ = yield* k.lock(locksOf(pciFunction).memory);
     must(!pciFunction.power.engaged, rule["VFIO-PCI-POWER-1"]);
+    wakeup.signalled = true;
     pciFunction.power.engage(wakeup);
     k.keeps(rule["VFIO-PCI-POWER-2"]);
     return 0;

@@ -7,8 +7,9 @@ import type { PciFunction } from "../pci/function.ts";
 import { locksOf } from "../pci/locks.ts";
 import { PCI_IRQ } from "../vfio/device-info.ts";
 import { IRQ_SET, type IrqSetRequest } from "../vfio/irqs.ts";
+import { IrqBypassProducer } from "../virt/irqbypass.ts";
 import { rule as configRule } from "./config-writes.ts";
-import type { FunctionIrqs, VectorContext } from "./function-irqs.ts";
+import { type FunctionIrqs, VectorContext } from "./function-irqs.ts";
 
 const source = (name: string) => `drivers/vfio/pci/vfio_pci_intrs.c:${name}`;
 const header = "include/uapi/linux/vfio.h:VFIO_DEVICE_SET_IRQS";
@@ -113,9 +114,9 @@ export const steps = {
     if (!k.since("6.5")) must(start + count <= vectors.enabled, rule["VFIO-PCI-SETIRQS-18"]);
     for (let i = 0; i < count; i++) {
       if (data[i] === 0) continue;
-      const trigger = vectors.triggers.get(start + i);
-      if (!trigger) continue;
-      trigger.signal();
+      const vector = vectors.signalled.get(start + i);
+      if (!vector) continue;
+      vector.trigger.signal();
       k.keeps(rule["VFIO-PCI-SETIRQS-25"]);
     }
   },
@@ -127,9 +128,10 @@ export const steps = {
     must(start + count > 0, rule["VFIO-PCI-SETIRQS-16"]);
     k.alloc();
     must(k.vfioPci.isAwake(pciFunction), configRule["VFIO-PCI-CONFIG-23"]);
-    const vectors: VectorContext = { index, enabled: start + count, triggers: new Map() };
+    const vectors = new VectorContext(index, start + count);
     k.intrs.setBlock(k, vectors, request);
     pciFunction.irqs.vectors = vectors;
+    pciFunction.irqs.enableMessages(true);
     k.keeps(rule["VFIO-PCI-SETIRQS-22"]);
   },
 
@@ -144,27 +146,38 @@ export const steps = {
       try {
         k.intrs.setVector(k, vectors, start + i, fd);
       } catch (refusal) {
-        if (refusal instanceof Refusal) k.intrs.unwindBlock(vectors, start, start + i);
+        if (refusal instanceof Refusal) k.intrs.unwindBlock(k, vectors, start, start + i);
         throw refusal;
       }
     }
   },
 
   /** What a block that fails leaves: nothing from its first vector up to the one that failed. */
-  unwindBlock({ triggers }: VectorContext, first: number, failed: number): void {
-    for (let vector = first; vector <= failed; vector++) triggers.delete(vector);
+  unwindBlock(k: Kernel, vectors: VectorContext, first: number, failed: number): void {
+    for (let vector = first; vector <= failed; vector++) k.intrs.endVector(k, vectors, vector);
   },
 
   /** vfio_msi_set_vector_signal */
-  setVector(k: Kernel, { index, enabled, triggers }: VectorContext, vector: number, fd: number): void {
-    triggers.delete(vector);
+  setVector(k: Kernel, vectors: VectorContext, vector: number, fd: number): void {
+    k.intrs.endVector(k, vectors, vector);
     if (fd >= 0) {
-      const beyond = vector >= enabled;
-      must(!beyond || index === PCI_IRQ.MSIX, rule["VFIO-PCI-SETIRQS-19"]);
-      triggers.set(vector, k.intrs.vectorEventfd(k, fd));
+      const beyond = vector >= vectors.enabled;
+      must(!beyond || vectors.index === PCI_IRQ.MSIX, rule["VFIO-PCI-SETIRQS-19"]);
+      const trigger = k.intrs.vectorEventfd(k, fd);
+      const producer = new IrqBypassProducer();
+      vectors.signalled.set(vector, { trigger, producer });
+      k.irqBypass.registerProducer(k, producer, trigger);
       if (beyond) k.keeps(rule["VFIO-PCI-SETIRQS-24"]);
     }
     k.keeps(rule["VFIO-PCI-SETIRQS-23"]);
+  },
+
+  /** What vfio_msi_set_vector_signal does first: the vector is signalled no more, where it was. */
+  endVector(k: Kernel, { signalled }: VectorContext, vector: number): void {
+    const ended = signalled.get(vector);
+    if (!ended) return;
+    k.irqBypass.unregisterProducer(k, ended.producer);
+    signalled.delete(vector);
   },
 
   vectorEventfd(k: Kernel, fd: number): EventCounter {
@@ -176,7 +189,9 @@ export const steps = {
     const { irqs }: { readonly irqs: FunctionIrqs } = pciFunction;
     if (!irqs.vectors) return;
     using _ = yield* k.lock(locksOf(pciFunction).memory);
+    for (const vector of [...irqs.vectors.signalled.keys()]) k.intrs.endVector(k, irqs.vectors, vector);
     irqs.vectors = null;
+    irqs.enableMessages(false);
     k.keeps(rule["VFIO-PCI-SETIRQS-26"]);
   },
 };

@@ -3,6 +3,8 @@ import { clauses, must } from "../kernel/clause.ts";
 import type { Kernel } from "../kernel/kernel.ts";
 import { type Operation, Unmodelled } from "../kernel/operation.ts";
 import type { PciFunction } from "../pci/function.ts";
+import { SRIOV, sriovAt } from "../pci/sriov-registers.ts";
+import { layoutOf } from "./config-layout.ts";
 
 const source = (name: string) => `drivers/vfio/pci/vfio_pci_core.c:${name}`;
 
@@ -77,9 +79,18 @@ export const steps = {
     k.keeps(rule["VFIO-PCI-SRIOV-2"]);
   },
 
-  /** The emulated adapter loses its virtual functions when it is reset, until they are made again. */
-  losesVfs({ vfs }: PciFunction): void {
+  /** The emulated adapter loses its virtual functions when it is reset, until they are made again; how many it counts is untold. */
+  losesVfs({ spec, vfs, strays }: PciFunction): void {
+    if (vfs.length === 0) return;
     for (const virtual of vfs) virtual.lost = true;
+    strays.set(sriovAt(layoutOf(spec, true).physical) + SRIOV.NUM_VFS, null);
+  },
+
+  /** The registers of a physical function say how many virtual ones there are. */
+  showVfs(pciFunction: PciFunction): void {
+    const { spec, vfs, strays, config } = pciFunction;
+    strays.delete(sriovAt(layoutOf(spec, true).physical) + SRIOV.NUM_VFS);
+    config?.showVfs(vfs.length);
   },
 
   /** Nothing is told of a virtual function that was lost. */

@@ -5,7 +5,7 @@
 import { clauses, must, refuse } from "../kernel/clause.ts";
 import type { Argument, Ioctl } from "../kernel/ioctl.ts";
 import type { Kernel } from "../kernel/kernel.ts";
-import { type Operation, Unmodelled } from "../kernel/operation.ts";
+import type { Operation } from "../kernel/operation.ts";
 import type { UserBlock } from "../kernel/user-memory.ts";
 import { rule as vfsRule } from "../kernel/vfs.ts";
 import type { PciFunction } from "../pci/function.ts";
@@ -16,7 +16,6 @@ import {
   answerRegionInfo,
   type Capability,
   DEVICE_FLAGS,
-  DEVICE_REQUEST,
   type DeviceDescription,
   rule as deviceRule,
   getInfo,
@@ -33,6 +32,7 @@ import type { VfioPciCoreDevice } from "./core-device.ts";
 import { VfioPciDevice } from "./drivers/vfio-pci.ts";
 import { pciHotReset } from "./hot-reset.ts";
 import { getPciHotResetInfo } from "./hot-reset-info.ts";
+import { ioeventfd } from "./ioeventfd.ts";
 import { steps as lowPower } from "./low-power.ts";
 import { steps as regions } from "./regions.ts";
 import { steps as sriov, rule as sriovRule } from "./sriov.ts";
@@ -89,8 +89,6 @@ const CAP_PCI_ATOMIC_COMP = 5;
 
 /** Where a region begins in the device's file. */
 const regionOffset = (index: number): number => index * REGION_SIZE;
-
-const UNMODELLED: ReadonlySet<number> = new Set([DEVICE_REQUEST.IOEVENTFD]);
 
 /** A region that the function does not have. */
 const absent = (index: number): RegionDescription => ({
@@ -165,6 +163,7 @@ export const steps = {
     if (pciFunction.physical?.vfToken) pciFunction.physical.vfToken.users--;
     k.vfioPci.endLowPower(k, pciFunction);
     yield* k.intrs.closeIrqs(k, pciFunction);
+    k.vfioPci.closeIoeventfds(k, pciFunction);
     pciFunction.regions.length = 0;
     k.vfioPci.closeConfig(k, pciFunction);
   },
@@ -190,10 +189,12 @@ export const steps = {
         return 0;
       case getPciHotResetInfo.request:
         return yield* getPciHotResetInfo.run(k, file, arg);
+      case ioeventfd.request:
+        k.vfioPci.ioeventfd(k, pciFunction, arg.block);
+        return 0;
       case pciHotReset.request:
         return yield* pciHotReset.run(k, file, arg);
     }
-    if (UNMODELLED.has(command.request)) throw new Unmodelled(`${command.name} of vfio-pci`);
     return refuse(vfsRule["VFS-IOCTL-1"]);
   },
 
@@ -216,7 +217,10 @@ export const steps = {
       flags: DEVICE_FLAGS.PCI | (k.vfioPci.resetWorks(pciFunction) ? DEVICE_FLAGS.RESET : 0),
       regions: PCI_REGION.COUNT + pciFunction.regions.length,
       irqs: PCI_IRQ_COUNT,
-      capabilities: atomics && k.since("6.5") ? [{ id: CAP_PCI_ATOMIC_COMP, version: 1, words: [atomics, 0] }] : [],
+      capabilities: [
+        ...k.zdev.capabilities(k, pciFunction),
+        ...(atomics && k.since("6.5") ? [{ id: CAP_PCI_ATOMIC_COMP, version: 1, words: [atomics, 0] }] : []),
+      ],
     };
   },
 
@@ -281,17 +285,6 @@ export const steps = {
     const { size, flags, type, subtype, capabilities } = region;
     const ofType: Capability = { id: CAP_TYPE, version: 1, words: [type, subtype] };
     return { flags, size, offset: regionOffset(index), capabilities: [ofType, ...capabilities] };
-  },
-
-  /** vfio_pci_core_mmap */
-  *mmapRegion(
-    _k: Kernel,
-    _pciFunction: PciFunction,
-    _file: DeviceFile,
-    _length: number,
-    _offset: number,
-  ): Operation<number> {
-    throw new Unmodelled("mapping a function's regions");
   },
 
   /** Tells the driver that its function was reset. */

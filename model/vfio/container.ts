@@ -171,8 +171,13 @@ export const steps = {
     must(type !== EXTENSION.UNMAP_ALL, rule["VFIO-CONT-SETIOMMU-4"]);
     k.alloc();
     const iommu = k.type1.open(type);
-    // A group that can't be attached lets the call fail; the instance goes, and the groups before it with it.
-    for (const group of container.groups.toReversed()) yield* k.type1.attachGroup(k, iommu, group);
+    // A group that can't be attached lets the call fail; those before it are detached, and the instance goes.
+    try {
+      for (const group of container.groups.toReversed()) yield* k.type1.attachGroup(k, iommu, group);
+    } catch (refusal) {
+      for (const group of [...iommu.groups]) yield* k.type1.detachGroup(k, iommu, group);
+      throw refusal;
+    }
     container.driver = "type1";
     container.iommu = iommu;
     k.keeps(rule["VFIO-CONT-SETIOMMU-5"]);

@@ -140,7 +140,7 @@ export const attachIommufdPt = ioctl<DeviceFile>({
       flags: rule["VFIO-CDEV-ATTACH-3"],
       unsupported: rule["VFIO-CDEV-ATTACH-4"],
       minsz,
-      emulated: file.device.emulated,
+      takesPasids: file.device.takesPasids,
     });
     using _ = yield* k.lock(file.device.devSet.lock);
     if (pasid !== null) return yield* k.deviceCdev.attachPasid(k, file.device, pasid, block);
@@ -175,7 +175,7 @@ export const detachIommufdPt = ioctl<DeviceFile>({
       flags: rule["VFIO-CDEV-DETACH-3"],
       unsupported: rule["VFIO-CDEV-DETACH-4"],
       minsz,
-      emulated: file.device.emulated,
+      takesPasids: file.device.takesPasids,
     });
     using _ = yield* k.lock(file.device.devSet.lock);
     if (pasid !== null) {
@@ -195,7 +195,7 @@ interface PasidChecks {
   readonly unsupported: Clause;
   /** Bytes up to and without pasid. */
   readonly minsz: number;
-  readonly emulated: boolean;
+  readonly takesPasids: boolean;
 }
 
 export const attachSteps = {
@@ -205,7 +205,7 @@ export const attachSteps = {
     const flags = block.u32(4);
     must((flags & ~(k.since("6.15") ? FLAG_PASID : 0)) === 0, check.flags);
     if (!(flags & FLAG_PASID)) return null;
-    must(!check.emulated, check.unsupported);
+    must(check.takesPasids, check.unsupported);
     must(block.u32(0) >= layout.size, check.size);
     block.copyFrom(layout.size, check.fault);
     return block.get(layout, "pasid");
@@ -213,13 +213,13 @@ export const attachSteps = {
 
   /** vfio_iommufd_physical_pasid_attach_ioas */
   *attachPasid(k: Kernel, device: VfioDevice, pasid: number, block: UserBlock): Operation<number> {
-    must(device.iommufdDevice !== null, rule["VFIO-CDEV-ATTACH-9"]);
+    must(device.iommufdDevice !== null || device.iommufdAccess !== null, rule["VFIO-CDEV-ATTACH-9"]);
     must(pasid !== 0, rule["VFIO-CDEV-ATTACH-7"]);
     must(pasid < 2 ** 31, rule["VFIO-CDEV-ATTACH-8"]);
-    const before = device.iommufdDevice.igroup.attachments.get(pasid)?.hwpt ?? null;
+    const before = k.vfioIommufd.pasidAttachedTo(device, pasid);
     const site = { at: "field", offset: PT_ID, width: 4 } as const;
     const id = yield* k.vfioIommufd.attachPasid(k, device, pasid, block.u32(PT_ID), site);
-    if (!block.canWrite(PT_ID + 4)) yield* k.deviceCdev.undoAttachPasid(k, device, pasid, before?.id ?? null);
+    if (!block.canWrite(PT_ID + 4)) yield* k.deviceCdev.undoAttachPasid(k, device, pasid, before);
     block.put(PT_ID, 4, id, rule["VFIO-CDEV-ATTACH-5"]);
     k.keeps(rule["VFIO-CDEV-ATTACH-6"]);
     return 0;

@@ -8,6 +8,7 @@ import type { Operation } from "../kernel/operation.ts";
 import type { Vm } from "../kvm/kvm.ts";
 import type { Mdev } from "../mdev/objects.ts";
 import type { PciFunction } from "../pci/function.ts";
+import type { AccessWidth } from "../program.ts";
 import type { LoggingOps } from "./dma-logging.ts";
 import type { Feature } from "./feature.ts";
 import type { VfioGroup } from "./group.ts";
@@ -29,7 +30,16 @@ export class DeviceSet {
   }
 }
 
-/** What a bus driver brings: vfio-pci, mtty, mdpy. */
+/** How an emulated device takes PASIDs of its own. */
+export interface PasidOps {
+  /** Attaches one to an IOAS, or moves it there. */
+  attach(k: Kernel, device: VfioDevice, pasid: number, ioasId: number): Operation<void>;
+  detach(k: Kernel, device: VfioDevice, pasid: number): Operation<void>;
+  /** The IOAS that one is attached to; null where it is to none. */
+  attachedTo(pasid: number): number | null;
+}
+
+/** What a bus driver brings: vfio-pci, mtty, mdpy, idxd. */
 export interface VfioDeviceOps {
   readonly name: string;
   /** Answers every command that the core does not. */
@@ -44,15 +54,22 @@ export interface VfioDeviceOps {
   readonly logging?: LoggingOps;
   /** vfio_device_pm_runtime_get: wakes the device up, as every command does that gets past the gate. */
   resume?(k: Kernel, device: VfioDevice): void;
+  /** Of an emulated device: without them it takes no PASIDs. */
+  readonly pasids?: PasidOps;
   /** Reads and writes regions, from a position on. */
   read(k: Kernel, io: Transfer, position: number, device: VfioDevice): Operation<number>;
   write(k: Kernel, io: Transfer, position: number, device: VfioDevice): Operation<number>;
   /** Gives the address; a driver that maps nothing has none. */
-  mmap?(k: Kernel, file: DeviceFile, length: number, offset: number): Operation<number>;
+  mmap?(k: Kernel, file: DeviceFile, length: number, offset: number, shared: boolean): Operation<number>;
+  /** Accesses of what was mapped, by offset in the file; left out where nobody knows. */
+  load?(k: Kernel, device: VfioDevice, offset: number, width: AccessWidth): Operation<bigint | null>;
+  store?(k: Kernel, device: VfioDevice, offset: number, width: AccessWidth, value: bigint): Operation<void>;
   /** open_device: the first file of the device is opened; may refuse, and then leaves nothing. */
   open?(k: Kernel, device: VfioDevice): Operation<void>;
   /** close_device: the last file of the device is closed. */
   close?(k: Kernel, device: VfioDevice): Operation<void>;
+  /** The driver's remove: the device is registered no more. */
+  removed?(k: Kernel): void;
   /** A number for what calls can change of the device itself. */
   trace?(device: VfioDevice): number;
 }
@@ -96,6 +113,11 @@ export class VfioDevice {
   get emulated(): boolean {
     return this.backing.kind === "mdev";
   }
+
+  /** Whether PASIDs of it can be attached: its driver has pasid_attach_ioas. */
+  get takesPasids(): boolean {
+    return !this.emulated || this.ops.pasids !== undefined;
+  }
 }
 
 /** An open device: struct vfio_device_file. */
@@ -135,7 +157,15 @@ export class DeviceFile extends File {
     return k.vfio.write(k, this, io);
   }
 
-  override mmap(k: Kernel, length: number, offset: number): Operation<number> {
-    return k.vfio.mmap(k, this, length, offset);
+  override mmap(k: Kernel, length: number, offset: number, _prot: number, shared: boolean): Operation<number> {
+    return k.vfio.mmap(k, this, length, offset, shared);
+  }
+
+  override load(k: Kernel, offset: number, width: AccessWidth): Operation<bigint | null> {
+    return this.device.ops.load?.(k, this.device, offset, width) ?? super.load(k, offset, width);
+  }
+
+  override store(k: Kernel, offset: number, width: AccessWidth, value: bigint): Operation<void> {
+    return this.device.ops.store?.(k, this.device, offset, width, value) ?? super.store(k, offset, width, value);
   }
 }

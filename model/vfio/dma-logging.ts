@@ -4,7 +4,7 @@ import type { Kernel } from "../kernel/kernel.ts";
 import { BLOCK_SIZE } from "../kernel/memory-map.ts";
 import { type Operation, Unmodelled } from "../kernel/operation.ts";
 import type { UserBlock } from "../kernel/user-memory.ts";
-import { arrayOf, field, layout } from "../uapi/layout.ts";
+import { arrayOf, field, layout, writeValue } from "../uapi/layout.ts";
 import { U64_MAX } from "../uapi/u64.ts";
 import type { DeviceFile, VfioDevice } from "./device.ts";
 import { FEATURE, FEATURE_HEADER, FEATURE_INDEX, type Feature, featureIoctl, rule as featureRule } from "./feature.ts";
@@ -12,7 +12,7 @@ import { FEATURE, FEATURE_HEADER, FEATURE_INDEX, type Feature, featureIoctl, rul
 const header = (name: string) => `include/uapi/linux/vfio.h:VFIO_DEVICE_FEATURE_DMA_LOGGING_${name}`;
 const source = (name: string) => `drivers/vfio/vfio_main.c:vfio_ioctl_device_feature_logging_${name}`;
 
-/** No device that this suite knows logged before mtty did. */
+/** No device of the machines that guests are logged before mtty did; those of `variants` did since there is this API. */
 const logged = { since: "6.7" } as const;
 
 export const rule = clauses({
@@ -87,6 +87,14 @@ export const rule = clauses({
     kconfig: ["!IOMMUFD"],
     source: "include/linux/iova_bitmap.h:iova_bitmap_for_each",
   },
+  "VFIO-DMALOG-REPORT-7": {
+    ...logged,
+    rule: "the bitmap must be writable where something was written; what is reported before stays so",
+    errno: "EFAULT",
+    partial: true,
+    machine: "idxd",
+    source: source("report"),
+  },
   "VFIO-DMALOG-REPORT-5": {
     ...logged,
     rule: "bits of pages that were written are set in the bitmap, and none is cleared",
@@ -95,12 +103,28 @@ export const rule = clauses({
   },
 });
 
+/** A range of I/O addresses, both ends included. */
+export interface LoggedRange {
+  readonly first: bigint;
+  readonly last: bigint;
+}
+
+/** What is asked of a log. */
+export interface Report {
+  readonly iova: bigint;
+  /** May be 0. */
+  readonly length: bigint;
+  /** Notes that so many bytes from an address on were written. */
+  set(iova: bigint, length: bigint): void;
+}
+
 /** struct vfio_log_ops */
 export interface LoggingOps {
-  start(k: Kernel): Operation<void>;
+  /** Gives the page size that the device logs by, in bytes, which need not be the one asked for; or refuses. */
+  start(k: Kernel, ranges: readonly LoggedRange[], pageSize: bigint): Operation<bigint>;
   stop(k: Kernel): Operation<void>;
-  /** Whether anything is to be reported; no device of this model writes memory by itself. */
-  report(k: Kernel): Operation<void>;
+  /** Tells what was written since it was last told, or refuses. */
+  report(k: Kernel, report: Report): Operation<void>;
 }
 
 const LoggingRange = layout("vfio_device_feature_dma_logging_range", { iova: field.iova(), length: field.length() });
@@ -151,11 +175,13 @@ const start: Feature = {
     const count = block.u32(FEATURE_HEADER + 8);
     must(count > 0, rule["VFIO-DMALOG-START-2"]);
     must(count <= MAX_RANGES, rule["VFIO-DMALOG-START-3"]);
-    k.dmaLogging.checkRanges(at(block.u64(FEATURE_HEADER + 16)), count, block.u64(FEATURE_HEADER));
-    yield* ops.start(k);
+    const asked = block.u64(FEATURE_HEADER);
+    const ranges = k.dmaLogging.readRanges(at(block.u64(FEATURE_HEADER + 16)), count, asked);
+    const pageSize = yield* ops.start(k, ranges, asked);
     try {
-      // The device logs by whatever page it is asked for.
-      block.copyTo(block.bytes, FEATURE_HEADER, CONTROL_END, rule["VFIO-DMALOG-START-9"]);
+      const image = block.bytes.slice(0, CONTROL_END);
+      writeValue(new DataView(image.buffer), FEATURE_HEADER, 8, pageSize);
+      block.copyTo(image, FEATURE_HEADER, CONTROL_END, rule["VFIO-DMALOG-START-9"]);
     } catch (refusal) {
       yield* ops.stop(k);
       throw refusal;
@@ -181,16 +207,25 @@ const stop: Feature = {
 const report: Feature = {
   index: FEATURE_INDEX.DMA_LOGGING_REPORT,
   *run(k, request): Operation<number> {
-    const { block } = request;
+    const { block, at } = request;
     const ops = k.dmaLogging.opsOf(request.device);
     if (!k.feature.check(k, request, GET, 32)) return 0;
     block.copyFrom(REPORT_END, rule["VFIO-DMALOG-REPORT-1"], FEATURE_HEADER);
     const pageSize = block.u64(FEATURE_HEADER + 16);
     must(pageSize >= 4096n && (pageSize & (pageSize - 1n)) === 0n, rule["VFIO-DMALOG-REPORT-2"]);
-    const end = block.u64(FEATURE_HEADER) + block.u64(FEATURE_HEADER + 8);
-    must(end <= U64_MAX, rule["VFIO-DMALOG-REPORT-3"]);
-    must(k.has("IOMMUFD"), rule["VFIO-DMALOG-REPORT-6"]);
-    yield* ops.report(k);
+    const iova = block.u64(FEATURE_HEADER);
+    const length = block.u64(FEATURE_HEADER + 8);
+    must(iova + length <= U64_MAX, rule["VFIO-DMALOG-REPORT-3"]);
+    // Drivers of hardware that logs bring bitmaps along: they select CONFIG_IOMMUFD_DRIVER.
+    must(k.has("IOMMUFD") || !request.device.emulated, rule["VFIO-DMALOG-REPORT-6"]);
+    const bitmap = at(block.u64(FEATURE_HEADER + 24));
+    const set = (from: bigint, bytes: bigint): void => {
+      k.dmaLogging.setBits(bitmap, { first: iova, last: iova + length - 1n }, pageSize, {
+        first: from,
+        last: from + bytes - 1n,
+      });
+    };
+    yield* ops.report(k, { iova, length, set });
     k.keeps(rule["VFIO-DMALOG-REPORT-5"]);
     return 0;
   },
@@ -205,8 +240,8 @@ export const steps = {
   },
 
   /** Looks at the ranges one after the other, so that the first that is wrong decides. */
-  checkRanges(ranges: UserBlock, count: number, pageSize: bigint): void {
-    const taken: { readonly first: bigint; readonly last: bigint }[] = [];
+  readRanges(ranges: UserBlock, count: number, pageSize: bigint): readonly LoggedRange[] {
+    const taken: LoggedRange[] = [];
     const mask = BigInt.asUintN(64, pageSize - 1n);
     for (let i = 0; i < count; i++) {
       const from = i * LoggingRange.size;
@@ -220,6 +255,19 @@ export const steps = {
       const last = first + length - 1n;
       must(!taken.some((other) => first <= other.last && last >= other.first), rule["VFIO-DMALOG-START-7"]);
       taken.push({ first, last });
+    }
+    return taken;
+  },
+
+  /** iova_bitmap_set: the bits of the pages that something written lies in, of those that were asked for. */
+  setBits(bitmap: UserBlock, asked: LoggedRange, pageSize: bigint, written: LoggedRange): void {
+    const first = written.first > asked.first ? (written.first - asked.first) / pageSize : 0n;
+    const last = ((written.last < asked.last ? written.last : asked.last) - asked.first) / pageSize;
+    for (let bit = first; bit <= last; bit++) {
+      const at = Number(bit / 8n);
+      if (at >= BLOCK_SIZE && bitmap.writable === BLOCK_SIZE) throw new Unmodelled("a bitmap behind a block's end");
+      const byte = (bitmap.bytes[at] ?? 0) | (1 << Number(bit % 8n));
+      bitmap.put(at, 1, byte, rule["VFIO-DMALOG-REPORT-7"]);
     }
   },
 };

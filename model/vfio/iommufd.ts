@@ -62,7 +62,12 @@ export const steps = {
 
   /** vfio_iommufd_physical_pasid_attach_ioas: the id of what the PASID is attached to now. */
   *attachPasid(k: Kernel, device: VfioDevice, pasid: number, ptId: number, site: ChoiceSite | null): Operation<number> {
-    const { iommufdDevice, pasids } = device;
+    const { iommufdDevice, pasids, ops } = device;
+    if (ops.pasids) {
+      yield* ops.pasids.attach(k, device, pasid, ptId);
+      pasids.add(pasid);
+      return ptId;
+    }
     if (!iommufdDevice) throw new Error("a device that is not bound has no PASIDs");
     if (pasids.has(pasid)) return yield* k.iommufdDevice.replaceDevice(k, iommufdDevice, ptId, site, pasid);
     const id = yield* k.iommufdDevice.attachDevice(k, iommufdDevice, ptId, site, pasid);
@@ -71,9 +76,17 @@ export const steps = {
   },
 
   /** vfio_iommufd_physical_pasid_detach_ioas */
-  *detachPasid(k: Kernel, { iommufdDevice, pasids }: VfioDevice, pasid: number): Operation<void> {
-    if (!iommufdDevice || !pasids.delete(pasid)) return;
-    yield* k.iommufdDevice.detachDevice(k, iommufdDevice, pasid);
+  *detachPasid(k: Kernel, device: VfioDevice, pasid: number): Operation<void> {
+    const { iommufdDevice, pasids, ops } = device;
+    if (!pasids.delete(pasid)) return;
+    if (ops.pasids) yield* ops.pasids.detach(k, device, pasid);
+    if (iommufdDevice) yield* k.iommufdDevice.detachDevice(k, iommufdDevice, pasid);
+  },
+
+  /** What a PASID is attached to, as an id that attaching again would take; null when it is not. */
+  pasidAttachedTo({ iommufdDevice, ops }: VfioDevice, pasid: number): number | null {
+    if (ops.pasids) return ops.pasids.attachedTo(pasid);
+    return iommufdDevice?.igroup.attachments.get(pasid)?.hwpt.id ?? null;
   },
 
   /** vfio_iommufd_compat_attach_ioas: a device that is opened through its group is attached at once. */

@@ -1,4 +1,5 @@
 /** VFIO_DEVICE_GET_IRQ_INFO and VFIO_DEVICE_SET_IRQS: structs, and the rules that drivers share. Beside drivers/vfio/vfio_main.c. */
+import { EventFile } from "../eventfd.ts";
 import { clauses, must } from "../kernel/clause.ts";
 import { type Ioctl, ioctl } from "../kernel/ioctl.ts";
 import type { Kernel } from "../kernel/kernel.ts";
@@ -177,5 +178,16 @@ export function readIrqSet(
   const data = Array.from({ length: size === 0 ? 0 : count }, (_, i) =>
     kind === BOOL ? (block.bytes[SET_MINSZ + i] ?? 0) : block.s32(SET_MINSZ + 4 * i),
   );
+  if (kind === EVENTFD && (flags & TRIGGER) !== 0) for (const fd of data) toBeSignalled(k, fd);
   return { flags, index, start, count, data };
+}
+
+/** Notes that a device may signal an eventfd from now on. What comes of one that writes to registers can't be told. */
+function toBeSignalled(k: Kernel, fd: number): void {
+  const file = k.fds.get(fd);
+  if (!(file instanceof EventFile)) return;
+  if (file.counter.waiters.some((waiter) => waiter.writesRegisters)) {
+    throw new Unmodelled("interrupts that write to registers");
+  }
+  file.counter.signalled = true;
 }

@@ -191,7 +191,9 @@ export const steps = {
       yield* k.type1.replay(k, iommu);
     }
     iommu.groups.push(group);
-    if (group.type === "iommu") iommu.reckon();
+    if (group.type !== "iommu") return;
+    k.iommu.attach(group.requireIommuGroup(), iommu);
+    iommu.reckon();
   },
 
   /** vfio_iommu_aper_conflict and vfio_iommu_resv_conflict */
@@ -221,7 +223,9 @@ export const steps = {
   *detachGroup(k: Kernel, iommu: Type1, group: VfioGroup): Operation<void> {
     using _ = yield* k.lock(iommu.lock);
     if (group.type === "iommu") {
-      using _group = yield* k.lock(group.requireIommuGroup().mutex);
+      const iommuGroup = group.requireIommuGroup();
+      using _group = yield* k.lock(iommuGroup.mutex);
+      k.iommu.setCoreDomain(k, iommuGroup);
     }
     iommu.groups.splice(iommu.groups.indexOf(group), 1);
     if (iommu.groups.length === 0) {

@@ -222,10 +222,10 @@ export const steps = {
   },
 
   /** vfio_device_fops_mmap */
-  *mmap(k: Kernel, file: DeviceFile, length: number, offset: number): Operation<number> {
+  *mmap(k: Kernel, file: DeviceFile, length: number, offset: number, shared: boolean): Operation<number> {
     k.vfio.gate(k, file, rule["VFIO-DEV-GATE-3"]);
     const { ops } = file.device;
     must(ops.mmap !== undefined, rule["VFIO-DEV-MMAP-1"]);
-    return yield* ops.mmap(k, file, length, offset);
+    return yield* ops.mmap(k, file, length, offset, shared);
   },
 };

@@ -42,45 +42,48 @@ class Virqfd implements EventWaiter {
   readonly slot: VirqfdSlot;
   readonly counter: EventCounter;
   readonly handler: () => void;
+  readonly foresee: () => void;
+  readonly writesRegisters: boolean;
 
-  constructor(k: Kernel, slot: VirqfdSlot, counter: EventCounter, handler: () => void) {
+  constructor(k: Kernel, slot: VirqfdSlot, counter: EventCounter, handler: () => void, foresee?: () => void) {
     this.#k = k;
     this.slot = slot;
     this.counter = counter;
     this.handler = handler;
+    this.foresee = foresee ?? (() => {});
+    this.writesRegisters = foresee !== undefined;
   }
 
-  woken(): void {
+  woken(): boolean {
     this.#k.intrs.wakeup(this.#k, this.counter, this.handler);
+    return false;
   }
 
   hungUp(): void {
-    this.counter.waiters.splice(this.counter.waiters.indexOf(this), 1);
+    this.counter.leave(this);
     this.slot.virqfd = null;
     this.#k.keeps(rule["VFIO-VIRQFD-6"]);
   }
 }
 
 export const steps = {
-  /** vfio_virqfd_enable: `handler` runs whenever the eventfd is signalled. */
-  enableVirqfd(k: Kernel, slot: VirqfdSlot, fd: number, handler: () => void): void {
+  /** vfio_virqfd_enable: `handler` runs whenever the eventfd is signalled. One that writes to registers can `foresee` what comes of it. */
+  enableVirqfd(k: Kernel, slot: VirqfdSlot, fd: number, handler: () => void, foresee?: () => void): void {
     k.alloc();
     const counter = eventfdOf(k, fd, rule["VFIO-VIRQFD-1"], rule["VFIO-VIRQFD-2"]);
     must(slot.virqfd === null, rule["VFIO-VIRQFD-3"]);
-    slot.virqfd = new Virqfd(k, slot, counter, handler);
-    counter.waiters.push(slot.virqfd);
+    slot.virqfd = new Virqfd(k, slot, counter, handler, foresee);
+    counter.wait(slot.virqfd);
     if (counter.count === 0n) return;
     handler();
     k.keeps(rule["VFIO-VIRQFD-5"]);
   },
 
-  /** vfio_virqfd_disable: what the eventfd has counted goes with it (fs/eventfd.c:eventfd_ctx_remove_wait_queue). */
+  /** vfio_virqfd_disable */
   disableVirqfd(slot: VirqfdSlot): void {
     const { virqfd } = slot;
     if (!virqfd) return;
-    const { counter } = virqfd;
-    counter.waiters.splice(counter.waiters.indexOf(virqfd), 1);
-    counter.count = 0n;
+    virqfd.counter.leave(virqfd);
     slot.virqfd = null;
   },
 

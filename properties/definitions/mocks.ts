@@ -3,6 +3,7 @@ import { NO_RESETS, property } from "../define.ts";
 import { standing } from "../devices.ts";
 import { ACCESS_MOTIFS, MOCK_MOTIFS } from "../generate/mock-motifs.ts";
 import { MOCK_TABLE_MOTIFS, PASID_MOTIFS, VIOMMU_MOTIFS } from "../generate/table-motifs.ts";
+import { bufferGone, bufferMapped, bufferRevoked, fileRead, fileWritten } from "../goals/files.ts";
 import { destroyBusy, unmapped } from "../goals/iommufd.ts";
 import {
   accessGap,
@@ -59,18 +60,33 @@ export const iommufdMock = property({
     IOMMU_TEST_OP_MD_CHECK_REFS: 3,
     IOMMU_TEST_OP_ADD_RESERVED: 0.5,
     IOMMU_TEST_OP_SET_TEMP_MEMORY_LIMIT: 0.5,
+    IOMMU_IOAS_MAP_FILE: 1.5,
+    IOMMU_TEST_OP_DMABUF_GET: 0.5,
+    IOMMU_TEST_OP_DMABUF_REVOKE: 1,
   },
   share: 2,
-  goals: [mockAttached, mockMoved, mapChecked, mapCheckRefused, pinsCounted, unmapped, destroyBusy],
+  goals: [
+    bufferMapped,
+    bufferRevoked,
+    bufferGone,
+    mockAttached,
+    mockMoved,
+    mapChecked,
+    mapCheckRefused,
+    pinsCounted,
+    unmapped,
+    destroyBusy,
+  ],
 });
 
 export const iommufdAccess = property({
   id: "iommufd-access",
+  memfds: true,
   needs: ["IOMMUFD_TEST"],
   title: "accesses, which emulated devices use: what they pin, read and write, and how they let go of it",
   devices: standing,
   kvm: false,
-  weights: { mdev: 0, open: 3, probe: 4, credentials: 1, close: 4 },
+  weights: { mdev: 0, open: 3, io: 6, probe: 4, credentials: 1, close: 4 },
   motifs: ACCESS_MOTIFS,
   otherIoctls: 0.3,
   ioctls: {
@@ -86,9 +102,21 @@ export const iommufdAccess = property({
     IOMMU_TEST_OP_DESTROY_ACCESS_PAGES: 4,
     IOMMU_TEST_OP_ACCESS_RW: 10,
     IOMMU_TEST_OP_ACCESS_REPLACE_IOAS: 2,
+    IOMMU_IOAS_MAP_FILE: 2,
   },
   share: 2,
-  goals: [accessPinned, accessGap, accessUnpinned, accessMoved, accessReplaced, pinsCounted, unmapped, destroyBusy],
+  goals: [
+    fileRead,
+    fileWritten,
+    accessPinned,
+    accessGap,
+    accessUnpinned,
+    accessMoved,
+    accessReplaced,
+    pinsCounted,
+    unmapped,
+    destroyBusy,
+  ],
 });
 
 export const mockTables = property({
@@ -116,6 +144,7 @@ export const mockTables = property({
     IOMMU_TEST_OP_DIRTY: 6,
     IOMMU_TEST_OP_MD_CHECK_IOTLB: 4,
     IOMMU_TEST_OP_TRIGGER_IOPF: 6,
+    IOMMU_TEST_OP_DMABUF_REVOKE: 1,
   },
   share: 2,
   goals: [mockTableMade, cacheInvalidated, cacheChecked, mockWrote, dirtyTold, faultRead, faultAnswered],

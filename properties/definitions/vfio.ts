@@ -1,8 +1,10 @@
 /** Properties about the ways to a device, and who shares or keeps it. */
-import { NO_RESETS, property } from "../define.ts";
+import { FEW_OBJECTS, NO_RESETS, property } from "../define.ts";
 import { functions, mdevs, standing } from "../devices.ts";
+import { IRQFD_MOTIFS } from "../generate/irqfd-motifs.ts";
 import { KVM_MOTIFS } from "../generate/kvm-motifs.ts";
 import { BINDING_MOTIFS, FUNCTION_MOTIFS } from "../generate/pair-motifs.ts";
+import { IRQFD_GOALS } from "../goals/irqfd.ts";
 import { IRQ_GOALS } from "../goals/irqs.ts";
 import {
   kvmFileAdded,
@@ -101,6 +103,34 @@ export const noiommu = property({
   ioctls: { ...NO_RESETS, VFIO_GROUP_SET_CONTAINER: 4, VFIO_SET_IOMMU: 3, VFIO_CHECK_EXTENSION: 1 },
   share: 3,
   goals: [noiommuBackend, noiommuMixed, deviceThroughGroup],
+});
+
+export const irqBypass = property({
+  id: "irq-bypass",
+  functionsBehind: "iommu",
+  needs: ["KVM"],
+  title:
+    "eventfds that interrupt VMs, and vectors of functions that are signalled on them: which leads where, and for how long",
+  devices: functions,
+  weights: { open: 6, mdev: 0, close: 8, dup: 3, io: 12, probe: 0 },
+  ioctls: {
+    ...FEW_OBJECTS,
+    ...NO_RESETS,
+    VFIO_DEVICE_SET_IRQS: 10,
+    KVM_IRQFD: 14,
+    KVM_SET_GSI_ROUTING: 3,
+    KVM_IRQ_LINE: 1,
+    KVM_IRQ_LINE_STATUS: 4,
+    KVM_CREATE_IRQCHIP: 1,
+    KVM_ENABLE_CAP: 1,
+    KVM_CREATE_VM: 1,
+    KVM_CREATE_DEVICE: 0.3,
+  },
+  otherIoctls: 0.2,
+  length: 60,
+  share: 1,
+  motifs: IRQFD_MOTIFS,
+  goals: IRQFD_GOALS,
 });
 
 export const kvmVfio = property({

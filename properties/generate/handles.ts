@@ -2,6 +2,7 @@
 
 import { IommufdContext } from "../../model/iommufd/objects.ts";
 import type { File, FileKind } from "../../model/kernel/file.ts";
+import type { Kernel } from "../../model/kernel/kernel.ts";
 import type { Machine } from "../../model/machine.ts";
 import type { Value } from "../../model/program.ts";
 import type { Dice } from "./dice.ts";
@@ -24,6 +25,16 @@ export interface Mapping {
   readonly owner: object | null;
 }
 
+/** Memory of a function that a call has mapped. */
+export interface MappedMemory {
+  readonly handle: string;
+  readonly length: number;
+  /** Where in its region it begins. */
+  readonly offset: number;
+  /** Whether the suite knows what registers are there. */
+  readonly hardware: boolean;
+}
+
 const KINDS: readonly FileKind[] = [
   "container",
   "iommufd",
@@ -34,10 +45,12 @@ const KINDS: readonly FileKind[] = [
   "kvm-vfio",
   "eventfd",
   "memfd",
+  "dma-buf",
   "access",
   "migration",
   "fault-queue",
   "vevent-queue",
+  "wq",
   "null",
 ];
 
@@ -65,6 +78,11 @@ export interface Open {
 
 export class Handles {
   readonly #machine: Machine;
+
+  get k(): Kernel {
+    return this.#machine.k;
+  }
+
   /** Descriptors that are open. */
   readonly files: Open[] = [];
   /** The kinds of file that are open, as bits. */
@@ -78,6 +96,7 @@ export class Handles {
   /** Whether there has been a mock, whose addresses are others than those of functions. */
   hasMocks = false;
   readonly mappings: Mapping[] = [];
+  readonly memory: MappedMemory[] = [];
   /** What reads have brought, and how many bytes. */
   readonly data: { readonly handle: string; readonly length: number }[] = [];
   #count = 0;

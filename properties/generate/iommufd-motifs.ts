@@ -7,11 +7,11 @@ import { credentials, memfd } from "./moves.ts";
 
 /** An iommufd with one to three IOASes, with a device or a mock attached to each; sometimes one that counts for the process. */
 const spaces: Motif = (on, make) => {
-  const { dice, handles, focus } = on;
+  const { dice, focus } = on;
   const iommufd = open(on, make, { kind: "iommufd" });
   if (oneIn(dice, 3)) make(ioctl(iommufd, "IOMMU_OPTION", { size: 24, val64: 1 }));
   if (oneIn(dice, 2)) make(credentials(dice));
-  if (oneIn(dice, 2)) make(memfd(dice, handles));
+  if (oneIn(dice, 2)) make(memfd(on));
   for (let more = 1 + dice.roll(3); more > 0; more--) {
     const ioas = allocIoas(on, make, iommufd);
     const { k } = on.machine;

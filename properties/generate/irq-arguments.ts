@@ -1,4 +1,6 @@
 /** What is to be done with a PCI function's interrupts: mostly what makes sense with those that are in use. */
+import { VECTORS } from "../../model/mdev/idxd/registers.ts";
+import { VirtualDsa } from "../../model/mdev/idxd/virtual-device.ts";
 import type { FieldValue, Value } from "../../model/program.ts";
 import { DeviceFile } from "../../model/vfio/device.ts";
 import { PCI_IRQ } from "../../model/vfio/device-info.ts";
@@ -31,7 +33,8 @@ export function irqSet(
 /** Fields for SET_IRQS of a function that is open; undefined for all else, and now and then. */
 export function irqFields({ dice, handles }: Situation, name: string, file: object | null): Fields | undefined {
   if (name !== "VFIO_DEVICE_SET_IRQS" || !(file instanceof DeviceFile) || !file.accessGranted) return undefined;
-  const { backing } = file.device;
+  const { backing, ops } = file.device;
+  if (ops instanceof VirtualDsa && !oneIn(dice, 6)) return ofVectors(dice, handles, PCI_IRQ.MSIX, VECTORS);
   if (backing.kind !== "pci" || oneIn(dice, 6)) return undefined;
   const { spec, irqs } = backing.function;
   const index = oneIn(dice, 3) ? dice.roll(5) : (irqs.inUse ?? dice.roll(3));

@@ -10,7 +10,8 @@ import type { Situation } from "./moves.ts";
 
 const { NONE, EVENTFD, UNMASK, TRIGGER } = IRQ_SET;
 
-function makeEventfd({ handles }: Situation, make: Make): string {
+/** Makes an eventfd. */
+export function makeEventfd({ handles }: Situation, make: Make): string {
   const as = handles.fresh("eventfd");
   make({ op: "eventfd", as });
   return as;

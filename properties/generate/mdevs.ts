@@ -19,6 +19,12 @@ const TYPES: readonly Type[] = [
   ["mdpy", "mdpy-hd"],
 ];
 
+/** On a machine with an accelerator. */
+const QUEUE_TYPES: readonly Type[] = [
+  ["idxd", "idxd-dsa-1dwq-v1"],
+  ["idxd", "idxd-dsa-1swq-v1"],
+];
+
 /** Directories of types that are not there. */
 const NO_TYPES: readonly Type[] = [
   ["mtty", "mtty-3"],
@@ -58,7 +64,9 @@ export function mdevCall(on: Situation): Call | undefined {
   const { dice, machine } = on;
   const device = someMdev(on);
   if (device === undefined) return undefined;
-  const [parent, type] = oneIn(dice, 64) ? pick(dice, NO_TYPES) : pick(dice, TYPES);
+  const [parent, type] = oneIn(dice, 64)
+    ? pick(dice, NO_TYPES)
+    : pick(dice, machine.k.accelerator ? QUEUE_TYPES : TYPES);
   if (oneIn(dice, 6)) return look(dice, device, parent, type);
   if (oneIn(dice, 12)) return busCall(on, device);
   const present = machine.k.mdevs.some((entry) => entry.name === device);

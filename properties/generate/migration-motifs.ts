@@ -9,7 +9,7 @@ import { type Motif, openDevice } from "./motifs.ts";
 import type { Situation } from "./moves.ts";
 
 /** Puts a device into a state; gives the handle of the session that this may begin. */
-function setState(on: Situation, make: Make, device: string, state: number): string {
+export function setState(on: Situation, make: Make, device: string, state: number): string {
   const session = on.handles.fresh("migration");
   const flags = FEATURE.SET | FEATURE_INDEX.MIG_DEVICE_STATE;
   const fields = { argsz: 16, flags, device_state: state };

@@ -4,7 +4,7 @@ import { MOCK_START } from "../../model/iommufd/selftest/mock-device.ts";
 import { MEMORY, PAGE } from "../../model/kernel/memory-map.ts";
 import type { Value } from "../../model/program.ts";
 import { oneIn, pick, times } from "./dice.ts";
-import { openIoas } from "./motif-calls.ts";
+import { mapBuffer, mapFile, openIoas, takeBack } from "./motif-calls.ts";
 import { MOTIFS, type Motif } from "./motifs.ts";
 
 /** The smallest page of a mock: half a page of the CPU's. */
@@ -27,6 +27,13 @@ const mocked: Motif = (on, make) => {
     make(ioctl(iommufd, "IOMMU_IOAS_MAP", { size: 40, flags, ioas_id: ioas, user_va, length, ...place }, { binds }));
   };
   if (oneIn(dice, 2)) map();
+  if (oneIn(dice, 8) && on.machine.k.since("6.19")) {
+    const { fd, iova, length } = mapBuffer(on, make, iommufd, ioas);
+    if (oneIn(dice, 2)) {
+      takeBack(make, iommufd, fd);
+      mapFile(on, make, iommufd, { ioas_id: ioas, fd, length, iova: iova + 8 * PAGE });
+    }
+  }
   let pt: Value = ioas;
   for (let left = 1 + dice.roll(2); left > 0; left--) {
     const hwpt = handles.fresh("hwpt");
@@ -46,25 +53,42 @@ const accessed: Motif = (on, make) => {
   const { dice, handles } = on;
   if (!on.machine.k.has("IOMMUFD_TEST")) return pick(dice, MOTIFS)(on, make);
   const { iommufd, ioas } = openIoas(on, make);
+  let access = "";
   for (let left = 1 + dice.roll(3); left > 0; left--) {
-    const binds = { out_access_fd: handles.fresh("access") };
+    access = handles.fresh("access");
+    const binds = { out_access_fd: access };
     const flags = oneIn(dice, 3) ? 0 : 1;
     make(ioctl(iommufd, "IOMMU_TEST_OP_CREATE_ACCESS", { size: 72, op: 5, id: ioas, flags }, { binds }));
   }
   const mock = oneIn(dice, 3);
-  let at = (mock ? MOCK_START : 0) + dice.roll(4) * PAGE;
+  const first = (mock ? MOCK_START : 0) + dice.roll(4) * PAGE;
+  let at = first;
   for (let left = 1 + dice.roll(3); left > 0; left--) {
     const length = (1 + dice.roll(4)) * PAGE;
-    const user_va = MEMORY.user + BigInt(dice.roll(32) * PAGE);
-    const binds = { iova: handles.fresh("iova") };
-    const flags = READ_WRITE | FIXED;
-    make(ioctl(iommufd, "IOMMU_IOAS_MAP", { size: 40, flags, ioas_id: ioas, user_va, length, iova: at }, { binds }));
+    if (oneIn(dice, 4) && on.machine.k.since("6.13")) {
+      const fd = handles.fresh("memfd");
+      make({ op: "memfd", size: length, as: fd });
+      mapFile(on, make, iommufd, { ioas_id: ioas, fd, length, iova: at });
+    } else {
+      const user_va = MEMORY.user + BigInt(dice.roll(32) * PAGE);
+      const binds = { iova: handles.fresh("iova") };
+      const flags = READ_WRITE | FIXED;
+      make(ioctl(iommufd, "IOMMU_IOAS_MAP", { size: 40, flags, ioas_id: ioas, user_va, length, iova: at }, { binds }));
+    }
     // Mostly the next begins where this one ends.
     at += length + (oneIn(dice, 4) ? PAGE : 0);
   }
+  if (oneIn(dice, 4) && on.machine.k.since("6.19")) mapBuffer(on, make, iommufd, ioas);
   if (!mock) return;
-  const binds = { out_stdev_id: handles.fresh("stdev"), out_hwpt_id: handles.fresh("hwpt") };
+  const stdev = handles.fresh("stdev");
+  const binds = { out_stdev_id: stdev, out_hwpt_id: handles.fresh("hwpt") };
   make(ioctl(iommufd, "IOMMU_TEST_OP_MOCK_DOMAIN", { size: 72, op: 2, id: ioas }, { binds }));
+  if (!oneIn(dice, 4)) return;
+  // Pages that a page table and an access need, until the page table goes.
+  const pinned = { out_access_pages_id: handles.fresh("pin") };
+  const page = { size: 72, op: 7, id: access, iova: first, length: PAGE };
+  make(ioctl(iommufd, "IOMMU_TEST_OP_ACCESS_PAGES", page, { binds: pinned }));
+  make(ioctl(iommufd, "IOMMU_DESTROY", { size: 8, id: stdev }));
 };
 
 /** For programs about mocks, and about accesses; some begin as those of any user. */

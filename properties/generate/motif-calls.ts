@@ -1,6 +1,8 @@
 /** Calls that many motifs are made of. Each takes its handles before it is made, and gives those that later calls need. */
 import { ioctl, ioctlValue } from "../../model/ioctl-calls.ts";
-import type { Call, Node, Value } from "../../model/program.ts";
+import { MOCK_START } from "../../model/iommufd/selftest/mock-device.ts";
+import { PAGE } from "../../model/kernel/memory-map.ts";
+import type { Call, Fields, Node, Value } from "../../model/program.ts";
 import { fileKind, type Situation } from "./moves.ts";
 
 /** Makes a call on the model and adds it to the program; false where it can't be made. */
@@ -67,6 +69,37 @@ export function openIoas(on: Situation, make: Make): { readonly iommufd: string;
   const iommufd = open(on, make, { kind: "iommufd" });
   return { iommufd, ioas: allocIoas(on, make, iommufd) };
 }
+
+/** Maps memory of a file, to be read and written, where fields say. */
+export function mapFile({ handles }: Situation, make: Make, iommufd: string, fields: Fields): void {
+  const binds = { iova: handles.fresh("iova") };
+  make(ioctl(iommufd, "IOMMU_IOAS_MAP_FILE", { size: 40, flags: FIXED_READ_WRITE, ...fields }, { binds }));
+}
+
+/** A buffer that is mapped: by its file, and where. */
+interface MappedBuffer {
+  readonly fd: string;
+  readonly iova: number;
+  readonly length: number;
+}
+
+/** A buffer of some pages as drivers share them, mapped at an address that mocks reach. */
+export function mapBuffer(on: Situation, make: Make, iommufd: string, ioas_id: Value): MappedBuffer {
+  const { dice, handles } = on;
+  const fd = handles.fresh("dma-buf");
+  const length = (1 + dice.roll(4)) * PAGE;
+  make(ioctl(iommufd, "IOMMU_TEST_OP_DMABUF_GET", { size: 72, op: 22, length, open_flags: 2 }, { as: fd }));
+  const iova = MOCK_START + (32 + dice.roll(4)) * PAGE;
+  mapFile(on, make, iommufd, { ioas_id, fd, length, iova });
+  return { fd, iova, length };
+}
+
+/** Takes a buffer back, to lend it to nobody from now on. */
+export function takeBack(make: Make, iommufd: string, dmabuf_fd: string): void {
+  make(ioctl(iommufd, "IOMMU_TEST_OP_DMABUF_REVOKE", { size: 72, op: 23, dmabuf_fd, revoked: 1 }));
+}
+
+const FIXED_READ_WRITE = 7;
 
 /** A mock of the kernel's selftests, attached to an IOAS or to a page table. */
 export function mock(

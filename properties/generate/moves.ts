@@ -11,10 +11,16 @@ import type { Meaning } from "../../model/uapi/layout.ts";
 import { versionNumber } from "../../model/uapi/version.ts";
 import { DeviceFile } from "../../model/vfio/device.ts";
 import { rightStruct, spoil } from "./arguments.ts";
+import { auxiliaryCall } from "./auxiliary.ts";
 import { deviceName } from "./device-names.ts";
 import { type Dice, oneIn, pick } from "./dice.ts";
+import { driverIdCall } from "./driver-ids.ts";
+import { fileFields } from "./file-arguments.ts";
 import { type Handles, kindBits } from "./handles.ts";
+import { queueCall } from "./idxd-queues.ts";
+import { ioeventfdFields } from "./ioeventfd-arguments.ts";
 import { irqFields } from "./irq-arguments.ts";
+import { vmIrqFields } from "./irqfd-arguments.ts";
 import { mdevCall } from "./mdevs.ts";
 import { mockFields } from "./mock-arguments.ts";
 import type { Motif } from "./motifs.ts";
@@ -46,7 +52,18 @@ export interface Focus {
   readonly failOneIn?: number;
 }
 
-export type MoveKind = "open" | "ioctl" | "close" | "dup" | "io" | "mdev" | "binding" | "probe" | "credentials";
+export type MoveKind =
+  | "open"
+  | "ioctl"
+  | "close"
+  | "dup"
+  | "io"
+  | "mdev"
+  | "binding"
+  | "driver-ids"
+  | "auxiliary"
+  | "probe"
+  | "credentials";
 
 /** By name: which module is loaded first, and registers its own first, must not change the programs of a seed. */
 const IOCTLS = [...allIoctls()].sort((one, other) => (one.name < other.name ? -1 : 1));
@@ -76,6 +93,10 @@ export function makeCall(kind: MoveKind, on: Situation): Call | undefined {
       return mdevCall(on);
     case "binding":
       return binding(on);
+    case "driver-ids":
+      return driverIdCall(on);
+    case "auxiliary":
+      return auxiliaryCall(on);
     case "probe":
       return { op: "probe", probe: probe(on) };
     case "credentials":
@@ -83,9 +104,10 @@ export function makeCall(kind: MoveKind, on: Situation): Call | undefined {
   }
 }
 
-function open({ dice, focus, handles, machine }: Situation): Call {
+function open(on: Situation): Call {
+  const { dice, focus, handles, machine } = on;
   if (oneIn(dice, 12)) return { op: "eventfd", as: handles.fresh("eventfd") };
-  if (focus.memfds && oneIn(dice, 3)) return memfd(dice, handles);
+  if (focus.memfds && oneIn(dice, 3)) return memfd(on);
   const node = pickNode(dice, focus, machine);
   const as = handles.fresh(fileKind(node));
   return oneIn(dice, 16) ? { op: "open", node, as, flags: dice.roll(2) } : { op: "open", node, as };
@@ -94,11 +116,15 @@ function open({ dice, focus, handles, machine }: Situation): Call {
 /** Sizes of files in bytes: as much as is mapped at most, a page, a page and a bit, nothing. */
 const MEMFD_BYTES = [64 * PAGE, 64 * PAGE, 8 * PAGE, PAGE, PAGE + 1, 0];
 
-export function memfd(dice: Dice, handles: Handles): Call {
-  return { op: "memfd", size: pick(dice, MEMFD_BYTES), as: handles.fresh("memfd") };
+export function memfd({ dice, handles, machine }: Situation): Call {
+  const size = pick(dice, MEMFD_BYTES);
+  // Sealed for those who map files.
+  const sealed = machine.k.since("6.13") && oneIn(dice, 8);
+  return { op: "memfd", size, ...(sealed ? { sealed } : {}), as: handles.fresh("memfd") };
 }
 
 function pickNode(dice: Dice, { devices, kvm }: Focus, { k }: Machine): Node {
+  if (k.accelerator && oneIn(dice, 6)) return { kind: "wq", queue: pick(dice, k.accelerator.queues).spec.name };
   const device = pick(dice, devices);
   switch (dice.roll(8)) {
     case 0:
@@ -253,6 +279,9 @@ function argument(on: Situation, command: Ioctl, file: File | null, wrong: boole
         mockFields(on, command.name, file) ??
         tableFields(on, command.name, file) ??
         irqFields(on, command.name, file) ??
+        ioeventfdFields(on, command.name, file) ??
+        fileFields(on, command.name) ??
+        vmIrqFields(on, command.name, file) ??
         tokenFields(on, command.name, file);
       const right = suggested ? { fields: { ...usual.fields, ...suggested } } : usual;
       return { kind: "struct", struct: wrong ? spoil(dice, shape.layout, right, handles) : right };
@@ -285,7 +314,9 @@ function dup({ dice, handles }: Situation): Call | undefined {
   return { op: "dup", fd: handle, as: handles.fresh(file.kind) };
 }
 
-function binding({ dice, focus, machine }: Situation): Call | undefined {
+function binding(on: Situation): Call | undefined {
+  const { dice, focus, machine } = on;
+  if (machine.k.accelerator) return queueCall(on);
   const functions = machine.k.functions.filter((candidate) => focus.devices.includes(candidate.spec.name));
   if (functions.length === 0) return undefined;
   const pciFunction = pick(dice, functions);

@@ -35,7 +35,8 @@ const givenAway: Motif = (on, make) => {
   const pair = pickPair(on);
   if (!pair) return pick(on.dice, MOTIFS)(on, make);
   const [one, { spec }] = pair;
-  const driver = oneIn(on.dice, 2) ? "pci-stub" : (spec.nativeDriver ?? "pci-stub");
+  const native = on.machine.k.topology.drivers.find((name) => name === spec.nativeDriver);
+  const driver = oneIn(on.dice, 2) ? "pci-stub" : (native ?? "pci-stub");
   const device = spec.name;
   make({ op: "sysfs-write", attribute: { kind: "unbind", driver: "vfio-pci" }, text: { device } });
   const text = driver === "pci-stub" ? driver : "\n";
@@ -45,6 +46,21 @@ const givenAway: Motif = (on, make) => {
   make(ioctl(group, "VFIO_GROUP_GET_STATUS", { argsz: 8 }));
 };
 
+/** One is bound through its node, which claims the group, then a driver of the kernel is to have the other. */
+const besideOwner: Motif = (on, make) => {
+  const pair = on.machine.k.has("VFIO_DEVICE_CDEV") ? pickPair(on) : null;
+  const driver = pair?.[1].spec.nativeDriver;
+  if (!pair || !driver) return pick(on.dice, MOTIFS)(on, make);
+  const [one, other] = pair;
+  const device = other.spec.name;
+  make({ op: "sysfs-write", attribute: { kind: "unbind", driver: "vfio-pci" }, text: { device } });
+  make({ op: "sysfs-write", attribute: { kind: "driver_override", device }, text: { text: "\n" } });
+  const { file } = openBound(on, make, open(on, make, { kind: "iommufd" }), one.spec.name);
+  make({ op: "sysfs-write", attribute: { kind: "bind", driver }, text: { device } });
+  if (oneIn(on.dice, 2)) make({ op: "close", fd: file });
+  make({ op: "sysfs-write", attribute: { kind: "bind", driver }, text: { device } });
+};
+
 /** For properties about functions, and for those that bind drivers as well. */
 export const FUNCTION_MOTIFS: readonly Motif[] = [
   ...MOTIFS,
@@ -52,4 +68,4 @@ export const FUNCTION_MOTIFS: readonly Motif[] = [
   ...IRQ_MOTIFS,
   ...IRQ_MOTIFS,
 ];
-export const BINDING_MOTIFS: readonly Motif[] = [...MOTIFS, together, givenAway, givenAway, givenAway];
+export const BINDING_MOTIFS: readonly Motif[] = [...MOTIFS, together, givenAway, givenAway, givenAway, besideOwner];

@@ -5,7 +5,7 @@ import { MEMORY, PAGE } from "../../model/kernel/memory-map.ts";
 import type { Fields, Value } from "../../model/program.ts";
 import { U64_MAX } from "../../model/uapi/u64.ts";
 import { type Dice, oneIn, pick, times } from "./dice.ts";
-import { attach, type Make, mock, openBound, openIoas } from "./motif-calls.ts";
+import { attach, type Make, mapBuffer, mock, openBound, openIoas, takeBack } from "./motif-calls.ts";
 import { MOTIFS, type Motif } from "./motifs.ts";
 import type { Situation } from "./moves.ts";
 import { FUNCTION_MOTIFS } from "./pair-motifs.ts";
@@ -55,8 +55,20 @@ const telling: Motif = (on, make) => {
   const table = allocHwpt(on, make, iommufd, devid, ioas, { flags: DIRTY_TRACKING });
   if (oneIn(on.dice, 2)) replace(make, iommufd, stdev, table);
   make(ioctl(iommufd, "IOMMU_HWPT_SET_DIRTY_TRACKING", { size: 16, flags: 1, hwpt_id: table }));
-  map(on.dice, make, iommufd, ioas);
+  if (oneIn(on.dice, 8) && on.machine.k.since("6.19")) withBuffer(on, make, iommufd, ioas, table);
+  else map(on.dice, make, iommufd, ioas);
 };
+
+/** A buffer that is written to and then taken back, mostly, and what is told of that. */
+function withBuffer(on: Situation, make: Make, iommufd: string, ioas: string, table: string): void {
+  const { fd, iova, length } = mapBuffer(on, make, iommufd, ioas);
+  const written = { iova, length, page_size: IO_PAGE, uptr: { fields: { bits_0: 1 + on.dice.roll(3) } } };
+  make(ioctl(iommufd, "IOMMU_TEST_OP_DIRTY", { size: 72, op: 13, id: table, ...written }));
+  if (oneIn(on.dice, 4)) return;
+  takeBack(make, iommufd, fd);
+  const asked = { hwpt_id: table, iova, length, page_size: IO_PAGE, data: { fields: {} } };
+  make(ioctl(iommufd, "IOMMU_HWPT_GET_DIRTY_BITMAP", { size: 48, ...asked }));
+}
 
 /** One or two mocks with a nested page table, mostly with a fault queue. */
 const nesting: Motif = (on, make) => {
@@ -130,16 +142,18 @@ const virtual: Motif = (on, make) => {
   }
   if (oneIn(dice, 4)) make({ op: "mmap", fd: iommufd, length: 2 * PAGE, prot: 1 + dice.roll(3), offset: PAGE });
   if (oneIn(dice, 4)) return;
-  const queue = (index: number, nesting_parent_iova: number): void => {
-    const fields = { size: 40, viommu_id, type: 0xdead_beef, index, nesting_parent_iova, length: PAGE };
-    make(ioctl(iommufd, "IOMMU_HW_QUEUE_ALLOC", fields, { binds: { out_hw_queue_id: handles.fresh("hw-queue") } }));
-  };
   if (oneIn(dice, 2)) {
     const user_va = MEMORY.user;
     const page = { size: 40, flags: FIXED_READ_WRITE, ioas_id: ioas, user_va, length: 2 * PAGE, iova: MOCK_START };
     make(ioctl(iommufd, "IOMMU_IOAS_MAP", page));
+    // Whether two pages are in one piece is the kernel's luck, but the same again for the same two.
+    const length = oneIn(dice, 4) ? 2 * PAGE : PAGE;
+    const queue = (index: number, nesting_parent_iova: number): void => {
+      const fields = { size: 40, viommu_id, type: 0xdead_beef, index, nesting_parent_iova, length };
+      make(ioctl(iommufd, "IOMMU_HW_QUEUE_ALLOC", fields, { binds: { out_hw_queue_id: handles.fresh("hw-queue") } }));
+    };
     queue(0, MOCK_START);
-    if (oneIn(dice, 2)) queue(1, MOCK_START + PAGE);
+    if (oneIn(dice, 2)) queue(1, length === PAGE ? MOCK_START + PAGE : MOCK_START);
     if (oneIn(dice, 2)) make(ioctl(iommufd, "IOMMU_IOAS_UNMAP", { size: 24, ioas_id: ioas, iova: 0, length: U64_MAX }));
   }
   const file = handles.fresh("vevent-queue");

@@ -4,17 +4,27 @@ import { EventFile } from "../../model/eventfd.ts";
 import { FaultQueueFile } from "../../model/iommufd/fault-queue.ts";
 import { VeventQueueFile } from "../../model/iommufd/vevent-queue.ts";
 import type { File } from "../../model/kernel/file.ts";
+import type { Kernel } from "../../model/kernel/kernel.ts";
 import { PAGE } from "../../model/kernel/memory-map.ts";
+import { VirtualDsa } from "../../model/mdev/idxd/virtual-device.ts";
 import { MdpyDisplay } from "../../model/mdev/mdpy.ts";
 import { MttyCard } from "../../model/mdev/mtty.ts";
 import { headerOf, MttyDataFile } from "../../model/mdev/mtty-session.ts";
 import { PORT_STATE_SIZE } from "../../model/mdev/mtty-uart.ts";
+import { MemfdFile } from "../../model/memfd.ts";
+import type { PciFunction } from "../../model/pci/function.ts";
 import type { Call, Place } from "../../model/program.ts";
 import { DeviceFile } from "../../model/vfio/device.ts";
 import { REGION_SIZE } from "../../model/vfio/device-info.ts";
+import type { VfioPciCoreDevice } from "../../model/vfio-pci/core-device.ts";
+import { DriverDataFile } from "../../model/vfio-pci/drivers/data-file.ts";
+import { inBar } from "./bar-transfers.ts";
 import { inFunction } from "./config-transfers.ts";
 import { type Dice, oneIn, pick } from "./dice.ts";
+import { inDriven, mapDriven, ofDriverSession } from "./driver-transfers.ts";
 import type { Handles } from "./handles.ts";
+import { inVirtualDsa, mapsPortal } from "./idxd-transfers.ts";
+import { accessMapping, mapRegion } from "./mapping-moves.ts";
 
 /** A place and what is moved there: by pread and pwrite, or by read and write where there is no offset. */
 interface Move {
@@ -28,7 +38,10 @@ const CONFIG = 7;
 /** A read, a write or a mapping of some open file; of one in a dozen that is not open. */
 export function transfer(dice: Dice, handles: Handles): Call | undefined {
   if (handles.files.length === 0) return undefined;
-  const entry = pick(dice, handles.files);
+  if (handles.memory.length > 0 && oneIn(dice, 2)) return accessMapping(dice, handles);
+  // What is read of nodes and of devices that are not open says little of a driver.
+  const driven = handles.files.filter(({ file }) => file instanceof DriverDataFile || drivenBy(file) !== null);
+  const entry = pick(dice, driven.length > 0 && !oneIn(dice, 6) ? driven : handles.files);
   const fd = oneIn(dice, 12) ? -1 : entry.handle;
   if (oneIn(dice, 8)) return { op: "poll", fd };
   // What a queue has is there for a moment only: what happens where it can't be told must be met then.
@@ -37,14 +50,24 @@ export function transfer(dice: Dice, handles: Handles): Call | undefined {
     ? pick<Place>(dice, ["null", "unmapped", "readonly", 0, 1, 3, 9])
     : undefined;
   if (entry.file instanceof MttyDataFile) return ofSession(dice, handles, fd, entry.file, place);
+  if (entry.file instanceof DriverDataFile) return ofDriverSession(handles.k, dice, handles, fd, entry.file, place);
   if (entry.file instanceof VeventQueueFile) return ofVevents(dice, fd, place);
   if (entry.file instanceof FaultQueueFile) return ofFaults(dice, fd, place);
   if (entry.file instanceof EventFile) return ofEvents(dice, fd, place);
-  if (oneIn(dice, 8)) return mapping(dice, fd, entry.file);
-  return ofDevice(dice, fd, entry.file, place);
+  if (oneIn(dice, 8)) return mapping(dice, handles, fd, entry.file);
+  if (entry.file instanceof MemfdFile) return ofMemory(dice, fd, entry.file, place);
+  return ofDevice(handles.k, dice, fd, entry.file, place);
 }
 
-function ofDevice(dice: Dice, fd: string | -1, file: File, place: Place | undefined): Call {
+/** The device of a function that has traits, where the file gives access to one. */
+function drivenBy(file: File): VfioPciCoreDevice | null {
+  if (!(file instanceof DeviceFile) || !file.accessGranted || file.device.backing.kind !== "pci") return null;
+  const { spec, core } = file.device.backing.function;
+  return spec.traits ? core : null;
+}
+
+function ofDevice(k: Kernel, dice: Dice, fd: string | -1, file: File, place: Place | undefined): Call {
+  const driven = drivenBy(file);
   const ops = file instanceof DeviceFile && file.accessGranted ? file.device.ops : null;
   const backing = file instanceof DeviceFile && file.accessGranted ? file.device.backing : null;
   const move =
@@ -52,9 +75,13 @@ function ofDevice(dice: Dice, fd: string | -1, file: File, place: Place | undefi
       ? inCard(dice)
       : ops instanceof MdpyDisplay
         ? inDisplay(dice, ops)
-        : backing?.kind === "pci"
-          ? inFunction(dice, backing.function)
-          : anywhere(dice);
+        : driven
+          ? inDriven(k, dice, driven)
+          : backing?.kind === "pci"
+            ? ofFunction(dice, backing.function)
+            : ops instanceof VirtualDsa && file instanceof DeviceFile
+              ? inVirtualDsa(dice, file.device, ops)
+              : anywhere(dice);
   const { offset = 0, count, bytes } = move;
   const where = place === undefined ? {} : { place };
   const plain = oneIn(dice, 8);
@@ -63,6 +90,12 @@ function ofDevice(dice: Dice, fd: string | -1, file: File, place: Place | undefi
   }
   const content = { ...where, ...(bytes.length > 0 ? { bytes } : {}) };
   return plain ? { op: "write", fd, count, ...content } : { op: "pwrite", fd, count, offset, ...content };
+}
+
+/** Configuration space mostly; of hardware that the suite knows mostly its own registers. */
+function ofFunction(dice: Dice, pciFunction: PciFunction): Move {
+  const bars = pciFunction.hardware ? !oneIn(dice, 3) : oneIn(dice, 8);
+  return bars ? inBar(dice, pciFunction) : inFunction(dice, pciFunction);
 }
 
 /** Of files that have no regions, or devices that are not open yet. */
@@ -132,7 +165,13 @@ function inDisplay(dice: Dice, { width, height, memory }: MdpyDisplay): Move {
     : { offset, count, bytes: Array.from({ length: count }, () => dice.roll(256)) };
 }
 
-function mapping(dice: Dice, fd: string | -1, file: File): Call {
+function mapping(dice: Dice, handles: Handles, fd: string | -1, file: File): Call {
+  const driven = drivenBy(file);
+  if (driven) return mapDriven(handles.k, dice, fd, driven);
+  if (file instanceof DeviceFile && file.device.backing.kind === "pci") {
+    return mapRegion(dice, handles, fd, file.device.backing.function);
+  }
+  if (file instanceof DeviceFile && file.device.ops instanceof VirtualDsa) return mapsPortal(dice, fd);
   const display = file instanceof DeviceFile && file.device.ops instanceof MdpyDisplay ? file.device.ops : null;
   return {
     op: "mmap",
@@ -202,6 +241,18 @@ function ofFaults(dice: Dice, fd: string | -1, place: Place | undefined): Call {
     bytes.push(1 + dice.roll(3), 0, 0, 0, oneIn(dice, 12) ? 2 : dice.roll(2), 0, 0, 0);
   }
   return { op: "write", fd, count: oneIn(dice, 12) ? 4 : bytes.length, bytes, ...where };
+}
+
+/** Memory in a file: at its ends and over the edge of a page, and a little further than it goes. */
+function ofMemory(dice: Dice, fd: string | -1, { size }: MemfdFile, place: Place | undefined): Call {
+  const where = place === undefined ? {} : { place };
+  const count = pick(dice, [8, 32, 256, 1, 0]);
+  const offset = Math.min(pick(dice, [0, 0, 0, 8, PAGE - 4, PAGE, size]), size);
+  if (oneIn(dice, 4)) return { op: "read", fd, count, ...where };
+  if (oneIn(dice, 2)) return { op: "pread", fd, count, offset, ...where };
+  const bytes = [1 + dice.roll(255), 0x22, 0x33, 0x44];
+  if (oneIn(dice, 4)) return { op: "write", fd, count, bytes, ...where };
+  return { op: "pwrite", fd, count, offset, bytes, ...where };
 }
 
 function ofEvents(dice: Dice, fd: string | -1, place: Place | undefined): Call {

@@ -7,10 +7,12 @@
 import { handleKind } from "../../model/handles.ts";
 import { IommufdFile } from "../../model/iommufd/file.ts";
 import { Deadlock } from "../../model/kernel/lock.ts";
+import { PAGE } from "../../model/kernel/memory-map.ts";
 import { Blocked, Unmodelled } from "../../model/kernel/operation.ts";
 import { type Answer, Machine, type MachineOptions } from "../../model/machine.ts";
 import type { Call, FieldValue, StructArgument, Value } from "../../model/program.ts";
 import { DeviceFile } from "../../model/vfio/device.ts";
+import { REGION_SIZE } from "../../model/vfio/device-info.ts";
 import { type Dice, pick, times } from "./dice.ts";
 import { makeShort } from "./failures.ts";
 import { Handles, isFileKind } from "./handles.ts";
@@ -139,6 +141,15 @@ function remember({ handles, machine }: Situation, call: Call, answer: Answer): 
     if (answer.ret > 0) handles.data.push({ handle: call.into, length: answer.ret });
     return;
   }
+  if (call.op === "mmap") {
+    rememberMemory(handles, machine, call);
+    return;
+  }
+  if (call.op === "munmap") {
+    const at = handles.memory.findIndex(({ handle }) => handle === call.at);
+    if (at >= 0) handles.memory.splice(at, 1);
+    return;
+  }
   if ("as" in call && call.as !== undefined) handles.opened(call.as);
   if (call.op !== "ioctl" || !call.binds) return;
   const file = machine.fileOf(call.fd);
@@ -151,6 +162,19 @@ function remember({ handles, machine }: Situation, call: Call, answer: Answer): 
     else handles.name(handle, kind, owner);
     if (kind === "iova" && call.arg.kind === "struct") rememberMapping(handles, handle, call.arg.struct, owner);
   }
+}
+
+/** Notes memory of a function that was mapped. */
+function rememberMemory(handles: Handles, machine: Machine, call: Call & { op: "mmap" }): void {
+  const file = machine.fileOf(call.fd);
+  if (call.as === undefined || !(file instanceof DeviceFile) || file.device.backing.kind !== "pci") return;
+  const from = Number(machine.resolve(call.offset));
+  handles.memory.push({
+    handle: call.as,
+    length: Math.ceil(call.length / PAGE) * PAGE,
+    offset: from % REGION_SIZE,
+    hardware: from < REGION_SIZE && file.device.backing.function.hardware !== null,
+  });
 }
 
 /** Notes what a call mapped, where the struct says of what IOAS and how much. */

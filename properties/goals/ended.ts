@@ -1,5 +1,6 @@
 /** Goals by how a call ended. */
 import { handleKind } from "../../model/handles.ts";
+import type { Clause } from "../../model/kernel/clause.ts";
 import { ERRNO } from "../../model/uapi/errno.ts";
 import type { Goal } from "../coverage.ts";
 import { MDEV, type Needs } from "./needs.ts";
@@ -20,6 +21,11 @@ export function ioctlEnded(
     reached: (call, { ret }) =>
       call.op === "ioctl" && call.request === request && (ending === 0 ? ret >= 0 : ret === code),
   };
+}
+
+/** A clause that was seen to be kept, where calls and what they return do not show it. */
+export function clauseSeen(id: string, title: string, clause: Clause, needs: Needs = {}): Goal {
+  return { id, title, needs, clause, reached: () => false };
 }
 
 /** A read or write of a kind of file that ended like this. */

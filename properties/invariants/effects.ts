@@ -43,6 +43,8 @@ export class EffectWatch {
       if (vfio.backing.kind === "pci" && vfio.backing.function.irqs.trace() !== 0)
         return `${vfio.name} still interrupts`;
       if (vfio.backing.kind === "pci" && vfio.backing.function.power.engaged) return `${vfio.name} may still sleep`;
+      if (vfio.backing.kind === "pci" && vfio.backing.function.ioeventfds.length > 0)
+        return `eventfds still write to ${vfio.name}`;
       if (vfio.iommufdAttached) return `${vfio.name} is still attached`;
       const { group } = vfio;
       if (group.openedFile) return `the group of ${vfio.name} is still open`;
@@ -54,6 +56,8 @@ export class EffectWatch {
       const native = group.members.filter(({ driver }) => driver !== null && !driver.driverManagedDma).length;
       if (group.ownerCount !== native) return `IOMMU group ${group.id} still has ${group.ownerCount - native} owners`;
     }
+    if (k.bypass.producers.size > 0) return `${k.bypass.producers.size} interrupts of devices wait for a VM`;
+    if (k.bypass.consumers.size > 0) return `${k.bypass.consumers.size} interrupts of VMs wait for a device`;
     if (k.vms.size > 0) return `${k.vms.size} VMs are still alive`;
     if (k.iommufdContexts.size > 0) return `${k.iommufdContexts.size} iommufds are still there`;
     if (k.mm.pinnedPages !== 0) return `${k.mm.pinnedPages} pages are still pinned`;

@@ -5,19 +5,23 @@
  * counts. It is on the hot path: no strings, no allocation.
  */
 
+import { DmaBufFile } from "../../model/dma-buf.ts";
 import { EventFile } from "../../model/eventfd.ts";
 import { IommufdFile } from "../../model/iommufd/file.ts";
 import type { IommufdContext } from "../../model/iommufd/objects.ts";
 import { AccessFile } from "../../model/iommufd/selftest/access-file.ts";
+import { traceRoutes } from "../../model/kvm/gsi-routing.ts";
 import { type Vm, VmFile } from "../../model/kvm/kvm.ts";
 import { KvmVfioFile } from "../../model/kvm/vfio.ts";
 import type { Machine } from "../../model/machine.ts";
 import { MttyDataFile } from "../../model/mdev/mtty-session.ts";
+import { MemfdFile } from "../../model/memfd.ts";
 import { type Container, ContainerFile } from "../../model/vfio/container.ts";
 import { DeviceFile, type VfioDevice } from "../../model/vfio/device.ts";
 import type { Dma } from "../../model/vfio/dma.ts";
 import { GroupFile, type VfioGroup } from "../../model/vfio/group.ts";
 import { traceStrays } from "../../model/vfio-pci/config-space.ts";
+import { DriverDataFile } from "../../model/vfio-pci/drivers/data-file.ts";
 
 let hash = 0;
 
@@ -45,12 +49,23 @@ export function fingerprint({ k }: Machine): number {
     else if (file instanceof KvmVfioFile) mix(file.kv.files.length);
     else if (file instanceof EventFile) mix(Number(file.counter.count & 0xffff_ffffn));
     else if (file instanceof AccessFile) mix(file.trace());
-    else if (file instanceof MttyDataFile) mix(file.trace());
+    else if (file instanceof MttyDataFile || file instanceof DriverDataFile) mix(file.trace());
+    else if (file instanceof MemfdFile) mix(file.trace());
+    else if (file instanceof DmaBufFile) mix(file.trace());
   }
   const { iommuGroups, functions, mdevs } = k;
+  mix(k.pciBus.trace());
+  for (let i = 0; i < k.auxiliaries.length; i++)
+    mix((k.auxiliaries[i]?.id ?? 0) * 2 + bit(k.auxiliaries[i]?.driver, 0));
   for (let i = 0; i < iommuGroups.length; i++) {
     const group = iommuGroups[i];
-    if (group) mix(group.ownerCount * 2 + bit(group.owner, 0));
+    if (group)
+      mix(
+        group.ownerCount * 8 +
+          bit(group.owner, 0) +
+          bit(group.domain !== "default", 1) +
+          bit(typeof group.domain === "object", 2),
+      );
   }
   for (let i = 0; i < functions.length; i++) {
     const pciFunction = functions[i];
@@ -59,6 +74,8 @@ export function fingerprint({ k }: Machine): number {
     mix((driver === null ? 0 : driver.name.length) * 64 + (driverOverride === null ? 0 : driverOverride.length));
     if (vfio) vfioDevice(vfio);
     else mix(7);
+    const hardware = pciFunction.hardware?.trace() ?? 0;
+    if (hardware !== 0) mix(hardware);
     const registers = pciFunction.config?.trace() ?? 0;
     if (registers !== 0) mix(registers);
     if (pciFunction.strays.size > 0) mix(traceStrays(pciFunction));
@@ -73,7 +90,14 @@ export function fingerprint({ k }: Machine): number {
   let free = bit(k.mdevBus.autoprobe, 0);
   for (let i = 0; i < k.mdevParents.length; i++) free = free * 64 + (k.mdevParents[i]?.free ?? 0);
   mix(free);
+  if (k.accelerator) {
+    const { queues, pasids, ims } = k.accelerator;
+    mix(pasids.length * 64 + ims.size);
+    for (let i = 0; i < queues.length; i++) mix(queues[i]?.trace() ?? 0);
+  }
   for (const entry of k.vms) vm(entry);
+  const { producers, consumers } = k.bypass;
+  mix(producers.size * 1024 + consumers.size);
   mix(k.mm.pinnedPages);
   mix(k.mm.lockedPages);
   mix(k.mm.userLockedPages);
@@ -167,8 +191,14 @@ function context(of: IommufdContext): void {
   mix(sum);
 }
 
-function vm({ refs, vfio, noncoherentDma }: Vm): void {
+function vm(of: Vm): void {
+  const { refs, vfio, noncoherentDma, irqchip, routes, irqfds } = of;
   mix(refs);
   mix(noncoherentDma);
   mix(vfio ? vfio.files.length + 1 : 0);
+  if (irqchip === null) return;
+  mix(irqchip === "split" ? 1 : irqchip.trace());
+  mix(traceRoutes(routes));
+  for (let i = 0; i < irqfds.length; i++) mix((irqfds[i]?.gsi ?? 0) + 1);
+  mix(of.underWay.size * 64 + of.bypassIrqs);
 }

@@ -1,6 +1,7 @@
 /** Invariants over what a program did and saw; they judge a real kernel as well as the model. */
 
 import type { Call, Outcome } from "../../model/program.ts";
+import type { Topology } from "../../model/topology.ts";
 import type { HistoryInvariant, Violation } from "./invariant.ts";
 import { Seen, type SeenFile } from "./seen.ts";
 
@@ -78,20 +79,22 @@ export const hotResetNeedsOwnership: HistoryInvariant = {
 /** Holds invariants over history against one run, call by call. */
 export class History {
   readonly #invariants: readonly HistoryInvariant[];
-  readonly #seen = new Seen();
+  readonly #seen: Seen;
 
-  constructor(invariants: readonly HistoryInvariant[]) {
+  /** `topology` is that of the machine of the run: which devices are functions. */
+  constructor(invariants: readonly HistoryInvariant[], topology?: Topology) {
     this.#invariants = invariants;
+    this.#seen = new Seen(topology);
   }
 
   /** What the call at this index broke, or undefined. */
-  after(call: Call, { ret }: Pick<Outcome, "ret">, at: number): Violation | undefined {
+  after(call: Call, { ret, bytes }: Pick<Outcome, "ret" | "bytes">, at: number): Violation | undefined {
     let violation: Violation | undefined;
     for (const { id, broken } of this.#invariants) {
-      const what = broken(this.#seen, call, ret);
+      const what = broken(this.#seen, call, ret, bytes);
       if (what !== undefined) violation ??= { invariant: id, what, at };
     }
-    this.#seen.note(call, ret);
+    this.#seen.note(call, ret, bytes);
     return violation;
   }
 }

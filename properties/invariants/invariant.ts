@@ -28,8 +28,11 @@ export interface HistoryInvariant {
   readonly kind: "history";
   readonly id: string;
   readonly title: string;
-  /** What is wrong with the return value of a call, or undefined; `seen` is what the calls before it showed. */
-  broken(seen: Seen, call: Call, ret: number): string | undefined;
+  /**
+   * What is wrong with the return value of a call, or with its struct as the call left it, or undefined; `seen` is what the
+   * calls before it showed.
+   */
+  broken(seen: Seen, call: Call, ret: number, struct: Uint8Array | undefined): string | undefined;
 }
 
 export type Invariant = StateInvariant | HistoryInvariant;

@@ -50,10 +50,12 @@ export const pinnedWhileNeeded: StateInvariant = {
         const { pages, filled } = area;
         if (filled !== hwpts.length > 0)
           return `a mapping is ${filled ? "" : "not "}held by ${hwpts.length} page tables`;
+        // Buffers that drivers share stay in their place by themselves.
+        const isNeeded = filled && !pages.buffer;
         if (isItsOwn(area)) {
-          const needed = filled ? pagesOf([area]) : 0;
+          const needed = isNeeded ? pagesOf([area]) : 0;
           if (pages.pinned !== needed) return told(pages, needed);
-        } else note(shared, area, filled);
+        } else note(shared, area, isNeeded);
       }
     }
     for (const [pages, ranges] of shared) {

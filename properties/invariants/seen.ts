@@ -1,10 +1,20 @@
 /**
  * What a run has shown so far of its files: which open file each descriptor names, what it was opened from, whether it was
- * bound. Followed once for all invariants over history.
+ * bound; and of the drivers of functions. Followed once for all invariants over history.
  *
  * By number, because a handle that was closed still names one, which another file may have got since.
  */
 import type { Call, Node, Value } from "../../model/program.ts";
+import type { Topology } from "../../model/topology.ts";
+import { type DeviceInfo, ENOTTY, infoOf, isSet, probed, type RegionInfo, regionOf } from "./told.ts";
+
+/** What a device has told of itself through one file. */
+export interface Told {
+  info?: DeviceInfo;
+  readonly regions: Map<number, RegionInfo>;
+  /** Features that were asked for by a probe, and whether there were such. */
+  readonly features: Map<number, boolean>;
+}
 
 /** An open file as far as the calls tell. */
 export interface SeenFile {
@@ -12,11 +22,24 @@ export interface SeenFile {
   readonly node: Node["kind"] | null;
   /** Whether BIND has succeeded on it. Undefined where that can't be told. */
   bound: boolean | undefined;
+  /** What an open function has told of itself; null for files that are none, and for mediated devices, which go their own ways. */
+  readonly told: Told | null;
 }
 
 export class Seen {
+  /** Names of the machine's PCI functions. */
+  readonly #functions: ReadonlySet<string>;
   readonly #number = new Map<Value, number>();
   readonly #files: (SeenFile | undefined)[] = [];
+  readonly #drivers = new Map<string, string | null>();
+  readonly #overrides = new Map<string, string | null>();
+  readonly #gotIds = new Set<string>();
+  /** The device that was reset last, as long as none was put into a migration state since. */
+  reset: SeenFile | null = null;
+
+  constructor(topology?: Topology) {
+    this.#functions = new Set(topology?.functions.map(({ name }) => name));
+  }
 
   /** The open file, or undefined where there is none, or one that came back in a struct. */
   file(descriptor: Value): SeenFile | undefined {
@@ -24,12 +47,28 @@ export class Seen {
     return fd === undefined ? undefined : this.#files[fd];
   }
 
+  /** The driver that a function was bound to by name, null since it was unbound; undefined where that can't be told. */
+  driver(device: string): string | null | undefined {
+    return this.#drivers.get(device);
+  }
+
+  /** What a function's override was set to, null since it was cleared; undefined where no call has said. */
+  override(device: string): string | null | undefined {
+    return this.#overrides.get(device);
+  }
+
+  /** Whether an id was added to a driver. */
+  gotId(driver: string): boolean {
+    return this.#gotIds.has(driver);
+  }
+
   /** Notes a call that came back. */
-  note(call: Call, ret: number): void {
+  note(call: Call, ret: number, struct: Uint8Array | undefined): void {
+    if (call.op === "ioctl") this.#told(call, ret, struct);
     if (ret < 0) return;
     switch (call.op) {
       case "open":
-        this.#opened(call.as, ret, call.node.kind);
+        this.#opened(call.as, ret, call.node.kind, call.node.kind === "cdev" ? call.node.device : undefined);
         break;
       case "eventfd":
       case "memfd":
@@ -50,14 +89,55 @@ export class Seen {
       }
       case "ioctl":
         if (ret === 0 && call.request === "VFIO_DEVICE_BIND_IOMMUFD") this.#bound(call.fd);
-        if (call.as !== undefined) this.#opened(call.as, ret, null);
+        if (call.as !== undefined) {
+          this.#opened(call.as, ret, null, call.arg.kind === "name" ? call.arg.device : undefined);
+        }
+        break;
+      case "sysfs-write":
+        if (ret > 0) this.#wrote(call);
         break;
     }
   }
 
-  #opened(handle: string, fd: number, node: SeenFile["node"]): void {
+  #wrote({ attribute, text }: Call & { op: "sysfs-write" }): void {
+    switch (attribute.kind) {
+      case "driver_override":
+        if ("text" in text) this.#overrides.set(attribute.device, text.text.split(/[\n\0]/, 1)[0] || null);
+        break;
+      case "bind":
+      case "unbind":
+        if ("device" in text) this.#drivers.set(text.device, attribute.kind === "bind" ? attribute.driver : null);
+        break;
+      case "new_id":
+        this.#gotIds.add(attribute.driver);
+        // Whatever had no driver may have one now.
+        for (const [device, driver] of this.#drivers) if (driver === null) this.#drivers.delete(device);
+        break;
+      case "pci-bus":
+        for (const [device, driver] of this.#drivers) if (driver === null) this.#drivers.delete(device);
+        break;
+    }
+  }
+
+  #opened(handle: string, fd: number, node: SeenFile["node"], device?: string): void {
     this.#number.set(handle, fd);
-    this.#files[fd] = { node, bound: false };
+    const isFunction = device !== undefined && this.#functions.has(device);
+    this.#files[fd] = { node, bound: false, told: isFunction ? { regions: new Map(), features: new Map() } : null };
+  }
+
+  /** What devices tell of themselves, and what changes that. */
+  #told(call: Call & { op: "ioctl" }, ret: number, struct: Uint8Array | undefined): void {
+    if (call.request === "VFIO_DEVICE_FEATURE_MIG_DEVICE_STATE" && isSet(call)) this.reset = null;
+    if (call.request === "VFIO_DEVICE_RESET" && ret === 0) this.reset = this.file(call.fd) ?? null;
+    const told = this.file(call.fd)?.told;
+    if (!told) return;
+    const feature = probed(call);
+    if (feature !== null && (ret === 0 || ret === -ENOTTY)) told.features.set(feature, ret === 0);
+    if (ret !== 0 || !struct) return;
+    const info = call.request === "VFIO_DEVICE_GET_INFO" ? infoOf(struct) : undefined;
+    if (info) told.info = info;
+    const region = call.request === "VFIO_DEVICE_GET_REGION_INFO" ? regionOf(struct) : undefined;
+    if (region) told.regions.set(region.index, region);
   }
 
   #bound(descriptor: Value): void {

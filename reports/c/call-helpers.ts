@@ -1,6 +1,7 @@
 /** Helpers that make calls. Memory is laid out as everywhere in the suite, so that addresses in structs are the same numbers. */
 import { MEMLOCK_AT_START } from "../../model/kernel/credentials.ts";
 import { MEMORY } from "../../model/kernel/memory-map.ts";
+import { SIGNAL_BASE } from "../../model/uapi/errno.ts";
 import { POLL_ALL } from "../../model/uapi/poll.ts";
 import { C, type Helper } from "./helpers.ts";
 import { cNumber } from "./syntax.ts";
@@ -94,6 +95,74 @@ static void get(void *into, unsigned long at, size_t length)
 `,
   },
   {
+    defines: ["touch"],
+    text: C`static sigjmp_buf touch_failed;
+
+static void on_touch(int signo)
+{
+	siglongjmp(touch_failed, signo);
+}
+
+/* An access of memory that may end in a signal; gives 0, or a number below -1000 that tells which. */
+static long touch(unsigned long at, unsigned int width, unsigned long *loaded, unsigned long stored)
+{
+	struct sigaction catching = { .sa_handler = on_touch, .sa_flags = SA_NODEFER };
+	int signo = sigsetjmp(touch_failed, 1);
+
+	if (!signo) {
+		sigaction(SIGBUS, &catching, NULL);
+		sigaction(SIGSEGV, &catching, NULL);
+		switch (width) {
+		case 1:
+			if (loaded)
+				*loaded = *(volatile uint8_t *)at;
+			else
+				*(volatile uint8_t *)at = stored;
+			break;
+		case 2:
+			if (loaded)
+				*loaded = *(volatile uint16_t *)at;
+			else
+				*(volatile uint16_t *)at = stored;
+			break;
+		case 4:
+			if (loaded)
+				*loaded = *(volatile uint32_t *)at;
+			else
+				*(volatile uint32_t *)at = stored;
+			break;
+		default:
+			if (loaded)
+				*loaded = *(volatile uint64_t *)at;
+			else
+				*(volatile uint64_t *)at = stored;
+		}
+	}
+	signal(SIGBUS, SIG_DFL);
+	signal(SIGSEGV, SIG_DFL);
+	return signo ? -${SIGNAL_BASE} - signo : 0;
+}
+`,
+  },
+  {
+    defines: ["store"],
+    text: C`static long store(unsigned long at, unsigned int width, unsigned long value)
+{
+	return touch(at, width, NULL, value);
+}
+`,
+  },
+  {
+    defines: ["load", "loaded"],
+    text: C`static unsigned long loaded;
+
+static long load(unsigned long at, unsigned int width)
+{
+	return touch(at, width, &loaded, 0);
+}
+`,
+  },
+  {
     defines: ["injected"],
     text: C`/* Whether the allocation that was to fail last was made, and did. */
 static bool injected;
@@ -174,6 +243,17 @@ static long new_memfd(long size)
 	int fd = memfd_create("memfd", 0);
 
 	return fd < 0 || ftruncate(fd, size) ? -errno : fd;
+}
+`,
+  },
+  {
+    defines: ["new_sealed_memfd"],
+    text: C`/* A file of so many bytes of memory that nobody can write to from now on. */
+static long new_sealed_memfd(long size)
+{
+	int fd = memfd_create("memfd", MFD_ALLOW_SEALING);
+
+	return fd < 0 || ftruncate(fd, size) || fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE) ? -errno : fd;
 }
 `,
   },

@@ -1,6 +1,6 @@
 /** Calls as C: a block each, in which structs are filled by field names and what comes back is compared. */
 
-import { fixedPath, typePath } from "../../model/format/attribute-path.ts";
+import { AUXILIARY_DEVICES, fixedPath, queuePath, typePath } from "../../model/format/attribute-path.ts";
 import { printCall } from "../../model/format/print.ts";
 import { madeBy } from "../../model/handles.ts";
 import { CAPABILITIES } from "../../model/kernel/credentials.ts";
@@ -17,6 +17,7 @@ import {
   type WriteBuffer,
 } from "../../model/program.ts";
 import type { Topology } from "../../model/topology.ts";
+import { leavingWork, WAIT_NS } from "../../targets/lower/put-off.ts";
 import { deviceVariable } from "./devices.ts";
 import type { Expectation } from "./expectations.ts";
 import { isChosen, isNowhere, placed, readableAt } from "./placing.ts";
@@ -53,11 +54,13 @@ export class CallWriter {
 
   /** Statements of all calls. */
   lines(): string[] {
+    const leaving = leavingWork(this.#program.calls);
     return this.#program.calls.flatMap((call, index) => {
       const text = printCall(call, this.#topology).replaceAll("→", "->");
       const expectation = this.#expectations[index] ?? null;
       const lines = this.#lines(call, expectation);
       if (expectation?.failed) lines.push(...this.#style.injected());
+      if (leaving.has(call)) lines.push(`usleep(${WAIT_NS / 1000}); /* a thread of the kernel's may have work left */`);
       return [...this.#style.begin(index, text), ...lines, ""];
     });
   }
@@ -65,6 +68,7 @@ export class CallWriter {
   #lines(call: Call, expectation: Expectation | null): string[] {
     if (call.op === "ioctl") return this.#ioctl(call, expectation);
     if (call.op === "read" || call.op === "pread") return this.#read(call, expectation);
+    if (call.op === "load") return this.#load(call, expectation);
     const lines = [`ret = ${this.#expression(call)};`, ...this.#made(call, expectation)];
     lines.push(...this.#style.result(expectation, isChosen(call, expectation)));
     if (expectation?.text !== undefined) lines.push(...this.#text(call, expectation.text));
@@ -101,6 +105,15 @@ export class CallWriter {
     return lines;
   }
 
+  #load({ at, offset, width }: Call & { op: "load" }, expectation: Expectation | null): string[] {
+    const lines = [`ret = load(${this.#values.plain(at)} + ${cNumber(offset, 4, true)}UL, ${width});`];
+    lines.push(...this.#style.result(expectation, false));
+    const { bytes } = expectation ?? {};
+    if (bytes && bytes.length > 0)
+      lines.push(...this.#style.data("(unsigned long)&loaded", byteArray(bytes), bytes.length));
+    return lines;
+  }
+
   /** Where what is to be written lies, put there first. */
   #content({ place, bytes = [], from, count }: WriteBuffer): string {
     if (from !== undefined) return this.#names.of(from);
@@ -112,7 +125,7 @@ export class CallWriter {
     return placed(place, index, byteArray([...given, ...rest]), String(given.length + rest.length));
   }
 
-  #expression(call: Exclude<Call, { op: "ioctl" | "read" | "pread" }>): string {
+  #expression(call: Exclude<Call, { op: "ioctl" | "read" | "pread" | "load" }>): string {
     const value = (from: Value): string => this.#values.plain(from);
     const { failNth } = call;
     if (failNth !== undefined && !mayRunOut(call)) throw new Error(`${call.op} can't run out of memory`);
@@ -125,7 +138,7 @@ export class CallWriter {
       case "eventfd":
         return functionCall(failNth, "result(eventfd(0, EFD_NONBLOCK))", "SYS_eventfd2", ["0", "EFD_NONBLOCK"]);
       case "memfd":
-        return `new_memfd(${call.size}L)`;
+        return `${call.sealed ? "new_sealed_memfd" : "new_memfd"}(${call.size}L)`;
       case "close":
         return functionCall(failNth, `result(close(${value(call.fd)}))`, "SYS_close", [value(call.fd)]);
       case "dup":
@@ -139,8 +152,14 @@ export class CallWriter {
       case "poll":
         return `poll_now(${value(call.fd)})`;
       case "mmap": {
-        const how = [`${call.length}UL`, `${call.prot}`, "MAP_SHARED"];
+        const how = [`${call.length}UL`, `${call.prot}`, call.private ? "MAP_PRIVATE" : "MAP_SHARED"];
         return systemCall(failNth, "SYS_mmap", ["0UL", ...how, value(call.fd), value(call.offset)]);
+      }
+      case "munmap":
+        return systemCall(failNth, "SYS_munmap", [value(call.at), `${call.length}UL`]);
+      case "store": {
+        const where = `${value(call.at)} + ${cNumber(call.offset, 4, true)}UL`;
+        return `store(${where}, ${call.width}, ${cNumber(call.value, 8, true)}UL)`;
       }
       case "sysfs-write": {
         const { text } = call;
@@ -211,6 +230,8 @@ export class CallWriter {
         return `group_node(&${this.#device(node.device)})`;
       case "cdev":
         return `cdev_node(&${this.#device(node.device)})`;
+      case "wq":
+        return cString(queuePath(node.queue));
     }
   }
 
@@ -243,6 +264,10 @@ export class CallWriter {
         return `result(access(cdev_node(&${this.#device(probe.device)}), F_OK))`;
       case "asleep":
         return `asleep(${this.#devicePath(probe.device, "power/runtime_status")})`;
+      case "auxiliaries":
+        return `list(${cString(AUXILIARY_DEVICES)})`;
+      case "aux-driver":
+        return `text_of_link(${cString(`${AUXILIARY_DEVICES}/${probe.name}/driver`)})`;
       case "mdevs":
         return 'list("/sys/bus/mdev/devices")';
       case "mdev-type":

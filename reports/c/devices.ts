@@ -1,7 +1,9 @@
 /** The devices that a C program needs, what else must be there, and how things are put back afterwards. */
-import { fixedPath } from "../../model/format/attribute-path.ts";
+
+import { undoing } from "../../model/driver-core/new-id.ts";
+import { fixedPath, queuePath } from "../../model/format/attribute-path.ts";
 import { madeByText } from "../../model/mdev/mdev.ts";
-import type { Call, Node, Program } from "../../model/program.ts";
+import type { Attribute, Call, Node, Program } from "../../model/program.ts";
 import { busName, type Topology } from "../../model/topology.ts";
 import type { Expectation } from "./expectations.ts";
 import { cString, type Names } from "./syntax.ts";
@@ -130,31 +132,44 @@ function nodeRequirement(node: Node, isFunction: ReadonlySet<string>): string[] 
     case "cdev":
       if (!isFunction.has(node.device)) return [];
       return ['missing_path("/dev/vfio/devices", "CONFIG_VFIO_DEVICE_CDEV")'];
+    case "wq":
+      return [`missing_path(${cString(queuePath(node.queue))}, "a work queue of type user that is enabled")`];
     default:
       return [];
   }
 }
 
+/** Attributes that take the name of a function which may have another driver then. */
+const REBINDING: ReadonlySet<Attribute["kind"]> = new Set(["bind", "unbind", "pci-bus"]);
+
 /** Statements that undo what the program did to mediated devices and drivers. */
 export function restoring({ calls }: Program, devices: readonly Device[], names: Names, topology: Topology): string[] {
   const statements = new Set<string>();
+  // One for each id that was added: the same may have been added twice.
+  const added: string[] = [];
   for (const call of calls) {
     if (call.op !== "sysfs-write") continue;
     const { attribute, text } = call;
     const made = madeBy(call, topology);
     if (made !== null) statements.add(`remove_mdev(&${deviceVariable(made, names)});`);
-    if (attribute.kind === "mdev-bus" && attribute.file === "drivers_autoprobe") {
+    const ofBus = attribute.kind === "mdev-bus" || attribute.kind === "pci-bus";
+    if (ofBus && attribute.file === "drivers_autoprobe") {
       statements.add(`write_file(${cString(fixedPath(attribute))}, "1");`);
+    }
+    const id = undoing(call);
+    if (id) {
+      const path = fixedPath({ kind: "remove_id", driver: id.driver });
+      added.push(`write_file(${cString(path)}, ${cString(id.text)});`);
     }
     if (attribute.kind === "driver_override") {
       statements.add(`bind_again(&${deviceVariable(attribute.device, names)});`);
     }
-    if ((attribute.kind === "bind" || attribute.kind === "unbind") && "device" in text) {
+    if (REBINDING.has(attribute.kind) && "device" in text) {
       statements.add(`bind_again(&${deviceVariable(text.device, names)});`);
     }
   }
   for (const { name, standing } of devices) {
     if (standing) statements.add(`if (!moved)\n\t\tremove_mdev(&${deviceVariable(name, names)});`);
   }
-  return [...statements];
+  return [...added, ...statements];
 }

@@ -1,6 +1,6 @@
 /** How a C program checks and tells: on its own, or as a case of the kernel's selftest harness. */
 
-import { errnoName } from "../../model/uapi/errno.ts";
+import { errnoName, SIGNAL, SIGNAL_BASE } from "../../model/uapi/errno.ts";
 import type { Layout } from "../../model/uapi/layout.ts";
 import { fieldTableName } from "./declarations.ts";
 import type { Expectation } from "./expectations.ts";
@@ -21,10 +21,11 @@ export interface Style {
   text(expected: string): string[];
 }
 
-/** `-EINVAL` */
+/** `-EINVAL`, `-(1000 + SIGBUS)` */
 function resultLiteral(ret: number): string {
   if (ret >= 0) return cNumber(ret, 8, true);
   const name = errnoName(-ret);
+  if (name in SIGNAL) return `-(${SIGNAL_BASE} + ${name})`;
   return name.startsWith("errno") ? String(ret) : `-${name}`;
 }
 

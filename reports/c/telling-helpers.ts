@@ -1,5 +1,5 @@
 /** Helpers of programs that stand alone: they say what they see. */
-import { ERRNO } from "../../model/uapi/errno.ts";
+import { ERRNO, SIGNAL, SIGNAL_BASE } from "../../model/uapi/errno.ts";
 import { C, type Helper } from "./helpers.ts";
 
 const errnoNames: Helper = {
@@ -14,6 +14,9 @@ static const char *result_name(long ret)
 	switch (-ret) {
 ${Object.keys(ERRNO)
   .map((name) => `\tcase ${name}: return "-1 ${name}";`)
+  .join("\n")}
+${Object.keys(SIGNAL)
+  .map((name) => `\tcase ${SIGNAL_BASE} + ${name}: return "${name}";`)
   .join("\n")}
 	}
 	snprintf(name, sizeof(text[0]), ret < 0 ? "-1 errno %ld" : "%ld", ret < 0 ? -ret : ret);

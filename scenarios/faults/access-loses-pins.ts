@@ -5,7 +5,7 @@ import type { Fault } from "./fault.ts";
 export const accessLosesPins: Fault = {
   id: "access-loses-pins",
   title: "when the last page table lets go of a mapping, pages are unpinned that an access has pinned as well",
-  cites: '727c28c1cef2 ("iommufd: Fix unpinning of pages when an access is present"), 6.3',
+  cites: "727c28c1cef2 iommufd: Fix unpinning of pages when an access is present (6.3)",
   breaks: "pinned-while-needed",
   shownBy: "iommufd-access",
   apply(k) {

@@ -4,7 +4,7 @@ import type { Fault } from "./fault.ts";
 export const compatSplitForgotten: Fault = {
   id: "compat-split-forgotten",
   title: "the pages of a mapping that was cut for VFIO_IOMMU_UNMAP_DMA stay pinned",
-  cites: "iommufd: Fix missing update of domains_itree after splitting iopt_area (6.6)",
+  cites: "e7250ab7ca49 iommufd: Fix missing update of domains_itree after splitting iopt_area (6.7)",
   breaks: "pinned-while-needed",
   shownBy: "iommufd-compat",
   apply(k) {

@@ -7,7 +7,7 @@ import type { Fault } from "./fault.ts";
 export const compatUnmapNeedsSome: Fault = {
   id: "compat-unmap-needs-some",
   title: "VFIO_IOMMU_UNMAP_DMA on an iommufd refuses a range where nothing is mapped",
-  cites: "iommufd: Make vfio_compat's unmap succeed if the range is already empty (6.18)",
+  cites: "afb47765f923 iommufd: Make vfio_compat's unmap succeed if the range is already empty (6.18)",
   breaks: "difference",
   shownBy: "kvm-vfio",
   apply(k) {

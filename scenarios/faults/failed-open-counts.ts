@@ -4,7 +4,7 @@ import type { Fault } from "./fault.ts";
 export const failedOpenCounts: Fault = {
   id: "failed-open-counts",
   title: "an open of a function that fails is counted nevertheless",
-  cites: "vfio-pci: Use mutex around open, release, and remove",
+  cites: "61d792562b53 vfio-pci: Use mutex around open, release, and remove",
   breaks: "open-is-backed",
   shownBy: "pci-functions",
   apply(k) {

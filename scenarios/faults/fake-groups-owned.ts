@@ -5,7 +5,7 @@ export const fakeGroupsOwned: Fault = {
   id: "fake-groups-owned",
   title: "joining a container claims the DMA of emulated groups too, and leaving it never gives that back",
   cites: "a3da1ab6fbea vfio: Do not manipulate iommu dma_owner for fake iommu groups (5.19)",
-  breaks: "references-balance",
+  breaks: "dma-one-owner",
   shownBy: "emulated-devices",
   apply(k) {
     const right = k.container.attachGroup;

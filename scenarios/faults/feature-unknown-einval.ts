@@ -6,7 +6,7 @@ import type { Fault } from "./fault.ts";
 export const featureUnknownEinval: Fault = {
   id: "feature-unknown-einval",
   title: "a driver without features of its own refuses those that the core does not know with EINVAL",
-  cites: "vfio: return -ENOTTY for unsupported device feature (6.18)",
+  cites: "16df67f2189a vfio: return -ENOTTY for unsupported device feature (6.18)",
   breaks: "difference",
   shownBy: "emulated-devices",
   apply(k) {

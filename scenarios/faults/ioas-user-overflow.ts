@@ -4,7 +4,7 @@ import type { Fault } from "./fault.ts";
 export const ioasUserOverflow: Fault = {
   id: "ioas-user-overflow",
   title: "IOMMU_IOAS_MAP takes a user address and a length that add up to more than there is",
-  cites: "iommufd: Check for uptr overflow (6.3)",
+  cites: "e4395701330f iommufd: Check for uptr overflow (6.3)",
   breaks: "difference",
   shownBy: "iommufd-areas",
   apply(k) {

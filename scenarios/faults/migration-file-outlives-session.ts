@@ -4,7 +4,7 @@ import type { Fault } from "./fault.ts";
 export const migrationFileOutlivesSession: Fault = {
   id: "migration-file-outlives-session",
   title: "a data file is used after a reset, or another state, has ended its session",
-  cites: "vfio/pds: Make sure migration file isn't accessed after reset (6.9)",
+  cites: "457f73082547 vfio/pds: Make sure migration file isn't accessed after reset (6.9)",
   breaks: "difference",
   shownBy: "migration",
   apply(k) {

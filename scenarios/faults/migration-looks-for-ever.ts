@@ -6,7 +6,7 @@ import type { Fault } from "./fault.ts";
 export const migrationLooksForEver: Fault = {
   id: "migration-looks-for-ever",
   title: "asking a device in STOP_COPY for PRE_COPY does not come back",
-  cites: "vfio_mig_get_next_state() of drivers/vfio/vfio_main.c, which ends its search at ERROR in 7.2 and not in 6.12",
+  cites: "a26b499b757c vfio: prevent infinite loop in vfio_mig_get_next_state() on blocked arc (7.2)",
   breaks: "hang",
   shownBy: "migration",
   apply(k) {

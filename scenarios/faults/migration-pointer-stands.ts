@@ -4,7 +4,7 @@ import type { Fault } from "./fault.ts";
 export const migrationPointerStands: Fault = {
   id: "migration-pointer-stands",
   title: "who reads a session in pieces is given the first piece each time",
-  cites: "hisi_acc_vfio_pci: Update migration data pointer correctly on saving/resume (6.1)",
+  cites: "be12ad45e15b hisi_acc_vfio_pci: Update migration data pointer correctly on saving/resume (6.8)",
   breaks: "difference",
   shownBy: "migration",
   apply(k) {

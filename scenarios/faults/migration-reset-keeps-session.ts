@@ -5,7 +5,7 @@ import type { Fault } from "./fault.ts";
 export const migrationResetKeepsSession: Fault = {
   id: "migration-reset-keeps-session",
   title: "a device that is reset runs, and its data session goes on",
-  cites: "vfio/pds: Always clear the save/restore FDs on reset (6.9)",
+  cites: "8512ed256334 vfio/pds: Always clear the save/restore FDs on reset (6.9)",
   breaks: "session-by-state",
   shownBy: "migration",
   apply(k) {

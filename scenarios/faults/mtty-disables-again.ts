@@ -5,7 +5,7 @@ import type { Fault } from "./fault.ts";
 export const mttyDisablesAgain: Fault = {
   id: "mtty-disables-again",
   title: "disabling an interrupt that is not in use succeeds",
-  cites: "vfio/mtty: Overhaul mtty interrupt handling (6.7)",
+  cites: "293fbc288181 vfio/mtty: Overhaul mtty interrupt handling (6.7)",
   breaks: "difference",
   shownBy: "sample-devices",
   apply(k) {

@@ -4,7 +4,7 @@ import type { Fault } from "./fault.ts";
 export const type1CapabilitiesUnaligned: Fault = {
   id: "type1-capabilities-unaligned",
   title: "capabilities of VFIO_IOMMU_GET_INFO are not aligned",
-  cites: "vfio: align capability structures (6.6)",
+  cites: "a881b496941f vfio: align capability structures (6.6)",
   breaks: "difference",
   shownBy: "iommufd-objects",
   apply(k) {

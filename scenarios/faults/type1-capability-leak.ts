@@ -4,7 +4,7 @@ import type { Fault } from "./fault.ts";
 export const type1CapabilityLeak: Fault = {
   id: "type1-capability-leak",
   title: "the migration capability of VFIO_IOMMU_GET_INFO brings bytes that nobody set",
-  cites: "vfio/type1: fix cap_migration information leak (6.6)",
+  cites: "cd24e2a60af6 vfio/type1: fix cap_migration information leak (6.6)",
   breaks: "difference",
   shownBy: "type1",
   apply(k) {

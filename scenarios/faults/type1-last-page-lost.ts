@@ -5,7 +5,7 @@ import type { Fault } from "./fault.ts";
 export const type1LastPageLost: Fault = {
   id: "type1-last-page-lost",
   title: "a mapping that ends with the address space is found by nobody",
-  cites: "vfio/type1: handle DMA map/unmap up to the addressable limit (6.18)",
+  cites: "ef270ec44637 vfio/type1: handle DMA map/unmap up to the addressable limit (6.18)",
   breaks: "difference",
   shownBy: "type1",
   apply(k) {

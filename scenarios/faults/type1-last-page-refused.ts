@@ -4,7 +4,7 @@ import type { Fault } from "./fault.ts";
 export const type1LastPageRefused: Fault = {
   id: "type1-last-page-refused",
   title: "VFIO_IOMMU_UNMAP_DMA refuses a range that ends with the address space",
-  cites: "vfio/type1: Fix unmap overflow off-by-one",
+  cites: "58fec830fc19 vfio/type1: Fix unmap overflow off-by-one (5.0)",
   breaks: "difference",
   shownBy: "type1",
   apply(k) {

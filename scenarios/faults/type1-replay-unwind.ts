@@ -4,7 +4,7 @@ import type { Fault } from "./fault.ts";
 export const type1ReplayUnwind: Fault = {
   id: "type1-replay-unwind",
   title: "a group that can't join leaves pinned what was pinned for it",
-  cites: "vfio/type1: Add proper error unwind for vfio_iommu_replay()",
+  cites: "aae7a75a821a vfio/type1: Add proper error unwind for vfio_iommu_replay() (5.9)",
   breaks: "refused-no-trace",
   shownBy: "allocation-failures",
   apply(k) {

@@ -1,5 +1,6 @@
 /** A call that can't set up all of its vectors has put MSI-X to use all the same. */
 import { Refusal } from "../../model/kernel/clause.ts";
+import { VectorContext } from "../../model/vfio-pci/function-irqs.ts";
 import type { Fault } from "./fault.ts";
 
 export const vectorsStayAfterFailure: Fault = {
@@ -13,7 +14,7 @@ export const vectorsStayAfterFailure: Fault = {
     k.intrs = {
       ...k.intrs,
       *enableVectors(kernel, { irqs }, index, request) {
-        irqs.vectors = { index, enabled: request.start + request.count, triggers: new Map() };
+        irqs.vectors = new VectorContext(index, request.start + request.count);
         try {
           right(kernel, irqs.vectors, request);
         } catch (refusal) {

@@ -86,6 +86,8 @@ async function startSession(
     const topology: Topology = {
       ...found,
       drivers: found.drivers.filter((driver) => DRIVERS.includes(driver)),
+      // An id that is added to a driver, or the bus's autoprobe, would be about devices that were not named.
+      wholeBus: false,
       mdevParents: busy.mdevs ? [] : found.mdevParents.filter((parent) => parent === "mtty" || parent === "mdpy"),
       kvm: found.kvm && !busy.vms,
       // It takes settings that hold for everything that runs here.

@@ -1,5 +1,6 @@
 /** Reads the agent's output back into outcomes, by the shapes that lowering gave. */
 import type { Outcome } from "../../model/program.ts";
+import { SIGNAL_BASE } from "../../model/uapi/errno.ts";
 import { POLLFD_SIZE, READ_SIZE, type Shape, STATUS_SIZE } from "./lower.ts";
 import { VM_DIRECTORY } from "./paths.ts";
 
@@ -26,13 +27,17 @@ export class OutputReader {
    * it says whether that came about; undefined as well where the kernel can't be asked.
    */
   next(shape: Shape, askedToFail = false): Outcome | undefined {
+    if (shape.kind === "waited") {
+      const before = this.next(shape.of, askedToFail);
+      return this.#result() === undefined ? undefined : before;
+    }
     const outcome = this.#shaped(shape);
     if (!askedToFail || !outcome) return outcome;
     const fired = this.#result();
     return fired === undefined || fired < 0 ? undefined : { ...outcome, failed: fired === 1 };
   }
 
-  #shaped(shape: Shape): Outcome | undefined {
+  #shaped(shape: Exclude<Shape, { kind: "waited" }>): Outcome | undefined {
     switch (shape.kind) {
       case "plain":
         return this.#plain();
@@ -61,6 +66,16 @@ export class OutputReader {
         const closed = this.#result();
         return ret === undefined || closed === undefined ? undefined : { ret };
       }
+      case "store":
+        return this.#signal();
+      case "load": {
+        const signal = this.#signal();
+        const loaded = this.#take(8);
+        if (!signal || !loaded) return undefined;
+        return signal.ret < 0 ? signal : { ret: 0, bytes: loaded.subarray(0, shape.width) };
+      }
+      case "stores":
+        return this.#stores(shape.count);
       case "sysfs-read":
         return this.#read(READ_SIZE);
       case "status": {
@@ -81,8 +96,11 @@ export class OutputReader {
       case "memfd": {
         const made = this.#plain();
         if (made === undefined || made.ret < 0) return made;
-        const sized = this.#plain();
-        return sized === undefined || sized.ret < 0 ? sized : made;
+        for (let left = shape.steps; left > 0; left--) {
+          const step = this.#plain();
+          if (step === undefined || step.ret < 0) return step;
+        }
+        return made;
       }
       case "poll": {
         const ret = this.#result();
@@ -117,6 +135,33 @@ export class OutputReader {
     if (this.#at + 8 > this.#bytes.length) return undefined;
     const value = Number(this.#view.getBigInt64(this.#at, true));
     this.#at += 8;
+    return value;
+  }
+
+  /** What came of stores to a file that was opened and mapped for them. */
+  #stores(count: number): Outcome | undefined {
+    const opened = this.#plain();
+    if (!opened || opened.ret < 0) return opened;
+    const mapped = this.#plain();
+    if (!mapped) return undefined;
+    let failed = Math.min(mapped.ret, 0);
+    if (failed === 0) {
+      for (let i = 0; i < count; i++) failed ||= -(this.#u32() ?? 0);
+      this.#result();
+    }
+    return this.#result() === undefined ? undefined : { ret: failed };
+  }
+
+  /** 0, or the signal as outcomes have it. */
+  #signal(): Outcome | undefined {
+    const signal = this.#u32();
+    return signal === undefined ? undefined : { ret: signal === 0 ? 0 : -(SIGNAL_BASE + signal) };
+  }
+
+  #u32(): number | undefined {
+    if (this.#at + 4 > this.#bytes.length) return undefined;
+    const value = this.#view.getUint32(this.#at, true);
+    this.#at += 4;
     return value;
   }
 

@@ -5,12 +5,14 @@
  * slots, structs become bytes at addresses that are the same on every target, device names become paths that the agent
  * completes with the numbers that it finds when it gets there.
  */
-import { typePath } from "../../model/format/attribute-path.ts";
+import { AUXILIARY_DEVICES, queuePath, typePath } from "../../model/format/attribute-path.ts";
 import { capabilityMask } from "../../model/kernel/credentials.ts";
 import { blockAddress, isStruct } from "../../model/kernel/encode.ts";
 import { findIoctl } from "../../model/kernel/ioctl.ts";
-import { BLOCK_SIZE, MAX_BLOCKS, MEMORY } from "../../model/kernel/memory-map.ts";
+import { BLOCK_SIZE, MAX_BLOCKS, MEMORY, PAGE } from "../../model/kernel/memory-map.ts";
+import type { RegisterStore } from "../../model/pci/hardware.ts";
 import type {
+  AccessWidth,
   Call,
   Capability,
   Node,
@@ -25,9 +27,23 @@ import { argumentText, busName, type Topology } from "../../model/topology.ts";
 import { type Layout, writeValue } from "../../model/uapi/layout.ts";
 import { POLL_ALL } from "../../model/uapi/poll.ts";
 import type { Assembler, SyscallArgument } from "../agent/assembler.ts";
-import { SLOT_COUNT } from "../agent/layout.ts";
+import { NO_SLOT, SLOT_COUNT } from "../agent/layout.ts";
 import { attributePath, devicePath, groupPrefix, KVM_DEBUGFS, MDEV_DEVICES } from "./paths.ts";
-import { AT_FDCWD, EFD_NONBLOCK, MAP_SHARED, O_RDONLY, O_WRONLY, SYS } from "./syscalls.ts";
+import { leavingWork, WAIT_NS } from "./put-off.ts";
+import {
+  AT_FDCWD,
+  EFD_NONBLOCK,
+  F_ADD_SEALS,
+  F_SEAL_WRITE,
+  MAP_PRIVATE,
+  MAP_SHARED,
+  MFD_ALLOW_SEALING,
+  O_RDONLY,
+  O_RDWR,
+  O_WRONLY,
+  PROT_WRITE,
+  SYS,
+} from "./syscalls.ts";
 
 /** A program that no target can run, with the reason in one sentence. */
 export class TooLarge extends Error {
@@ -41,11 +57,19 @@ export type Shape =
   | { readonly kind: "struct"; readonly length: number; readonly pointed: readonly number[] }
   /** opened, then written: the open's errno or the write's result */
   | { readonly kind: "sysfs-write" }
+  /** the signal, then what was loaded */
+  | { readonly kind: "load"; readonly width: AccessWidth }
+  /** the signal */
+  | { readonly kind: "store" }
+  /** opened and mapped, then so many stores: the first that failed, by an errno or a signal */
+  | { readonly kind: "stores"; readonly count: number }
   /** opened, then read into a buffer that follows */
   | { readonly kind: "sysfs-read" }
   | { readonly kind: "readlink" }
   | { readonly kind: "list" }
   | { readonly kind: "vms" }
+  /** the result of waiting follows */
+  | { readonly kind: "waited"; readonly of: Shape }
   /** a number in /proc/self/status, in KiB */
   | { readonly kind: "status"; readonly line: RegExp }
   | { readonly kind: "tainted" }
@@ -53,8 +77,8 @@ export type Shape =
   | { readonly kind: "asleep" }
   /** a struct pollfd follows, of which revents counts */
   | { readonly kind: "poll" }
-  /** the result of setting its size follows, unless it was refused */
-  | { readonly kind: "memfd" }
+  /** the results of so many calls that make the file what it is to be follow, unless it was refused */
+  | { readonly kind: "memfd"; readonly steps: number }
   /** a path was completed with a number first: results of that come before */
   | { readonly kind: "found-group" };
 
@@ -109,9 +133,11 @@ export class Lowering {
   /** Lowers a whole program; gives the shape of each call's output. */
   program(program: Program): Shape[] {
     const shapes: Shape[] = [];
+    const leaving = leavingWork(program.calls);
     for (const [index, call] of program.calls.entries()) {
       this.#code.mark(index);
-      shapes.push(this.call(call));
+      const shape = this.call(call);
+      shapes.push(leaving.has(call) ? this.#waited(shape) : shape);
     }
     if (this.#blocks > MAX_BLOCKS) throw new TooLarge(`A program has at most ${MAX_BLOCKS} structs; split it.`);
     return shapes;
@@ -124,6 +150,12 @@ export class Lowering {
     if (call.failNth !== undefined) this.#code.fired();
     this.#failNth = 0;
     return shape;
+  }
+
+  /** Waits for what the call has left to a thread of the kernel's. */
+  #waited(of: Shape): Shape {
+    this.#code.poke(TEXT, WAIT).syscall(SYS.nanosleep, TEXT, 0);
+    return { kind: "waited", of };
   }
 
   /** The system call that the program asks for, with the failure that it asks for; those around it are the harness's. */
@@ -153,13 +185,18 @@ export class Lowering {
         this.#syscall(SYS.eventfd2, 0, EFD_NONBLOCK);
         this.#keep(call.as);
         return { kind: "plain" };
-      case "memfd":
+      case "memfd": {
+        const file = { slot: this.#slot(call.as) };
         code
           .pokeText(TEXT, "memfd")
-          .syscall(SYS.memfd_create, TEXT, 0)
-          .keep(this.#slot(call.as))
-          .unlessFailed((sized) => sized.syscall(SYS.ftruncate, { slot: this.#slot(call.as) }, call.size));
-        return { kind: "memfd" };
+          .syscall(SYS.memfd_create, TEXT, call.sealed ? MFD_ALLOW_SEALING : 0)
+          .keep(file.slot)
+          .unlessFailed((made) => {
+            made.syscall(SYS.ftruncate, file, call.size);
+            if (call.sealed) made.syscall(SYS.fcntl, file, F_ADD_SEALS, F_SEAL_WRITE);
+          });
+        return { kind: "memfd", steps: call.sealed ? 2 : 1 };
+      }
       case "close":
         this.#syscall(SYS.close, this.#value(call.fd));
         return { kind: "plain" };
@@ -181,8 +218,17 @@ export class Lowering {
         code.syscall(SYS.poll, TEXT, 1, 0).peek(TEXT, POLLFD_SIZE);
         return { kind: "poll" };
       case "mmap":
-        this.#syscall(SYS.mmap, 0, call.length, call.prot, MAP_SHARED, this.#value(call.fd), this.#value(call.offset));
+        this.#mmap(call);
         return { kind: "plain" };
+      case "munmap":
+        this.#syscall(SYS.munmap, this.#value(call.at), call.length);
+        return { kind: "plain" };
+      case "load":
+        code.touchRead(this.#place(call), call.width, this.#mappingSlot(call));
+        return { kind: "load", width: call.width };
+      case "store":
+        code.touchWrite(this.#place(call), call.width, call.value, this.#mappingSlot(call));
+        return { kind: "store" };
       case "sysfs-write": {
         const text = "device" in call.text ? busName(this.#topology, call.text.device) : call.text.text;
         return this.sysfsWrite(attributePath(this.#topology, call.attribute), text);
@@ -199,6 +245,21 @@ export class Lowering {
         code.poke(TEXT, limits(call.soft, call.hard)).syscall(SYS.prlimit64, 0, RLIMIT_MEMLOCK, TEXT, 0);
         return { kind: "plain" };
     }
+  }
+
+  #mmap({ fd, length, prot, offset, private: isPrivate, as }: Call & { op: "mmap" }): void {
+    const flags = isPrivate ? MAP_PRIVATE : MAP_SHARED;
+    this.#syscall(SYS.mmap, 0, length, prot, flags, this.#value(fd), this.#value(offset));
+    if (as !== undefined) this.#keep(as);
+  }
+
+  /** Where memory is accessed: from a handle's address on, or at an address. */
+  #place({ at, offset }: Call & { op: "load" | "store" }): number {
+    return typeof at === "string" ? offset : Number(at) + offset;
+  }
+
+  #mappingSlot({ at }: Call & { op: "load" | "store" }): number {
+    return typeof at === "string" ? this.#slot(at) : NO_SLOT;
   }
 
   /** Opens a file for writing and writes text to it. */
@@ -227,6 +288,23 @@ export class Lowering {
         code.syscall(SYS.close, { slot: FD_SLOT });
       });
     return { kind: "sysfs-write" };
+  }
+
+  /** Maps the first page of a file and stores to it. */
+  storeToFile(path: string, stores: readonly RegisterStore[]): Shape {
+    this.#code
+      .pokeText(PATH, path)
+      .syscall(SYS.openat, AT_FDCWD, PATH, O_RDWR)
+      .keep(FD_SLOT)
+      .unlessFailed((code) => {
+        code.syscall(SYS.mmap, 0, PAGE, PROT_WRITE, MAP_SHARED, { slot: FD_SLOT }, 0).keep(NUMBER_SLOT);
+        code.unlessFailed((mapped) => {
+          for (const { at, width, value } of stores) mapped.touchWrite(at, width, value, NUMBER_SLOT);
+          mapped.syscall(SYS.munmap, { slot: NUMBER_SLOT }, PAGE);
+        });
+        code.syscall(SYS.close, { slot: FD_SLOT });
+      });
+    return { kind: "stores", count: stores.length };
   }
 
   /** Lists a directory. */
@@ -275,6 +353,10 @@ export class Lowering {
         code.poke(TEXT, TIME_TO_SLEEP).syscall(SYS.nanosleep, TEXT, 0);
         this.#readFile(`${devicePath(this.#topology, probe.device)}/power/runtime_status`, READ_SIZE);
         return { kind: "asleep" };
+      case "auxiliaries":
+        return this.list(AUXILIARY_DEVICES);
+      case "aux-driver":
+        return this.#readLink(`${AUXILIARY_DEVICES}/${probe.name}/driver`);
       case "mdevs":
         return this.list(MDEV_DEVICES);
       case "group-members":
@@ -309,6 +391,9 @@ export class Lowering {
         return { kind: "plain" };
       case "kvm":
         code.pokeText(PATH, "/dev/kvm");
+        return { kind: "plain" };
+      case "wq":
+        code.pokeText(PATH, queuePath(node.queue));
         return { kind: "plain" };
       case "group": {
         const prefix = groupPrefix(this.#topology, node.device);
@@ -489,6 +574,9 @@ export class Lowering {
 
 /** Zeros to read a link into, so that what is left of an earlier one does not count. */
 const NO_TEXT = new Uint8Array(256);
+
+/** struct timespec */
+const WAIT = new Uint8Array(new BigInt64Array([0n, BigInt(WAIT_NS)]).buffer);
 
 const RLIMIT_MEMLOCK = 8;
 

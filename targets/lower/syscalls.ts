@@ -5,12 +5,14 @@ export const SYS = {
   close: 3,
   poll: 7,
   mmap: 9,
+  munmap: 11,
   ioctl: 16,
   pread64: 17,
   pwrite64: 18,
   access: 21,
   dup: 32,
   nanosleep: 35,
+  fcntl: 72,
   ftruncate: 77,
   readlink: 89,
   capset: 126,
@@ -22,7 +24,12 @@ export const SYS = {
 
 export const AT_FDCWD = -100;
 export const EFD_NONBLOCK = 0o4000;
+export const MFD_ALLOW_SEALING = 2;
+export const F_ADD_SEALS = 1033;
+export const F_SEAL_WRITE = 8;
 export const O_RDONLY = 0;
 export const O_WRONLY = 1;
 export const O_RDWR = 2;
 export const MAP_SHARED = 1;
+export const MAP_PRIVATE = 2;
+export const PROT_WRITE = 2;

@@ -3,6 +3,7 @@
  * groups, and which of the device nodes that matter exist.
  */
 
+import type { FunctionId } from "../../model/driver-core/pci-id.ts";
 import { Assembler } from "../agent/assembler.ts";
 import type { AgentConnection } from "../agent/connection.ts";
 import { SCRATCH } from "../agent/layout.ts";
@@ -57,6 +58,8 @@ export interface PlacedFunction {
   /** Addresses of the bridges above it, from the root down. */
   readonly above: readonly string[];
   readonly iommuGroup: number | undefined;
+  readonly id: FunctionId;
+  readonly driver: string | undefined;
 }
 
 /** Addresses that a group may not map, and why: `direct`, `reserved`, `msi`, `direct-relaxable`. */
@@ -136,12 +139,25 @@ export async function survey(
   }
   const functions: PlacedFunction[] = [];
   for (const bdf of all) {
-    const link = await readLink(agent, `/sys/bus/pci/devices/${bdf}`);
+    const directory = `/sys/bus/pci/devices/${bdf}`;
+    const link = await readLink(agent, directory);
     const path = [...link.matchAll(/\/([0-9a-f]{4,}:[0-9a-f]{2}:[0-9a-f]{2}\.[0-7])/g)].flatMap(
       (match) => match[1] ?? [],
     );
-    const group = baseName(await readLink(agent, `/sys/bus/pci/devices/${bdf}/iommu_group`));
-    functions.push({ bdf, above: path.slice(0, -1), iommuGroup: group === undefined ? undefined : Number(group) });
+    const group = baseName(await readLink(agent, `${directory}/iommu_group`));
+    functions.push({
+      bdf,
+      above: path.slice(0, -1),
+      iommuGroup: group === undefined ? undefined : Number(group),
+      id: {
+        vendor: Number(await readText(agent, `${directory}/vendor`)),
+        device: Number(await readText(agent, `${directory}/device`)),
+        subvendor: Number(await readText(agent, `${directory}/subsystem_vendor`)),
+        subdevice: Number(await readText(agent, `${directory}/subsystem_device`)),
+        class: Number(await readText(agent, `${directory}/class`)),
+      },
+      driver: baseName(await readLink(agent, `${directory}/driver`)),
+    });
   }
   const capability = await iommuRegister(agent, "cap");
   const extended = await iommuRegister(agent, "ecap");

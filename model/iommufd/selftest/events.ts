@@ -203,7 +203,8 @@ testOp("TRIGGER_IOPF", {
 export const steps = {
   /** Writes to the page at an address; whether it counts as written. */
   write(k: Kernel, { ioas, dirty }: Hwpt, iova: bigint, pageSize: bigint): boolean {
-    const isMapped = ioas.pagetable.firstArea(iova, iova)?.ready === true;
+    const area = ioas.pagetable.firstArea(iova, iova);
+    const isMapped = area?.ready === true && !area.pages.revoked;
     if (k.version >= GENERIC_TABLES_SINCE) {
       if (isMapped) dirty?.mark(iova);
       return true;

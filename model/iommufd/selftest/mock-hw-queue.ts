@@ -27,6 +27,8 @@ const MOST = 2;
 export class MockHwQueues {
   readonly type = TYPE;
   readonly #queues: (HwQueue | null)[] = Array.from({ length: MOST }, () => null);
+  /** Of each queue the one before it. */
+  readonly #before = new Map<HwQueue, HwQueue>();
 
   /** mock_hw_queue_init_phys */
   init(k: Kernel, queue: HwQueue): void {
@@ -37,15 +39,24 @@ export class MockHwQueues {
     must(index === 0 || before !== null, rule["IOMMUFD-MOCKQUEUE-3"]);
     if (before) {
       before.users++;
+      this.#before.set(queue, before);
       k.keeps(rule["IOMMUFD-MOCKQUEUE-4"]);
     }
     this.#queues[index] = queue;
   }
 
   /** mock_hw_queue_destroy */
-  destroy(queue: HwQueue): void {
-    const before = queue.index > 0 ? this.#queues[queue.index - 1] : null;
-    this.#queues[queue.index] = null;
+  destroy(k: Kernel, queue: HwQueue): void {
+    this.#queues[k.selftest.placeOf(queue)] = null;
+    const before = this.#before.get(queue);
     if (before) before.users--;
+    this.#before.delete(queue);
   }
 }
+
+export const steps = {
+  /** Which place a queue leaves when it goes. */
+  placeOf({ index }: HwQueue): number {
+    return index;
+  },
+};

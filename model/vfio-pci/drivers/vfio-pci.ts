@@ -1,6 +1,22 @@
-/** vfio-pci: the driver that takes any function, and adds nothing to the library. Beside drivers/vfio/pci/vfio_pci.c. */
+/** vfio-pci: the driver that takes any function, and knows some for which the library has more. Beside drivers/vfio/pci/vfio_pci.c. */
+import type { Kernel } from "../../kernel/kernel.ts";
+import type { Operation } from "../../kernel/operation.ts";
+import type { VfioDevice } from "../../vfio/device.ts";
 import { VfioPciCoreDevice } from "../core-device.ts";
 
 export class VfioPciDevice extends VfioPciCoreDevice {
   override readonly name = "vfio-pci";
+
+  /** vfio_pci_open_device */
+  override *open(k: Kernel, _device: VfioDevice): Operation<void> {
+    yield* k.vfioPci.enable(k, this.function);
+    k.igd.init(k, this.function);
+    k.nvlink2.init(k, this.function);
+    k.migrationV1.init(k, this.function);
+    k.vfioPci.finishEnable(k, this.function);
+  }
+
+  override *resetDone(k: Kernel): Operation<void> {
+    k.migrationV1.resetDone(k, this.function);
+  }
 }

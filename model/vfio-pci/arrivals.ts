@@ -1,0 +1,127 @@
+/** Interrupts that functions raise by themselves, up to the eventfds. Beside drivers/vfio/pci/vfio_pci_intrs.c. */
+import { EventFile } from "../eventfd.ts";
+import { clauses } from "../kernel/clause.ts";
+import type { Kernel } from "../kernel/kernel.ts";
+import { Unmodelled } from "../kernel/operation.ts";
+import type { PciFunction } from "../pci/function.ts";
+import { COMMAND } from "./config-perms.ts";
+import type { FunctionIrqs } from "./function-irqs.ts";
+
+const source = (name: string) => `drivers/vfio/pci/vfio_pci_intrs.c:${name}`;
+
+export const rule = clauses({
+  "VFIO-PCI-INTX-1": {
+    rule: "INTx that the function pulls is signalled once, and masked until it is unmasked",
+    source: source("vfio_intx_handler"),
+    observable: "later-call",
+  },
+  "VFIO-PCI-INTX-2": {
+    rule: "INTx that the function pulls is not signalled while it is masked",
+    source: source("vfio_intx_handler"),
+    observable: "later-call",
+  },
+  "VFIO-PCI-INTX-3": {
+    rule: "INTx that is unmasked while the function pulls it is signalled once more, and stays masked",
+    source: source("vfio_pci_intx_unmask_handler"),
+    observable: "later-call",
+  },
+  "VFIO-PCI-MSI-1": {
+    rule: "each message of a function is signalled once on the vector's eventfd",
+    source: source("vfio_msihandler"),
+    observable: "later-call",
+  },
+  "VFIO-PCI-MSI-2": {
+    rule: "messages are writes of the function's: none leaves it until the user has made it a bus master",
+    source: "drivers/vfio/pci/vfio_pci_core.c:vfio_pci_core_enable",
+    observable: "later-call",
+  },
+});
+
+export const steps = {
+  /** Whether what comes of an interrupt can be told: asked before anything has changed. */
+  foreseeInterrupt(k: Kernel, pciFunction: PciFunction): void {
+    const { irqs, power } = pciFunction;
+    if (power.engaged) throw new Unmodelled("interrupts of a function that may sleep");
+    if (irqs.vectors && irqs.sendsMessages) {
+      if (!irqs.vectors.signalled.has(0) && k.intrs.isBusMaster(pciFunction)) {
+        throw new Unmodelled("a message that nobody waits for");
+      }
+      return;
+    }
+    k.intrs.foreseeLine(k, pciFunction);
+    k.intrs.foreseeUnmasking(irqs);
+  },
+
+  /** A line may be shared, and the kernel gives up one that is pulled when nobody knows by whom. */
+  foreseeLine(k: Kernel, pciFunction: PciFunction): void {
+    for (const other of k.functions) {
+      if (other !== pciFunction && other.irqs.intx) throw new Unmodelled("a line that another function may share");
+    }
+  },
+
+  /** INTx that is pulled when it is put to use: QEMU's I/O APIC has forgotten that, where hardware looks at the line. */
+  foreseePulled({ hardware, intxDisabled }: FunctionIrqs): void {
+    if (hardware?.line && !intxDisabled) throw new Unmodelled("a line that was pulled before anybody listened");
+  },
+
+  /** INTx that unmasks itself is signalled for ever while the function pulls it. */
+  foreseeUnmasking({ intx }: FunctionIrqs): void {
+    if (intx?.trigger && intx.trigger === intx.unmask.virqfd?.counter) {
+      throw new Unmodelled("an interrupt that unmasks itself");
+    }
+  },
+
+  /** The same of an eventfd that is to signal INTx, or to unmask it. */
+  foreseeEventfd(k: Kernel, pciFunction: PciFunction, fd: number, role: "signals" | "unmasks"): void {
+    const { intx, hardware } = pciFunction.irqs;
+    for (const other of k.functions) {
+      if (other !== pciFunction && other.hardware?.line) throw new Unmodelled("a line that another function may share");
+    }
+    const file = k.fds.get(fd);
+    if (!hardware?.line || !intx || !(file instanceof EventFile)) return;
+    const other = role === "signals" ? intx.unmask.virqfd?.counter : intx.trigger;
+    if (other === file.counter) throw new Unmodelled("an interrupt that unmasks itself");
+  },
+
+  isBusMaster({ config }: PciFunction): boolean {
+    return config !== null && ((config.physical[COMMAND.AT] ?? 0) & COMMAND.MASTER) !== 0;
+  },
+
+  /** vfio_intx_handler, where the function pulls its line */
+  intxArrives(k: Kernel, irqs: FunctionIrqs): void {
+    const { intx, hardware } = irqs;
+    if (!hardware?.line || !intx) return;
+    if (intx.masked) {
+      k.keeps(rule["VFIO-PCI-INTX-2"]);
+      return;
+    }
+    intx.masked = true;
+    if (intx.trigger) k.keeps(rule["VFIO-PCI-INTX-1"]);
+    k.intrs.sendIntx(irqs);
+  },
+
+  /** vfio_msihandler: the hardware that is known sends the message of its first vector. */
+  messageArrives(k: Kernel, pciFunction: PciFunction): void {
+    if (!k.intrs.isBusMaster(pciFunction)) {
+      k.keeps(rule["VFIO-PCI-MSI-2"]);
+      return;
+    }
+    pciFunction.irqs.vectors?.signalled.get(0)?.trigger.signal();
+    k.keeps(rule["VFIO-PCI-MSI-1"]);
+  },
+
+  /** vfio_send_intx_eventfd */
+  sendIntx({ intx, intxDisabled }: FunctionIrqs): void {
+    if (!intxDisabled) intx?.trigger?.signal();
+  },
+
+  /** vfio_pci_intx_unmask_handler */
+  unmask(k: Kernel, irqs: FunctionIrqs): void {
+    const { intx, intxDisabled } = irqs;
+    if (!intx?.masked || intxDisabled) return;
+    intx.masked = irqs.hardware?.line ?? false;
+    if (!intx.masked) return;
+    k.keeps(rule["VFIO-PCI-INTX-3"]);
+    k.intrs.sendIntx(irqs);
+  },
+};

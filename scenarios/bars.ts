@@ -1,0 +1,261 @@
+/** What is behind the BARs of functions: what reads and writes move, at what widths, and when they are refused. */
+import type { Call, Place } from "../model/program.ts";
+import {
+  BAR0,
+  BAR2,
+  BAR3,
+  bytesOf,
+  command,
+  EDU_SIZE,
+  edu,
+  MEMORY_OFF,
+  MEMORY_ON,
+  REGISTER,
+  ROM,
+  readBar,
+  readRegister,
+  writeBar,
+  writeRegister,
+} from "./bar-calls.ts";
+import { close, getDeviceFd, read, throughContainer } from "./calls.ts";
+import { BY_GROUP, E1000E, NVME, WAYS, writeConfig } from "./config-calls.ts";
+import { gives, refused, type Scenario, type Step, scenario } from "./scenario.ts";
+
+const { IDENTIFICATION, LIVENESS, STATUS, INTERRUPT_STATUS, DMA_SOURCE, DMA_DESTINATION, DMA_COUNT } = REGISTER;
+const NVME_TABLE = { FROM: 0x2000, TO: 0x2410 } as const;
+const NVME_SIZE = 0x4000;
+const ONES = [0xff, 0xff, 0xff, 0xff];
+
+const inTwo = (call: Call, place: Place): Call => ({ ...call, place }) as Call;
+
+export const BARS: readonly Scenario[] = [
+  ...WAYS.map(({ way, needs, open }) =>
+    scenario({
+      id: `bar-registers-${way}`,
+      title: "registers behind a BAR are read and written at the widths that they have",
+      needs,
+      steps: [
+        ...open("edu0"),
+        gives(4, readRegister(IDENTIFICATION)),
+        gives(4, readRegister(LIVENESS)),
+        gives(4, writeRegister(LIVENESS, 0x1234_5678)),
+        gives(4, readRegister(LIVENESS)),
+        gives(4, writeRegister(STATUS, 0x81)),
+        gives(4, readRegister(STATUS)),
+        gives(8, writeBar(BAR0, DMA_SOURCE, bytesOf(0x12_3456_789a, 8))),
+        gives(4, readRegister(DMA_SOURCE)),
+        gives(8, readBar(BAR0, DMA_SOURCE, 8)),
+        gives(4, writeBar(BAR0, DMA_COUNT, bytesOf(77))),
+        gives(24, readBar(BAR0, DMA_SOURCE, 24)),
+        gives(4, readRegister(0x40)),
+      ],
+    }),
+  ),
+  scenario({
+    id: "bar-widths",
+    title:
+      "a transfer is cut into aligned accesses: what the device takes at four bytes it does not at one, two, or eight",
+    needs: BY_GROUP,
+    steps: [
+      ...edu,
+      gives(8, readBar(BAR0, IDENTIFICATION, 8)),
+      gives(12, readBar(BAR0, LIVENESS, 12)),
+      gives(1, readBar(BAR0, IDENTIFICATION, 1)),
+      gives(2, readBar(BAR0, IDENTIFICATION, 2)),
+      gives(3, readBar(BAR0, IDENTIFICATION, 3)),
+      gives(7, readBar(BAR0, 1, 7)),
+      gives(4, readBar(BAR0, 2, 4)),
+      gives(1, writeBar(BAR0, LIVENESS, [1])),
+      gives(2, writeBar(BAR0, LIVENESS, [1, 2])),
+      gives(4, readRegister(LIVENESS)),
+      gives(8, writeBar(BAR0, IDENTIFICATION, [0, 0, 0, 0, ...ONES])),
+      gives(4, readRegister(LIVENESS)),
+      gives(6, writeBar(BAR0, 2, [1, 2, 3, 4, 5, 6])),
+      gives(4, readRegister(LIVENESS)),
+      gives(256, readBar(BAR0, 0, 256)),
+    ],
+  }),
+  scenario({
+    id: "bar-ends",
+    title: "a transfer ends with its BAR, and none begins behind it",
+    needs: BY_GROUP,
+    steps: [
+      ...edu,
+      gives(4, readBar(BAR0, EDU_SIZE - 4, 4)),
+      gives(4, readBar(BAR0, EDU_SIZE - 4, 16)),
+      gives(1, readBar(BAR0, EDU_SIZE - 1, 256)),
+      gives(4, writeBar(BAR0, EDU_SIZE - 4, [...ONES, ...ONES])),
+      refused("EINVAL", readBar(BAR0, EDU_SIZE, 4)),
+      refused("EINVAL", writeBar(BAR0, EDU_SIZE, ONES)),
+      refused("EINVAL", readBar(BAR0, 2 ** 39, 1)),
+      refused("EINVAL", readBar(1, 0, 4)),
+      refused("EINVAL", writeBar(1, 0, ONES)),
+      refused("EINVAL", readBar(ROM, 0, 4)),
+      refused("EINVAL", writeBar(ROM, 0, ONES)),
+      gives(0, readBar(BAR0, EDU_SIZE, 0)),
+      gives(0, writeBar(1, 0, [])),
+    ],
+  }),
+  scenario({
+    id: "bar-positions",
+    title: "read and write go on from where the last one ended",
+    needs: BY_GROUP,
+    steps: [
+      ...edu,
+      gives(4, { op: "write", fd: "@device", count: 4, bytes: ONES }),
+      gives(4, read("@device", { count: 4 })),
+      refused("EFAULT", { ...read("@device", { count: 4 }), place: "unmapped" } as Call),
+      gives(4, read("@device", { count: 4 })),
+      gives(4, { op: "write", fd: "@device", count: 4, bytes: ONES }),
+      gives(16, read("@device", { count: 16 })),
+      gives(4, read("@device", { count: 4 })),
+    ],
+  }),
+  scenario({
+    id: "bar-bad-buffers",
+    title: "a buffer that ends in a hole gets what comes before, and what comes before is written",
+    needs: BY_GROUP,
+    steps: [
+      ...edu,
+      refused("EFAULT", readBar(BAR0, IDENTIFICATION, 4, "unmapped")),
+      refused("EFAULT", readBar(BAR0, IDENTIFICATION, 4, "readonly")),
+      refused("EFAULT", readBar(BAR0, LIVENESS, 12, 4)),
+      refused("EFAULT", readBar(BAR0, DMA_SOURCE, 8, 3)),
+      refused("EFAULT", inTwo(writeBar(BAR0, LIVENESS, [1, 2, 3, 4, 5, 6, 7, 8]), 4)),
+      gives(4, readRegister(LIVENESS)),
+      refused("EFAULT", inTwo(writeBar(BAR0, LIVENESS, ONES), 3)),
+      refused("EFAULT", inTwo(writeBar(BAR0, LIVENESS, ONES), "null")),
+      gives(4, readRegister(LIVENESS)),
+    ],
+  }),
+  scenario({
+    id: "bar-memory-disabled",
+    title: "memory answers while the command register enables it; what the registers hold stays",
+    needs: BY_GROUP,
+    steps: [
+      ...edu,
+      writeRegister(LIVENESS, 7),
+      command(MEMORY_OFF),
+      refused("EIO", readRegister(LIVENESS)),
+      refused("EIO", writeRegister(LIVENESS, 8)),
+      // A buffer is read before the function is asked, and written after.
+      refused("EFAULT", inTwo(writeRegister(LIVENESS, 8), "unmapped")),
+      refused("EIO", readBar(BAR0, LIVENESS, 4, "unmapped")),
+      refused("EINVAL", readBar(BAR0, EDU_SIZE, 4)),
+      gives(0, readBar(BAR0, 0, 0)),
+      command(MEMORY_ON),
+      gives(4, readRegister(LIVENESS)),
+      command(0),
+      refused("EIO", readRegister(LIVENESS)),
+      close("@device"),
+      getDeviceFd("@group", "edu0"),
+      gives(4, readRegister(LIVENESS)),
+    ],
+  }),
+  scenario({
+    id: "bar-power",
+    title: "memory answers in full power only",
+    needs: BY_GROUP,
+    steps: [
+      ...throughContainer("nic0.0"),
+      gives(4, readBar(BAR0, 8, 4)),
+      writeConfig(E1000E.POWER, [3]),
+      refused("EIO", readBar(BAR0, 8, 4)),
+      refused("EIO", writeBar(BAR0, 8, ONES)),
+      gives(4, readBar(BAR3, 0, 4)),
+      refused("EIO", readBar(BAR3, 0x50, 4)),
+      writeConfig(E1000E.POWER, [0]),
+      gives(4, readBar(BAR0, 8, 4)),
+    ],
+  }),
+  scenario({
+    id: "bar-ports",
+    title: "I/O ports are read whatever the command register says, and whether memory answers",
+    needs: BY_GROUP,
+    steps: [
+      ...throughContainer("nic0.0"),
+      gives(4, readBar(BAR2, 0, 4)),
+      gives(8, readBar(BAR2, 24, 16)),
+      command(MEMORY_OFF),
+      gives(4, readBar(BAR2, 0, 4)),
+      refused("EIO", readBar(BAR0, 0, 4)),
+      command(0),
+      gives(4, readBar(BAR2, 0, 4)),
+      refused("EINVAL", readBar(BAR2, 32, 1)),
+      refused("EFAULT", inTwo(writeBar(BAR2, 0, ONES), "unmapped")),
+    ],
+  }),
+  scenario({
+    id: "bar-msix-table",
+    title: "the MSI-X table reads as ones, and what is written to it is dropped, without the function being asked",
+    needs: BY_GROUP,
+    steps: msixTable("rooted0", BAR0, NVME_TABLE.FROM, NVME_TABLE.TO, NVME_SIZE),
+  }),
+  scenario({
+    id: "bar-msix-table-begins",
+    title: "the same of a table at the begin of its BAR",
+    needs: BY_GROUP,
+    steps: [
+      ...throughContainer("nic0.1"),
+      gives(80, readBar(BAR3, 0, 80)),
+      gives(96, readBar(BAR3, 0, 96)),
+      gives(
+        80,
+        writeBar(
+          BAR3,
+          0,
+          Array.from({ length: 80 }, () => 1),
+        ),
+      ),
+      gives(16, readBar(BAR3, 0, 16)),
+      refused("EFAULT", readBar(BAR3, 0, 16, 5)),
+      gives(
+        16,
+        inTwo(
+          writeBar(
+            BAR3,
+            0,
+            Array.from({ length: 16 }, () => 1),
+          ),
+          "unmapped",
+        ),
+      ),
+    ],
+  }),
+  scenario({
+    id: "bar-registers-outlive",
+    title: "what a function without a reset holds is there for whoever opens it next",
+    needs: BY_GROUP,
+    steps: [
+      ...edu,
+      writeRegister(LIVENESS, 0x55),
+      writeBar(BAR0, DMA_DESTINATION, bytesOf(9, 8)),
+      gives(4, readRegister(INTERRUPT_STATUS)),
+      close("@device"),
+      getDeviceFd("@group", "edu0"),
+      gives(4, readRegister(LIVENESS)),
+      gives(8, readBar(BAR0, DMA_DESTINATION, 8)),
+    ],
+  }),
+];
+
+function msixTable(device: string, bar: number, from: number, to: number, size: number): (Call | Step)[] {
+  return [
+    ...throughContainer(device),
+    gives(4, readBar(bar, from - 4, 4)),
+    gives(4, readBar(bar, from, 4)),
+    gives(1, readBar(bar, from + 5, 1)),
+    gives(4, readBar(bar, from + 2, 4)),
+    gives(16, readBar(bar, from - 8, 16)),
+    gives(8, readBar(bar, to - 4, 8)),
+    gives(4, writeBar(bar, from, [0, 0, 0, 0])),
+    gives(3, writeBar(bar, to - 3, [0, 0, 0])),
+    gives(16, readBar(bar, from, 16)),
+    gives(8, readBar(bar, size - 8, 100)),
+    writeConfig(NVME.POWER, [3]),
+    gives(4, readBar(bar, from, 4)),
+    gives(4, writeBar(bar, from, ONES)),
+    refused("EIO", readBar(bar, to - 4, 8)),
+    refused("EIO", readBar(bar, from - 4, 8)),
+  ];
+}
