@@ -1,5 +1,5 @@
 /** Calls about virtual functions and their tokens, as scenarios write them. */
-import type { Call, Value } from "../model/program.ts";
+import type { Call, Place, Value } from "../model/program.ts";
 import { FEATURE, FEATURE_INDEX } from "../model/vfio/feature.ts";
 import { ioctl } from "./calls.ts";
 
@@ -26,12 +26,13 @@ export const mostVirtual: Call = {
   attribute: { kind: "sriov", device: "pf0", file: "sriov_totalvfs" },
 };
 
-export const setToken = (device: Value, { fields }: Token): Call =>
-  ioctl(device, "VFIO_DEVICE_FEATURE_PCI_VF_TOKEN", {
-    argsz: 24,
-    flags: FEATURE.SET | FEATURE_INDEX.PCI_VF_TOKEN,
-    ...fields,
-  });
+export const setToken = (device: Value, { fields }: Token, place?: Place): Call =>
+  ioctl(
+    device,
+    "VFIO_DEVICE_FEATURE_PCI_VF_TOKEN",
+    { argsz: 24, flags: FEATURE.SET | FEATURE_INDEX.PCI_VF_TOKEN, ...fields },
+    place === undefined ? {} : { place },
+  );
 
 /** VFIO_GROUP_GET_DEVICE_FD with a token behind the name. */
 export const getDeviceWith = (group: Value, device: string, { text }: Token, as = "@device"): Call => ({

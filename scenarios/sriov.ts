@@ -114,6 +114,7 @@ export const SRIOV: readonly Scenario[] = [
       ...virtualGroup,
       refused("EACCES", getDeviceFd("@group1", "vf0", "@vf")),
       refused("EACCES", getDeviceWith("@group1", "vf0", TOKEN, "@vf")),
+      refused("EFAULT", setToken("@device", TOKEN, 8)),
       setToken("@device", TOKEN),
       refused("EACCES", getDeviceWith("@group1", "vf0", OTHER_TOKEN, "@vf")),
       getDeviceWith("@group1", "vf0", TOKEN, "@vf"),
