@@ -5,10 +5,9 @@
 import * as fc from "fast-check";
 import { LockOrder } from "../model/kernel/lock.ts";
 import { PROFILES } from "../model/profile.ts";
-import { REFERENCE_TOPOLOGY } from "../model/reference-topology.ts";
 import { findProperty, PROPERTIES } from "../properties/all.ts";
 import { Coverage } from "../properties/coverage.ts";
-import { type Property, watchFor } from "../properties/property.ts";
+import { type Property, topologyFor, watchFor } from "../properties/property.ts";
 import { chunkSeed, sampleChunk } from "../properties/sample.ts";
 import { ensureKernel } from "../targets/kernel/build.ts";
 import type { AgentTarget } from "../targets/on-agent.ts";
@@ -123,7 +122,7 @@ function modelChunk(property: Property, round: number, programs?: number): numbe
   const profile = PROFILES["7.2"];
   if (!profile) return 0;
   const coverage = new Coverage();
-  const machine = { topology: REFERENCE_TOPOLOGY, profile, order: new LockOrder() };
+  const machine = { topology: topologyFor(property, profile), profile, order: new LockOrder() };
   sampleChunk(property, machine, chunkSeed(round, property.id, 0), () => watchFor(property, coverage), programs);
   return coverage.calls;
 }

@@ -1,4 +1,5 @@
 /** Properties: what is generated, what must hold of it, and what a campaign must have reached. Defined once, used by tests, command line and reports. */
+import { MODEL_MACHINES } from "../model/model-machines.ts";
 import type { Profile } from "../model/profile.ts";
 import type { Topology } from "../model/topology.ts";
 import type { Coverage, Goal } from "./coverage.ts";
@@ -27,4 +28,11 @@ export interface Property {
 /** A watch with all that the property asks for. */
 export function watchFor(property: Property, coverage: Coverage | null = null): Watch {
   return new Watch(property.state, property.history, coverage, property.goals);
+}
+
+/** The first of the model's machines that has what a property is about; throws where none has. */
+export function topologyFor(property: Property, profile: Profile): Topology {
+  const machine = MODEL_MACHINES.find(({ topology }) => property.whyNot(topology, profile) === null);
+  if (!machine) throw new Error(`no machine of the model has what ${property.id} is about`);
+  return machine.topology;
 }

@@ -3,11 +3,11 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { MODEL_MACHINES } from "../model/model-machines.ts";
 import { PROFILES } from "../model/profile.ts";
 import type { Call, Program } from "../model/program.ts";
 import { REFERENCE_TOPOLOGY } from "../model/reference-topology.ts";
 import { PROPERTIES } from "../properties/all.ts";
+import { topologyFor } from "../properties/property.ts";
 import { sampleChunk } from "../properties/sample.ts";
 import { Watch } from "../properties/watch.ts";
 import { modelExpectations } from "./c/expectations.ts";
@@ -219,15 +219,8 @@ describe.skipIf(!hasCompiler)("what the compiler makes of it", () => {
 
   it("has no complaint about generated programs", () => {
     for (const property of PROPERTIES) {
-      const machine = MODEL_MACHINES.find(({ topology }) => property.whyNot(topology, options.profile) === null);
-      if (!machine) throw new Error(`no machine of the model has what ${property.id} is about`);
-      const [sample] = sampleChunk(
-        property,
-        { ...options, topology: machine.topology },
-        11,
-        () => new Watch([], []),
-        1,
-      );
+      const topology = topologyFor(property, options.profile);
+      const [sample] = sampleChunk(property, { ...options, topology }, 11, () => new Watch([], []), 1);
       if (sample) expect(() => compile(sourceOf(sample.program), "-fsyntax-only")).not.toThrow();
     }
   });

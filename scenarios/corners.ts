@@ -173,6 +173,31 @@ export const CORNERS: readonly Scenario[] = [
     ],
   }),
   scenario({
+    id: "bitmap-of-large-pages",
+    title: "a bit of a dirty bitmap is a page of the smallest size, and the range is of such pages",
+    needs: LEGACY,
+    steps: [
+      ...CONTAINER,
+      dirtyPages(DIRTY.START),
+      refused("EINVAL", dirtyPages(DIRTY.GET_BITMAP, { size: 4 << 20, bitmap_pgsize: 2 << 20, bitmap_size: 8 })),
+      refused("EINVAL", dirtyPages(DIRTY.GET_BITMAP, { iova: 1, size: 0x1000, bitmap_pgsize: 4096, bitmap_size: 8 })),
+    ],
+  }),
+  scenario({
+    id: "bind-unwritable",
+    title: "a device whose id can't be told is not bound",
+    needs: CDEV,
+    steps: [
+      openIommufd(),
+      openCdev("mtty0"),
+      refused(
+        "EFAULT",
+        ioctl("@device", "VFIO_DEVICE_BIND_IOMMUFD", { argsz: 16, iommufd: "@iommufd" }, { place: "readonly" }),
+      ),
+      bind("@device", "@iommufd"),
+    ],
+  }),
+  scenario({
     id: "mapping-ends",
     title: "a range of mappings has a size and ends where addresses do",
     needs: { ...LEGACY, since: "6.18" },

@@ -8,11 +8,14 @@ import type { Deviation } from "./deviation.ts";
 import { ruinedWhere } from "./ruined-where.ts";
 
 const ID = "mdev-create-leaks";
-/** Of a write to `create`: sysfs copies the text, and the core takes the UUID from a copy of its own. */
-const DEVICE_ALLOCATION = 3;
+/**
+ * Of a write to `create`: sysfs copies the text, and the core takes the UUID from a copy of its own. Where the leak detector is on,
+ * each of these is followed by one of the detector's own.
+ */
+const DEVICE_ALLOCATION: ReadonlySet<number | undefined> = new Set([3, 5]);
 
 function leaks(k: Kernel, call: Call): boolean {
-  if (call.failNth !== DEVICE_ALLOCATION || call.op !== "sysfs-write" || call.attribute.kind !== "mdev-create") {
+  if (!DEVICE_ALLOCATION.has(call.failNth) || call.op !== "sysfs-write" || call.attribute.kind !== "mdev-create") {
     return false;
   }
   const { parent: name } = call.attribute;

@@ -133,7 +133,7 @@ export const steps = {
       yield* driver.probe(k, pciFunction);
     } catch (thrown) {
       if (!(thrown instanceof Refusal)) throw thrown;
-      if (!driver.driverManagedDma && group) yield* k.iommu.release(k, group);
+      if (!driver.driverManagedDma && group) yield* k.iommu.unuseDefaultDomain(k, group);
       return thrown;
     }
     pciFunction.driver = driver;

@@ -19,6 +19,20 @@ const status: Call = {
   arg: { kind: "struct", struct: { fields: { argsz: 8 } } },
 };
 
+describe("an access of memory reads as C has it", () => {
+  const load: Call = { op: "load", at: "@mapping0", offset: 0x60, width: 4 };
+  const store: Call = { op: "store", at: "@mapping0", offset: 8, width: 8, value: 1n << 40n };
+
+  it("with what was loaded behind it, or the signal", () => {
+    expect(printCall(load)).toBe("*(uint32_t *)(mapping0 + 0x60)");
+    expect(printOutcome(load, { ret: 0, bytes: Uint8Array.of(0xed, 0, 0, 1) })).toBe("0x010000ed");
+    expect(printOutcome(load, { ret: -1007 })).toBe("SIGBUS");
+    expect(printCall(store)).toBe("*(uint64_t *)(mapping0 + 0x8) = 0x10000000000");
+    expect(printOutcome(store, { ret: 0 })).toBe("done");
+    expect(printOutcome(store, { ret: -1011 })).toBe("SIGSEGV");
+  });
+});
+
 describe("a call reads as strace has it", () => {
   it("open, dup, close", () => {
     expect(printCall({ op: "open", node: { kind: "group", device: "nic0.0" }, as: "@group0" })).toBe(
@@ -115,6 +129,10 @@ describe("a call reads as strace has it", () => {
     expect(printCall({ op: "mmap", fd: "@d", length: 4096, prot: 3, offset: 0 })).toBe(
       "mmap(NULL, 4096, PROT_READ|PROT_WRITE, MAP_SHARED, d, 0)",
     );
+    expect(printCall({ op: "mmap", fd: "@d", length: 4096, prot: 1, offset: 0, private: true, as: "@mapping0" })).toBe(
+      "mapping0 = mmap(NULL, 4096, PROT_READ, MAP_PRIVATE, d, 0)",
+    );
+    expect(printCall({ op: "munmap", at: "@mapping0", length: 4096 })).toBe("munmap(mapping0, 4096)");
     expect(printCall({ op: "memfd", size: 4096, as: "@m" })).toBe('m = memfd_create("memfd", 0), ftruncate(m, 4096)');
     expect(printCall({ op: "memfd", size: 0, sealed: true, as: "@m" })).toBe(
       'm = memfd_create("memfd", MFD_ALLOW_SEALING), ftruncate(m, 0), fcntl(m, F_ADD_SEALS, F_SEAL_WRITE)',

@@ -108,6 +108,22 @@ static const char *standing_mdev(const struct device *device, const char *create
 `,
   },
   {
+    defines: ["put_back"],
+    text: C`/* Stores to a register of a function that nothing else puts back. */
+static void put_back(const struct device *device, unsigned long at, unsigned int width, unsigned long value)
+{
+	int fd = open(path_of("/sys/bus/pci/devices/%s/resource0", device->address), O_RDWR);
+	void *bar = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+
+	if (bar != MAP_FAILED) {
+		store((unsigned long)bar + at, width, value);
+		munmap(bar, 4096);
+	}
+	close(fd);
+}
+`,
+  },
+  {
     defines: ["bind_again"],
     text: C`/* Puts a function back as it was: bound to vfio-pci. */
 static void bind_again(const struct device *device)

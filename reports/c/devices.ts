@@ -3,10 +3,11 @@
 import { undoing } from "../../model/driver-core/new-id.ts";
 import { fixedPath, queuePath } from "../../model/format/attribute-path.ts";
 import { madeByText } from "../../model/mdev/mdev.ts";
+import { restoringStores } from "../../model/pci/hardware.ts";
 import type { Attribute, Call, Node, Program } from "../../model/program.ts";
 import { busName, type Topology } from "../../model/topology.ts";
 import type { Expectation } from "./expectations.ts";
-import { cString, type Names } from "./syntax.ts";
+import { cNumber, cString, type Names } from "./syntax.ts";
 
 export interface Device {
   readonly name: string;
@@ -171,5 +172,28 @@ export function restoring({ calls }: Program, devices: readonly Device[], names:
   for (const { name, standing } of devices) {
     if (standing) statements.add(`if (!moved)\n\t\tremove_mdev(&${deviceVariable(name, names)});`);
   }
+  if (calls.some(mayStore)) for (const line of storingBack(devices, names, topology)) statements.add(line);
   return [...added, ...statements];
+}
+
+/** Whether a call may store to registers that no reset puts back. */
+function mayStore(call: Call): boolean {
+  if (call.op === "ioctl") return call.request === "VFIO_DEVICE_IOEVENTFD";
+  return call.op === "write" || call.op === "pwrite" || call.op === "store";
+}
+
+/** Stores that put registers back of hardware that the suite knows; of no other, where devices were moved. */
+function* storingBack(devices: readonly Device[], names: Names, topology: Topology): Generator<string> {
+  for (const { name } of devices) {
+    const spec = topology.functions.find((each) => each.name === name);
+    for (const { at, width, value } of spec ? restoringStores(spec) : []) {
+      const what = [
+        `&${deviceVariable(name, names)}`,
+        cNumber(at, 4, true),
+        `${width}`,
+        `${cNumber(value, 8, true)}UL`,
+      ];
+      yield `if (!moved)\n\t\tput_back(${what.join(", ")});`;
+    }
+  }
 }
