@@ -143,10 +143,14 @@ export class Machine {
       answer.ret = this.#make(call);
       if ("as" in call && call.as !== undefined) this.#handles.set(call.as, answer.ret);
     } catch (thrown) {
-      if (!(thrown instanceof Refusal)) throw thrown;
+      if (!(thrown instanceof Refusal)) {
+        for (let undo = k.undo.pop(); undo; undo = k.undo.pop()) undo();
+        throw thrown;
+      }
       answer.refusedBy = thrown.clause;
       answer.ret = -thrown.clause.code;
     }
+    if (k.undo.length > 0) k.undo.length = 0;
     if (call.failNth !== undefined) this.#disarm();
     if (k.deferred.length > 0) this.#runDeferred();
     k.memory.failed = false;
@@ -429,6 +433,7 @@ function boot(k: Kernel): void {
     return group;
   };
   for (const spec of k.topology.functions) {
+    if (spec.physicalFunction !== null) continue;
     const group = spec.group < 0 ? null : groupOf(spec.group);
     const pciFunction = new PciFunction(spec, group, null, driverNameFor(spec.traits));
     group?.members.push(pciFunction);

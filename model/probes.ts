@@ -24,6 +24,11 @@ export function runProbe(k: Kernel, probe: Probe, answer: { text: string | undef
       const device = vfioDevice(k, probe.device);
       return device && hasCdev(k, device) ? 0 : refuse(vfsRule["VFS-OPEN-1"]);
     }
+    case "asleep": {
+      const pciFunction = k.functions.find(({ spec }) => spec.name === probe.device);
+      if (!pciFunction || !k.has("PM")) return refuse(vfsRule["VFS-OPEN-1"]);
+      return k.vfioPci.sleeps(k, pciFunction) ? 1 : 0;
+    }
     case "auxiliaries": {
       // The bus itself is in kernels for whose drivers it is, wherever that is.
       if (k.topology.managed.length === 0) throw new Unmodelled("the auxiliary bus of a machine");

@@ -6,6 +6,7 @@ import { type Version, versionNumber } from "./uapi/version.ts";
 export const KCONFIG_OPTIONS = [
   ...WAY_OPTIONS,
   "IOMMUFD_TEST",
+  "PM",
   "KVM",
   "VFIO_MDEV",
   "VFIO_PCI_VGA",
@@ -33,6 +34,7 @@ const V6_1: readonly KconfigOption[] = [
   "VFIO_GROUP",
   "VFIO_CONTAINER",
   "VFIO_NOIOMMU",
+  "PM",
   "KVM",
   "VFIO_MDEV",
   "VFIO_PCI_VGA",

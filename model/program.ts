@@ -49,6 +49,8 @@ export type Node =
  */
 export type Attribute =
   | { readonly kind: "driver_override"; readonly device: string }
+  /** how many virtual functions a physical one has, and can have */
+  | { readonly kind: "sriov"; readonly device: string; readonly file: "sriov_numvfs" | "sriov_totalvfs" }
   | { readonly kind: "bind"; readonly driver: string }
   | { readonly kind: "unbind"; readonly driver: string }
   /** ids of functions that a driver takes: one more, or one that was added less */
@@ -92,6 +94,8 @@ export type Probe =
   | { readonly kind: "group-node"; readonly device: string }
   /** whether /dev/vfio/devices/vfioN of the device is there */
   | { readonly kind: "cdev-node"; readonly device: string }
+  /** whether a function sleeps (`runtime_status`), once it has had the time to fall asleep: 0 or 1 */
+  | { readonly kind: "asleep"; readonly device: string }
   /** names in /sys/bus/auxiliary/devices */
   | { readonly kind: "auxiliaries" }
   /** basename of the `driver` link of a device of the auxiliary bus, which goes by its own name */

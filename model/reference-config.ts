@@ -40,3 +40,17 @@ export const NVME: Registers = {
     "0:361b10000701100002020801 10:0400c0fd 2c:f41a0011 34:40 3c:0a01 40:118040 45:20 49:30 60:010003000b 80:106002 85:800010 8c:1104 92:11 a6:30",
   configKeeps: "4:0701 c:ff 4c:ff*20 68:ff*24 a9:80 bc:ff*68 104:ff*3836",
 };
+
+/** MSI-X, power management, PCI Express; SR-IOV as an extended capability: the physical function, and each virtual one. */
+export const NVME_SRIOV: { readonly physical: Registers; readonly virtual: Registers } = {
+  physical: {
+    config:
+      "0:361b10000701100002020801 10:040080fd 2c:f41a0011 34:40 3c:0a01 40:118001 45:20 49:30 60:010003000b 80:106002 85:800010 8c:1104 92:11 a6:30 100:0e0001120001 120:100001 128:10 12c:020002 134:010001 13a:10005305 140:01 144:044080fd",
+    configKeeps: "4:0701 c:ff 4c:ff*20 68:ff*24 a9:80 bc:ff*68 108:ff*24 160:ff*3744",
+  },
+  virtual: {
+    config:
+      "0:ffffffff 6:100002020801 10:04 2c:f41a0011 34:40 3d:01 40:1180 45:20 49:30 60:010003000b 80:106002 85:800010 8c:1104 92:11 a6:30 100:0e0001 105:01",
+    configKeeps: "4:0701 c:ff 4c:ff*20 68:ff*24 a9:80 bc:ff*68 108:ff*3832",
+  },
+};

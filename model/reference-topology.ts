@@ -1,10 +1,11 @@
 /**
  * The machine that the model is given where no target brings one: two functions of one adapter in one group, a single
- * function, two devices behind a PCI bridge, one behind a root port, mtty and mdpy, an IOMMU, KVM. The numbers are those of
+ * function, two devices behind a PCI bridge, one behind a root port, another there with virtual functions, mtty and mdpy, an IOMMU, KVM. The numbers are those of
  * QEMU's devices.
  */
+
 import type { FunctionId } from "./driver-core/pci-id.ts";
-import { E1000, E1000E, EDU, NVME } from "./reference-config.ts";
+import { E1000, E1000E, EDU, NVME, NVME_SRIOV } from "./reference-config.ts";
 import { type Bar, type FunctionSpec, mdevsFor, type Topology, type WorkQueueSpec } from "./topology.ts";
 
 const MSI_WINDOW = { start: 0xfee0_0000n, last: 0xfeef_ffffn };
@@ -30,6 +31,8 @@ export function pciFunction(given: Given): FunctionSpec {
     resetScope: null,
     hotResetWorks: false,
     romImage: false,
+    totalVfs: 0,
+    physicalFunction: null,
     configSize: 4096,
     express: true,
     vga: false,
@@ -71,6 +74,15 @@ const e1000 = {
   hotResetWorks: true,
 } as const;
 
+const nvme = {
+  bus: 4,
+  vendor: 0x1b36,
+  device: 0x0010,
+  class: 0x01_08_02,
+  bars: [memory(0x4000), null, null, null, null, null, null],
+  msixBar: 0,
+  resetScope: "bus 04",
+} as const;
 /** What one of QEMU's bridges says it is. */
 const bridgeId = (device: number): FunctionId => ({
   vendor: 0x1b36,
@@ -118,11 +130,25 @@ export const REFERENCE_TOPOLOGY: Topology = {
       msixBar: 0,
       resetScope: "bus 03",
     }),
+    pciFunction({ ...nvme, ...NVME_SRIOV.physical, name: "pf0", devfn: 0, group: 10, msix: 2, totalVfs: 2 }),
+    ...[1, 2].map((number) =>
+      pciFunction({
+        ...nvme,
+        ...NVME_SRIOV.virtual,
+        name: `vf${number - 1}`,
+        devfn: number,
+        group: 10 + number,
+        msix: 1,
+        intx: false,
+        physicalFunction: "pf0",
+      }),
+    ),
   ],
   bridges: [
     { ...rootPort, address: "0000:00:05.0", group: 4, scopeBehind: "bus 01" },
     { ...rootPort, address: "0000:00:07.0", group: 6, scopeBehind: "bus 02", id: bridgeId(0x000e), bound: false },
     { ...rootPort, address: "0000:00:08.0", group: 7, scopeBehind: "bus 03" },
+    { ...rootPort, address: "0000:00:09.0", group: 9, scopeBehind: "bus 04" },
   ],
   drivers: ["vfio-pci", "pci-stub", "e1000", "e1000e"],
   wholeBus: true,
@@ -134,6 +160,7 @@ export const REFERENCE_TOPOLOGY: Topology = {
   noiommu: false,
   nesting: false,
   kvm: true,
+  sriov: true,
   noFailNth: null,
   dmaEntryLimit: 6,
 };
@@ -142,16 +169,20 @@ export const REFERENCE_TOPOLOGY: Topology = {
 export const NOIOMMU_TOPOLOGY: Topology = {
   ...REFERENCE_TOPOLOGY,
   name: "noiommu",
-  functions: REFERENCE_TOPOLOGY.functions.map((spec) => ({
-    ...spec,
-    group: -1,
-    reservedRegions: [],
-    apertureBits: 64,
-  })),
+  // vfio-pci makes no virtual functions there, so there are none.
+  functions: REFERENCE_TOPOLOGY.functions
+    .flatMap((spec) => (spec.physicalFunction === null ? spec : []))
+    .map((spec) => ({
+      ...spec,
+      group: -1,
+      reservedRegions: [],
+      apertureBits: 64,
+    })),
   bridges: REFERENCE_TOPOLOGY.bridges.map((bridge) => ({ ...bridge, group: -1 })),
   iommu: false,
   vtd: null,
   noiommu: true,
+  sriov: false,
 };
 
 /** The same without no-IOMMU mode: VFIO takes none of the functions, and mocks of the kernel's selftests stand in for them. */

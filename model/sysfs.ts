@@ -16,6 +16,10 @@ export function* writeAttribute(k: Kernel, attribute: Attribute, what: Text): Op
       return yield* k.driverCore.bind(k, attribute.driver, text);
     case "unbind":
       return yield* k.driverCore.unbind(k, attribute.driver, text);
+    case "sriov":
+      if (attribute.file === "sriov_numvfs") return yield* k.sriov.writeNumVfs(k, attribute.device, text);
+      k.sriov.physical(k, attribute.device);
+      return refuse(vfsRule["VFS-OPEN-2"]);
     case "new_id":
       return yield* k.driverCore.newId(k, attribute.driver, text);
     case "remove_id":
@@ -62,6 +66,8 @@ export function readAttribute(k: Kernel, attribute: Attribute): string {
   switch (attribute.kind) {
     case "driver_override":
       return k.driverCore.readOverride(k, functionOf(k, attribute.device));
+    case "sriov":
+      return k.sriov.readVfs(k, attribute.device, attribute.file);
     case "available_instances":
       return k.mdev.availableInstances(k, attribute.parent, attribute.type);
     case "mdev-vendor":

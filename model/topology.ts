@@ -46,6 +46,10 @@ export interface FunctionSpec {
   readonly bars: readonly (Bar | null)[];
   /** Whether the ROM holds an image, so that the kernel can read it. */
   readonly romImage: boolean;
+  /** Virtual functions that it can have; 0 where it is no physical function of SR-IOV. */
+  readonly totalVfs: number;
+  /** Of a virtual function, which is there only while its physical one has it: the name of that one. */
+  readonly physicalFunction: string | null;
   readonly configSize: number;
   /** Whether it is of PCI Express. */
   readonly express: boolean;
@@ -143,6 +147,8 @@ export interface Topology {
   /** Whether the IOMMU can nest page tables, as the nesting type of type1 wanted it. */
   readonly nesting: boolean;
   readonly kvm: boolean;
+  /** Whether vfio-pci may make virtual functions: its module parameter enable_sriov. */
+  readonly sriov: boolean;
   /** Why no call can be asked to fail an allocation there, in one sentence; null where it can (/proc/self/fail-nth). */
   readonly noFailNth: string | null;
   /** Mappings that a container may hold: the module parameter dma_entry_limit of type1. */

@@ -38,6 +38,8 @@ function alone({ name, bus, traits, vga = false, ...given }: Given): FunctionSpe
     name,
     address: `0000:${bus.toString(16).padStart(2, "0")}:00.0`,
     segment: 0,
+    totalVfs: 0,
+    physicalFunction: null,
     bus,
     devfn: 0,
     vendor: given.vendor,

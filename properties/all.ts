@@ -1,7 +1,7 @@
 /** The properties of the suite. */
 import { iommufdCompat, type1 } from "./definitions/containers.ts";
 import { auxiliary, driverIds } from "./definitions/drivers.ts";
-import { configSpace } from "./definitions/functions.ts";
+import { configSpace, lowPower, sriov } from "./definitions/functions.ts";
 import { idxdGuests } from "./definitions/idxd.ts";
 import { iommufdAreas, iommufdObjects, pageTables } from "./definitions/iommufd.ts";
 import { mdevLifecycle, migration, sampleDevices } from "./definitions/mdevs.ts";
@@ -37,6 +37,8 @@ export const PROPERTIES: readonly Property[] = [
   iommufdCompat,
   hotReset,
   configSpace,
+  lowPower,
+  sriov,
   functionRegions,
   mdevLifecycle,
   migration,

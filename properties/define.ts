@@ -27,6 +27,8 @@ export function property(
     readonly devices: (topology: Topology) => readonly string[];
     /** What must stand before its functions: an IOMMU, or none and no-IOMMU mode in its place, or others that manage them. */
     readonly functionsBehind?: "iommu" | "noiommu" | "managers";
+    /** Whether it is about functions that can have virtual ones. */
+    readonly needsVirtual?: true;
     /** Whether it is about mocks of the kernel's selftests. */
     readonly mocks?: true;
     /** The first kernel that has what it is about. */
@@ -67,6 +69,9 @@ export function property(
       if (given.functionsBehind === "iommu" && !topology.iommu) return "The machine has no IOMMU.";
       if (given.functionsBehind === "noiommu") {
         if (topology.iommu || !topology.noiommu) return "The machine is not in no-IOMMU mode.";
+      }
+      if (given.needsVirtual && !topology.functions.some(({ physicalFunction }) => physicalFunction !== null)) {
+        return "The machine has no virtual functions.";
       }
       if (given.mocks && topology.iommu && !since({ version, kconfig }, OWN_NODE_SINCE)) {
         return `Before ${OWN_NODE_SINCE} mocks are not attached on a machine with an IOMMU.`;

@@ -17,12 +17,17 @@ export const cards = (topology: Topology): string[] => [
     .filter((name) => !standing(topology).includes(name))
     .slice(0, 1),
 ];
+/** Functions that can have virtual ones, and those. */
+export const physicalAndVirtual = ({ functions }: Topology): string[] =>
+  functions.flatMap(({ name, physicalFunction, totalVfs }) => (physicalFunction || totalVfs > 0 ? [name] : []));
 /** Virtual accelerators, which programs make. */
 export const virtualDsas = ({ mdevs, workQueues }: Topology): string[] =>
   workQueues ? mdevs.map(({ name }) => name) : [];
-/** PCI functions that vfio-pci is made for, and that have nothing of their own besides. */
+/** PCI functions that are there from the start, vfio-pci is made for, and that have nothing of their own besides. */
 export const functions = (topology: Topology): string[] =>
-  topology.functions.flatMap(({ name, traits }) => (traits ? [] : [name]));
+  topology.functions.flatMap(({ name, traits, physicalFunction }) =>
+    traits || physicalFunction !== null ? [] : [name],
+  );
 /** PCI functions of one kind that has a driver, or more to show, of its own. */
 export const variants =
   (kind: FunctionTraits["kind"]) =>

@@ -53,7 +53,7 @@ export class Watch implements Observer {
     // What held before still holds where nothing has changed.
     if (!this.#effects?.changed()) return;
     this.#checkState(machine);
-    if (answer.refusedBy && !answer.refusedBy.text.partial)
+    if (answer.refusedBy && !answer.refusedBy.text.partial && !machine.k.kept.some(({ text }) => text.partial))
       this.#report(NO_TRACE.id, `${machine.k.task.doing} was refused and left something behind`);
   }
 

@@ -92,6 +92,7 @@ const EVERY_SHAPE = program(
   { op: "probe", probe: { kind: "pinned" } },
   { op: "probe", probe: { kind: "locked" } },
   { op: "probe", probe: { kind: "tainted" } },
+  { op: "probe", probe: { kind: "asleep", device: "nic0.0" } },
   { op: "capset", without: ["CAP_IPC_LOCK", "CAP_SYS_RESOURCE"] },
   { op: "capset", without: [] },
   { op: "prlimit", resource: "RLIMIT_MEMLOCK", soft: 4096, hard: (1n << 64n) - 1n },

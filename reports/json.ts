@@ -85,6 +85,8 @@ const functionSpec = z.strictObject({
   express: z.boolean(),
   // Not in files from before configuration space was looked at.
   config: z.string().default(""),
+  totalVfs: count.default(0),
+  physicalFunction: z.string().nullable().default(null),
   configKeeps: z.string().nullable().default(null),
   vga: z.boolean(),
   intx: z.boolean(),
@@ -145,6 +147,7 @@ const topology: z.ZodType<Topology> = z.strictObject({
   noiommu: z.boolean(),
   nesting: z.boolean(),
   kvm: z.boolean(),
+  sriov: z.boolean().default(false),
   noFailNth: z.string().nullable().default(null),
   dmaEntryLimit: count.default(65535),
 });

@@ -31,6 +31,7 @@ import { IRQ_EVIDENCE, IRQS } from "./irqs.ts";
 import { INTX_IRQS } from "./irqs-intx.ts";
 import { VECTOR_IRQS } from "./irqs-vectors.ts";
 import { KVM } from "./kvm.ts";
+import { LOW_POWER } from "./low-power.ts";
 import { MAPPINGS } from "./mappings.ts";
 import { MDEV } from "./mdev.ts";
 import { MEMORY } from "./memory.ts";
@@ -46,6 +47,7 @@ import { SELFTESTS } from "./selftests.ts";
 import { IOMMUFD_SELFTESTS } from "./selftests-iommufd.ts";
 import { PASID_SELFTESTS } from "./selftests-pasid.ts";
 import { SHARED_MEMORY } from "./shared-memory.ts";
+import { SRIOV } from "./sriov.ts";
 import { TYPE1 } from "./type1.ts";
 import { VIOMMU_QUEUES } from "./viommu-queues.ts";
 import { VIOMMUS } from "./viommus.ts";
@@ -68,6 +70,8 @@ export const SCENARIOS: readonly Scenario[] = [
   ...MDEV,
   ...SELFTESTS,
   ...IOMMUFD_SELFTESTS,
+  ...LOW_POWER,
+  ...SRIOV,
   ...HOT_RESET,
   ...IRQS,
   ...INTX_IRQS,

@@ -98,6 +98,7 @@ export function whyNot({ needs, calls }: Scenario, profile: Profile, topology: T
     if (call.op === "open" && call.node.kind === "wq" && !topology.workQueues) return NO_QUEUES;
     if (call.op !== "sysfs-write" && call.op !== "sysfs-read") continue;
     const { attribute } = call;
+    if (attribute.kind === "sriov" && !topology.sriov && !needs.noiommu) return "vfio-pci makes no virtual functions.";
     if (WHOLE_BUS.has(attribute.kind) && !topology.wholeBus) return "The machine's bus has other devices on it.";
     if (attribute.kind === "wq" || attribute.kind === "wq-driver") {
       if (!topology.workQueues) return NO_QUEUES;
@@ -123,6 +124,7 @@ function devicesOf(calls: readonly Call[]): ReadonlySet<string> {
   const names = new Set<string>();
   for (const call of calls) {
     if (call.op === "open" && "device" in call.node) names.add(call.node.device);
+    if ("attribute" in call && call.attribute.kind === "sriov") names.add(call.attribute.device);
     if (call.op === "sysfs-write" && "device" in call.text) names.add(call.text.device);
     if (call.op === "ioctl" && call.arg.kind === "name" && call.arg.device !== undefined) names.add(call.arg.device);
   }

@@ -69,6 +69,8 @@ function lowerCleanup(program: Program, topology: Topology): Check[] {
     ignore(create);
     for (const { before, question } of ways) [...before, question].forEach(ignore);
   }
+  // Virtual functions end with the program: nothing of them is there to be put back.
+  for (const device of touched.physical) ignore(lowering.sysfsWrite(numVfsPath(topology, device), "0"));
   for (const device of touched.written) restoreRegisters(lowering, program, topology, device).forEach(ignore);
   for (const device of touched.rebound) {
     const path = devicePath(topology, device);
@@ -76,6 +78,12 @@ function lowerCleanup(program: Program, topology: Topology): Check[] {
     ignore(lowering.sysfsWrite(`${path}/driver_override`, "vfio-pci"));
     ignore(lowering.sysfsWrite(`${path}/driver/unbind`, address));
     ignore(lowering.sysfsWrite("/sys/bus/pci/drivers/vfio-pci/bind", address));
+  }
+  for (const device of touched.physical) {
+    checks.push({
+      shape: lowering.call({ op: "sysfs-read", attribute: { kind: "sriov", device, file: "sriov_numvfs" } }),
+      wrong: ({ text }) => (text === "0\n" ? undefined : `Virtual functions of ${device} are still there.`),
+    });
   }
   for (const device of touched.stored) {
     for (const shape of restoreHardware(lowering, topology, device)) {
@@ -125,6 +133,9 @@ function lowerCleanup(program: Program, topology: Topology): Check[] {
   return checks;
 }
 
+const numVfsPath = (topology: Topology, device: string): string =>
+  attributePath(topology, { kind: "sriov", device, file: "sriov_numvfs" });
+
 /** Gives iommufd's batches the size that they have without the selftests' asking for another. */
 const RESTORE_MEMORY_LIMIT: readonly Call[] = [
   { op: "open", node: { kind: "iommufd" }, as: "@iommufd" },
@@ -139,6 +150,8 @@ interface Touched {
   /** Functions to whose BARs something may have been stored. */
   readonly stored: ReadonlySet<string>;
   readonly rebound: ReadonlySet<string>;
+  /** Functions that may have virtual ones. */
+  readonly physical: ReadonlySet<string>;
   /** Functions whose group or node was opened. */
   readonly opened: ReadonlySet<string>;
   readonly kvm: boolean;
@@ -151,6 +164,7 @@ interface Touched {
 function touchedBy(program: Program, topology: Topology): Touched {
   const mdevs = new Set<string>();
   const rebound = new Set<string>();
+  const physical = new Set<string>();
   const opened = new Set<string>();
   let kvm = false;
   const autoprobe = new Set<"mdev-bus" | "pci-bus">();
@@ -169,11 +183,13 @@ function touchedBy(program: Program, topology: Topology): Touched {
     } else if (call.op === "sysfs-write") {
       touchedByWrite(call, topology, mdevs, rebound);
       const { kind } = call.attribute;
+      if (call.attribute.kind === "sriov") physical.add(call.attribute.device);
       if (kind === "mdev-bus" || kind === "pci-bus") autoprobe.add(kind);
     }
   }
+  for (const { name, physicalFunction } of topology.functions) if (physicalFunction !== null) rebound.delete(name);
   const stored = storesUnnamed ? opened : written;
-  return { mdevs, written, stored, rebound, opened, kvm, autoprobe, memoryLimit };
+  return { mdevs, written, stored, rebound, physical, opened, kvm, autoprobe, memoryLimit };
 }
 
 /** Names of devices in which a program may leave something: emulated ones keep registers and migration state for the next. */

@@ -94,7 +94,7 @@ const CONFIG_BEGIN = PCI_REGION.CONFIG * REGION_SIZE;
  */
 export function restoreRegisters(lowering: Lowering, program: Program, topology: Topology, name: string): Shape[] {
   const spec = topology.functions.find((each) => each.name === name);
-  if (!spec) return [];
+  if (!spec || spec.physicalFunction !== null) return [];
   const ranges = written(program, spec.configSize);
   if (ranges.length === 0) return [];
   const own = parseRegisters(spec.config, spec.configSize);

@@ -1,6 +1,7 @@
 /** The topology of a system that was surveyed: what sysfs and configuration space show, in the model's terms. */
 import { PCI_DRIVERS } from "../model/driver-core/pci-driver.ts";
 import { formatRegisters } from "../model/pci/register-text.ts";
+import { SRIOV, sriovAt } from "../model/pci/sriov-registers.ts";
 import { type Bar, type BridgeSpec, type FunctionSpec, mdevsFor, type Topology } from "../model/topology.ts";
 import type { PlacedFunction, ResourceLine, Survey, SurveyedDevice } from "./qemu/survey.ts";
 
@@ -53,6 +54,7 @@ export function topologyOf(name: string, survey: Survey, hints: Hints): Topology
     vtd: survey.vtd ?? null,
     noiommu: survey.noiommu,
     nesting: false,
+    sriov: survey.sriov,
     kvm: survey.nodes.includes("/dev/kvm"),
     noFailNth: survey.noFailNth,
     dmaEntryLimit: survey.dmaEntryLimit,
@@ -70,6 +72,7 @@ function functionOf(
   const bridge = placed.get(placed.get(device.bdf)?.above.at(-1) ?? "");
   const msi = capability(device.config, CAP_MSI);
   const msix = capability(device.config, CAP_MSIX);
+  const sriov = sriovAt(device.config);
   return {
     name: device.name,
     address: device.bdf,
@@ -85,6 +88,8 @@ function functionOf(
     hotResetWorks: bridge !== undefined && hints.hotResetWorks(bridge),
     bars: Array.from({ length: 7 }, (_, at) => barOf(device.resources[at], survey)),
     romImage: device.romImage,
+    totalVfs: sriov === 0 ? 0 : word(device.config, sriov + SRIOV.TOTAL_VFS),
+    physicalFunction: null,
     configSize: device.config.length,
     express: capability(device.config, CAP_EXPRESS) !== 0,
     config: formatRegisters(device.config),

@@ -5,6 +5,7 @@ import { inRange, versionNumber } from "../../model/uapi/version.ts";
 import { acpiCountLost } from "./acpi-count-lost.ts";
 import { attachFaultDetaches } from "./attach-fault-detaches.ts";
 import { bindDropsVm, bindLeaksVm } from "./bind-drops-vm.ts";
+import { bindWithoutToken } from "./bind-without-token.ts";
 import { compatMapNoAccess } from "./compat-map-no-access.ts";
 import { compatUnmapCuts } from "./compat-unmap-cuts.ts";
 import { copyMisaligned } from "./copy-misaligned.ts";
@@ -63,6 +64,7 @@ export const DEVIATIONS: readonly Deviation[] = [
   acpiCountLost,
   attachFaultDetaches,
   bindDropsVm,
+  bindWithoutToken,
   bindLeaksVm,
   compatMapNoAccess,
   compatUnmapCuts,

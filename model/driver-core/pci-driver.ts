@@ -26,6 +26,8 @@ export interface PciDriver {
   probe(k: Kernel, pciFunction: PciFunction): Operation<void>;
   /** The driver's own remove, which may wait for users. */
   remove(k: Kernel, pciFunction: PciFunction): Operation<void>;
+  /** Makes so many virtual functions, or ends them all; left out by drivers that can't. */
+  readonly sriovConfigure?: (k: Kernel, physical: PciFunction, count: number) => Operation<void>;
 }
 
 /** A probe or remove that does nothing that anybody sees. */
@@ -41,6 +43,7 @@ export const vfioPciDriver: PciDriver = {
     k.vfioPci.probe(k, pciFunction);
   },
   remove: (k, pciFunction) => k.vfioPci.remove(k, pciFunction),
+  sriovConfigure: (k, physical, count) => k.vfioPci.sriovConfigure(k, physical, count),
 };
 
 /** stub_driver of drivers/pci/pci-stub.c */

@@ -230,6 +230,8 @@ function attributePath(attribute: Attribute, topology: Topology | undefined): st
   switch (attribute.kind) {
     case "driver_override":
       return `${devicePath(attribute.device, topology, "pci")}/driver_override`;
+    case "sriov":
+      return `${devicePath(attribute.device, topology, "pci")}/${attribute.file}`;
     case "mdev-remove":
       return `${devicePath(attribute.device, topology, "mdev")}/remove`;
     case "mdev-vendor":
@@ -247,6 +249,8 @@ function printProbe(probe: Probe, topology: Topology | undefined): string {
       return `access(${quote(nodePath({ kind: "group", device: probe.device }))}, F_OK)`;
     case "cdev-node":
       return `access(${quote(nodePath({ kind: "cdev", device: probe.device }))}, F_OK)`;
+    case "asleep":
+      return `usleep(100000), read(${quote(`${devicePath(probe.device, topology, "pci")}/power/runtime_status`)})`;
     case "auxiliaries":
       return `list("${AUXILIARY_DEVICES}")`;
     case "aux-driver":

@@ -66,6 +66,7 @@ const anyOther: fc.Arbitrary<Call> = fc.oneof(
     { op: "memfd", size: 4096, sealed: true, as: "@memfd1" },
     { op: "poll", fd: "@iommufd0" },
     { op: "probe", probe: { kind: "tainted" } },
+    { op: "probe", probe: { kind: "asleep", device: "nic0.0" } },
     { op: "capset", without: ["CAP_IPC_LOCK", "CAP_SYS_RAWIO"] },
     { op: "prlimit", resource: "RLIMIT_MEMLOCK", soft: 4096, hard: (1n << 64n) - 1n },
   ),

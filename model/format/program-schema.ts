@@ -64,6 +64,7 @@ const ofDriver = <K extends string>(kind: K) => z.strictObject({ kind: z.literal
 
 const attribute = z.discriminatedUnion("kind", [
   ofDevice("driver_override"),
+  ofDevice("sriov").extend({ file: z.enum(["sriov_numvfs", "sriov_totalvfs"]) }),
   ofDriver("bind"),
   ofDriver("unbind"),
   ofDriver("new_id"),
@@ -93,6 +94,7 @@ const probe = z.discriminatedUnion("kind", [
   ofDevice("driver"),
   ofDevice("group-node"),
   ofDevice("cdev-node"),
+  ofDevice("asleep"),
   alone("auxiliaries"),
   z.strictObject({ kind: z.literal("aux-driver"), name: pathPart }),
   alone("mdevs"),

@@ -73,11 +73,11 @@ export const steps = {
   },
 
   /**
-   * The number of a group where a caller is told of it. Which of the free numbers a made up one gets depends on what came
-   * before the program.
+   * The number of a group where a caller is told of it. Which of the free numbers a made up one gets, or that of a virtual
+   * function, depends on what came before the program.
    */
   number(k: Kernel, group: IommuGroup, site: ChoiceSite): number {
-    if (group.bridges.length === 0 && group.members.every(({ spec }) => spec.group < 0)) {
+    if (group.bridges.length === 0 && group.members.every(({ spec }) => spec.group < 0 || spec.physicalFunction)) {
       const free = (id: bigint) =>
         !k.iommuGroups.some((other) => other !== group && other.id === Number(id) && other.seen);
       group.id = Number(k.choose(site, BigInt(group.id), free));

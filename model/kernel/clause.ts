@@ -32,7 +32,10 @@ export interface ClauseText {
   readonly kconfig?: readonly string[];
   /** The machine that shows it, where one with an IOMMU does not. */
   readonly machine?: MachineKind;
-  /** Whether a refused call may have done a part of its work, because it is documented so or can't be otherwise. */
+  /**
+   * Whether a refused call may have done a part of its work, because it is documented so or can't be otherwise; of an effect,
+   * that calls have it whether they are refused or not.
+   */
   readonly partial?: boolean;
   /** "return" unless told. */
   readonly observable?: Observable;

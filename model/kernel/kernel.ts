@@ -26,6 +26,7 @@ import { steps as mtty } from "../mdev/mtty.ts";
 import type { Mdev, MdevParent } from "../mdev/objects.ts";
 import { steps as samples } from "../mdev/sample-device.ts";
 import type { PciFunction } from "../pci/function.ts";
+import { steps as sriov } from "../pci/sriov.ts";
 import type { Profile } from "../profile.ts";
 import type { Call } from "../program.ts";
 import type { Topology } from "../topology.ts";
@@ -135,6 +136,8 @@ export class Kernel {
   up = false;
   /** TAINT_USER: user space has asked for what makes the kernel unsupportable. It never goes away. */
   tainted = false;
+  /** Takes back what a call has done so far, where that turns out to be one that the model can't tell. */
+  readonly undo: (() => void)[] = [];
   /** Files whose last reference went while locks were held; released when the call is over (fs/file_table.c:fput). */
   readonly deferred: File[] = [];
 
@@ -144,6 +147,7 @@ export class Kernel {
   credentials = credentials;
   driverCore = driverCore;
   iommu = iommu;
+  sriov = sriov;
   container = container;
   type1 = type1;
   noiommu = noiommu;

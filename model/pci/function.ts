@@ -7,7 +7,9 @@ import type { VfioDevice } from "../vfio/device.ts";
 import type { ConfigSpace } from "../vfio-pci/config-space.ts";
 import type { DeviceRegion, VfioPciCoreDevice } from "../vfio-pci/core-device.ts";
 import { FunctionIrqs } from "../vfio-pci/function-irqs.ts";
+import { FunctionPower } from "../vfio-pci/function-power.ts";
 import type { Ioeventfd } from "../vfio-pci/ioeventfd.ts";
+import type { VfToken } from "../vfio-pci/vf-token.ts";
 import { type Hardware, hardwareOf } from "./hardware.ts";
 
 export class PciFunction implements IommuDevice {
@@ -26,6 +28,15 @@ export class PciFunction implements IommuDevice {
   core: VfioPciCoreDevice | null = null;
   /** Regions that its driver has registered, behind those of every PCI device. */
   readonly regions: DeviceRegion[] = [];
+  /** Its virtual functions that are there. */
+  readonly vfs: PciFunction[] = [];
+  /** Of a virtual function: the one that has it. */
+  physical: PciFunction | null = null;
+  /** Of a virtual function: whether the adapter has lost it, which only the emulated one does. */
+  lost = false;
+  /** The token of a function that can have virtual ones, as long as vfio-pci has it. */
+  vfToken: VfToken | null = null;
+  readonly power = new FunctionPower();
   /** What lies behind its BARs; null where nobody knows. */
   readonly hardware: Hardware | null;
   readonly irqs: FunctionIrqs;

@@ -40,8 +40,8 @@ export const rule = clauses({
 export const steps = {
   /** Whether what comes of an interrupt can be told: asked before anything has changed. */
   foreseeInterrupt(k: Kernel, pciFunction: PciFunction): void {
-    const { irqs, vfio } = pciFunction;
-    if (vfio?.lowPower) throw new Unmodelled("interrupts of a function that may sleep");
+    const { irqs, power } = pciFunction;
+    if (power.engaged) throw new Unmodelled("interrupts of a function that may sleep");
     if (irqs.vectors && irqs.sendsMessages) {
       if (!irqs.vectors.signalled.has(0) && k.intrs.isBusMaster(pciFunction)) {
         throw new Unmodelled("a message that nobody waits for");

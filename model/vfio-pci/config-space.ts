@@ -1,6 +1,7 @@
 /** The configuration space of an open function: what the function's own registers hold, and the user's copy. */
 import { Unmodelled } from "../kernel/operation.ts";
 import type { PciFunction } from "../pci/function.ts";
+import { SRIOV, sriovAt, VFS_ENABLED } from "../pci/sriov-registers.ts";
 import type { FunctionSpec } from "../topology.ts";
 import { type ConfigLayout, layoutOf, type Region } from "./config-layout.ts";
 import { COMMAND, EXPRESS, INTERRUPT_PIN, MSIX, PM, ROM_AT } from "./config-perms.ts";
@@ -32,7 +33,7 @@ export class ConfigSpace {
   readonly irqs: FunctionIrqs;
   #hash = 0;
 
-  constructor({ spec, strays, irqs }: PciFunction, knowsDvsec: boolean) {
+  constructor({ spec, strays, irqs, vfs }: PciFunction, knowsDvsec: boolean) {
     this.spec = spec;
     this.layout = layoutOf(spec, knowsDvsec);
     this.physical = this.layout.physical.slice();
@@ -43,6 +44,7 @@ export class ConfigSpace {
     const power = this.layout.regions.find((region) => region?.permissions.kind === "pm");
     this.powerAt = power ? power.start : 0;
     this.#enable();
+    if (vfs.length > 0) this.showVfs(vfs.length);
     this.#hash = 0;
   }
 
@@ -53,8 +55,10 @@ export class ConfigSpace {
     let command = word(physical, COMMAND.AT) & ~(COMMAND.MASTER | COMMAND.INTX_DISABLE);
     if (bars.some((bar) => bar?.memory)) command |= COMMAND.MEMORY;
     if (bars.some((bar) => bar && !bar.memory)) command |= COMMAND.IO;
-    setWord(physical, COMMAND.AT, command);
     setWord(virtual, COMMAND.AT, command);
+    // A virtual function has no such bit of its own; where an emulated one has it all the same, it keeps it.
+    if (this.isVirtual && this.keeps) command &= word(this.keeps, COMMAND.AT) | ~COMMAND.MEMORY;
+    setWord(physical, COMMAND.AT, command);
     if (this.powerAt !== 0) {
       const control = this.powerAt + PM.CONTROL;
       setWord(physical, control, word(physical, control) & PM.NO_SOFT_RESET);
@@ -92,6 +96,25 @@ export class ConfigSpace {
       const bits = (mask >>> (8 * i)) & 0xff;
       this.setVirtual(at + i, ((this.virtual[at + i] ?? 0) & bits) | ((flags >>> (8 * i)) & 0xff));
     }
+  }
+
+  /** Whether it is that of a virtual function. */
+  get isVirtual(): boolean {
+    return this.spec.physicalFunction !== null;
+  }
+
+  /** Of a physical function: so many virtual ones are there, and its registers say so. */
+  showVfs(count: number): void {
+    const at = sriovAt(this.physical);
+    const control = this.physical[at + SRIOV.CONTROL] ?? 0;
+    this.#set(at + SRIOV.CONTROL, count > 0 ? control | VFS_ENABLED : control & ~VFS_ENABLED);
+    this.#set(at + SRIOV.NUM_VFS, count);
+  }
+
+  #set(at: number, value: number): void {
+    const before = this.physical[at] ?? 0;
+    this.physical[at] = value;
+    this.#note(at, before, value);
   }
 
   region(at: number): Region | null {
@@ -142,6 +165,11 @@ export class ConfigSpace {
   /** Whether a byte is the one that says whether MSI-X is enabled, which the function's driver sets. */
   isMsixControl({ start }: Region, at: number): boolean {
     return at === start + MSIX.CONTROL + 1 && start < EXTENDED && this.physical[start] === MSIX.ID;
+  }
+
+  /** Whether D3hot costs the function its registers: it is not said to keep them. */
+  get resetByD3(): boolean {
+    return this.powerAt !== 0 && (word(this.physical, this.powerAt + PM.CONTROL) & PM.NO_SOFT_RESET) === 0;
   }
 
   get powerState(): number {

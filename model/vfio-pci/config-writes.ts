@@ -10,6 +10,7 @@ import type { Chunk } from "./config.ts";
 import type { Region } from "./config-layout.ts";
 import { AF, COMMAND, EXPRESS, MSI, MSIX, PM } from "./config-perms.ts";
 import { type ConfigSpace, D0, D3_HOT, forgetStrays, word } from "./config-space.ts";
+import { rule as sriovRule } from "./sriov.ts";
 
 const source = (name: string) => `drivers/vfio/pci/vfio_pci_config.c:${name}`;
 
@@ -102,6 +103,10 @@ export const steps = {
       state === D3_HOT ||
       (word(space.physical, space.powerAt + PM.CAPABILITIES) & (HAS_STATE[state] ?? 0)) !== 0;
     if (state === before) return;
+    if (state !== D0 && pciFunction.vfs.length > 0) {
+      k.keeps(sriovRule["VFIO-PCI-SRIOV-4"]);
+      return;
+    }
     if (!known || (state !== D0 && state < before)) {
       k.keeps(rule["VFIO-PCI-CONFIG-17"]);
       return;
@@ -113,8 +118,7 @@ export const steps = {
 
   /** Into D1, D2 or D3hot: from the last a function may come back with its registers reset. */
   powerDown(space: ConfigSpace, state: number): void {
-    const keepsState = (word(space.physical, space.powerAt + PM.CONTROL) & PM.NO_SOFT_RESET) !== 0;
-    if (state === D3_HOT && !keepsState) space.saved = space.physical.slice();
+    if (state === D3_HOT && space.resetByD3) space.saved = space.physical.slice();
     space.setPowerState(state);
   },
 

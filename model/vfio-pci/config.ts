@@ -8,7 +8,7 @@ import type { PciFunction } from "../pci/function.ts";
 import { REGION_SIZE } from "../vfio/device-info.ts";
 import { passes } from "./config-layout.ts";
 import { BAR_AT, COMMAND, INTERRUPT_PIN, PM, ROM_AT, STATUS } from "./config-perms.ts";
-import { ConfigSpace, forgetStrays, isVolatile, word } from "./config-space.ts";
+import { ConfigSpace, forgetStrays, isVolatile } from "./config-space.ts";
 import { steps as writes } from "./config-writes.ts";
 
 const source = (name: string) => `drivers/vfio/pci/vfio_pci_config.c:${name}`;
@@ -83,6 +83,11 @@ export const rule = clauses({
     observable: "output",
     unseen: "no function of the suite's machines has an extended capability that is hidden",
   },
+  "VFIO-PCI-CONFIG-24": {
+    rule: "memory of a virtual function is enabled from the start, and the bit reads as it was written",
+    source: source("vfio_basic_config_read"),
+    observable: "output",
+  },
   "VFIO-PCI-CONFIG-14": {
     rule: "when the function is opened the user's copy is made anew",
     source: source("vfio_config_init"),
@@ -153,7 +158,13 @@ export const steps = {
   configByte(k: Kernel, space: ConfigSpace, at: number): number {
     const region = space.region(at);
     if (!region) return space.read(at);
-    const virtual = region.permissions.virtual[at - region.start] ?? 0;
+    let virtual = region.permissions.virtual[at - region.start] ?? 0;
+    if (space.isVirtual && at === COMMAND.AT) {
+      // Memory of virtual functions always answers: the bit is the user's note, or the function's.
+      if (space.read(at) & COMMAND.MEMORY) virtual &= ~COMMAND.MEMORY;
+      else virtual |= COMMAND.MEMORY;
+      k.keeps(rule["VFIO-PCI-CONFIG-24"]);
+    }
     if (virtual === 0xff) return space.virtual[at] ?? 0;
     if (space.isMsixControl(region, at)) return k.vfioPci.msixControl(k, space, at);
     const own = at === STATUS.AT && space.irqs.hardware?.line ? space.read(at) | STATUS.INTERRUPT : space.read(at);
@@ -178,7 +189,7 @@ export const steps = {
     must(begin + count <= pciFunction.spec.configSize, rule["VFIO-PCI-CONFIG-1"]);
     const space = k.vfioPci.configSpace(k, pciFunction);
     for (const chunk of chunks(space, begin, count)) {
-      if (chunk.done + chunk.width <= block.readable) k.vfioPci.foreseeWrite(pciFunction, space, chunk, block.bytes);
+      if (chunk.done + chunk.width <= block.readable) k.vfioPci.foreseeWrite(space, chunk, block.bytes);
     }
     for (const chunk of chunks(space, begin, count)) {
       const region = space.region(chunk.at);
@@ -194,7 +205,7 @@ export const steps = {
   },
 
   /** Refuses to tell what can't be told, before anything is done. */
-  foreseeWrite({ vfio }: PciFunction, space: ConfigSpace, { at, width, done }: Chunk, bytes: Uint8Array): void {
+  foreseeWrite(space: ConfigSpace, { at, width, done }: Chunk, bytes: Uint8Array): void {
     const region = space.region(at);
     if (region?.permissions.kind === "vpd") throw new Unmodelled("a function's vital product data");
     for (let i = 0; i < width; i++) {
@@ -203,11 +214,6 @@ export const steps = {
         throw new Unmodelled("what a function keeps that nobody has tried out");
       }
     }
-    if (!vfio?.lowPower) return;
-    // When a function that may sleep does so, and with what it wakes up, can't be told.
-    if (!region || region.permissions.writable === "raw")
-      throw new Unmodelled("registers of a function that may sleep");
-    if (region.permissions.kind === "pm") throw new Unmodelled("power management of a function that may sleep");
   },
 
   /** vfio_basic_config_write, or that of the capability */
@@ -229,6 +235,7 @@ export const steps = {
       case "header": {
         if (isBar(offset)) space.fixBars();
         if (offset === COMMAND.AT) {
+          k.vfioPci.noteMemory(space, bytes[chunk.done] ?? 0);
           using _ = yield* k.vfioPci.memoryLock(k, pciFunction);
           k.keeps(rule["VFIO-PCI-CONFIG-10"]);
         }
@@ -246,6 +253,12 @@ export const steps = {
       case "af":
         return yield* k.vfioPci.afWritten(k, pciFunction, space, region);
     }
+  },
+
+  /** What a user wrote of the command register's bit for memory, which a virtual function has not. */
+  noteMemory(space: ConfigSpace, written: number): void {
+    if (!space.isVirtual) return;
+    space.setVirtual(COMMAND.AT, ((space.virtual[COMMAND.AT] ?? 0) & ~COMMAND.MEMORY) | (written & COMMAND.MEMORY));
   },
 
   /** vfio_default_config_write: virtual bits go to the copy, others to the function. */
@@ -268,17 +281,12 @@ export const steps = {
   resetRegisters(k: Kernel, pciFunction: PciFunction): void {
     if (pciFunction.config) k.vfioPci.powerUp(k, pciFunction, pciFunction.config);
     forgetStrays(pciFunction);
-  },
-
-  /** When a function that may sleep does so, and with what it wakes up, can't be told: it must have nothing to lose. */
-  maySleep({ config }: PciFunction): void {
-    if (config && word(config.physical, config.powerAt + PM.CONTROL) & ~PM.NO_SOFT_RESET && config.powerAt !== 0) {
-      throw new Unmodelled("a function that is not in full power, and may sleep");
-    }
+    k.vfioPci.losesVfs(pciFunction);
   },
 
   /** vfio_config_free, and what is done to the function when its last user goes */
-  closeConfig(pciFunction: PciFunction): void {
+  closeConfig(k: Kernel, pciFunction: PciFunction): void {
+    k.vfioPci.losesVfs(pciFunction);
     pciFunction.config = null;
     if (pciFunction.spec.resettable) forgetStrays(pciFunction);
   },

@@ -49,7 +49,11 @@ export abstract class VfioPciCoreDevice implements VfioDeviceOps {
   }
 
   match(k: Kernel, own: string, text: string): boolean {
-    return k.vfioPci.match(k, own, text);
+    return k.vfioPci.match(k, this.function, own, text);
+  }
+
+  matchToken(k: Kernel, token: string | null): void {
+    k.vfioPci.matchToken(k, this.function, token);
   }
 
   /** open_device. A driver with something to set up does so between enable and finishEnable. */
@@ -69,6 +73,10 @@ export abstract class VfioPciCoreDevice implements VfioDeviceOps {
   /** get_region_info_caps: refuses an index that there is no region for. */
   region(k: Kernel, index: number): RegionDescription {
     return k.vfioPci.region(k, this.function, index);
+  }
+
+  resume(k: Kernel, _device: VfioDevice): void {
+    k.vfioPci.resume(k, this.function);
   }
 
   read(k: Kernel, io: Transfer, position: number, _device: VfioDevice): Operation<number> {
@@ -95,7 +103,8 @@ export abstract class VfioPciCoreDevice implements VfioDeviceOps {
   *resetDone(_k: Kernel): Operation<void> {}
 
   trace(_device: VfioDevice): number {
-    const { irqs, ioeventfds } = this.function;
-    return irqs.trace() + 0x100000 * ioeventfds.length;
+    const { irqs, power, vfToken, ioeventfds } = this.function;
+    const token = vfToken ? vfToken.trace() * 31 : 0;
+    return irqs.trace() * 4 + power.trace() + token + 0x100000 * ioeventfds.length;
   }
 }

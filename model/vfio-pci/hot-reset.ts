@@ -187,6 +187,7 @@ export const steps = {
     using _ = yield* k.lock(device.devSet.lock);
     const affected = k.hotReset.resettable(k, device);
     must(affected !== null, rule["VFIO-PCI-HOTRESET-11"]);
+    k.hotReset.wake(k, affected);
     const held: Lock[] = [];
     try {
       for (const member of device.devSet.devices) {
@@ -220,6 +221,11 @@ export const steps = {
       functions.push(hit);
     }
     return functions;
+  },
+
+  /** vfio_pci_dev_set_pm_runtime_get */
+  wake(k: Kernel, affected: readonly PciFunction[]): void {
+    for (const pciFunction of affected) k.vfioPci.resume(k, pciFunction);
   },
 
   /** Refuses a device of the set that the caller has not shown to be his. */

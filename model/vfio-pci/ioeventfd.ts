@@ -173,6 +173,7 @@ export const steps = {
 
   /** Whether what is written can be told: asked before the eventfd is written to. */
   foreseeIoeventfd(k: Kernel, pciFunction: PciFunction, { bar, at, width, data }: RegisterWrite): void {
+    if (pciFunction.power.engaged) throw new Unmodelled("registers of a function that may sleep");
     if (!k.vfioPci.reaches(k, pciFunction, bar)) return;
     k.vfioPci.foreseeStore(k, pciFunction, bar, at, width, BigInt.asUintN(8 * width, data));
   },

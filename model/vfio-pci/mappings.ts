@@ -79,7 +79,7 @@ export const steps = {
   *fault(k: Kernel, pciFunction: PciFunction): Operation<void> {
     using _ = yield* k.lock(k.mm.mmapLock);
     using _memory = yield* k.vfioPci.memoryLock(k, pciFunction);
-    must(!pciFunction.vfio?.lowPower, rule["VFIO-PCI-FAULT-2"]);
+    must(!pciFunction.power.engaged, rule["VFIO-PCI-FAULT-2"]);
     must(k.vfioPci.memoryEnabled(pciFunction), rule["VFIO-PCI-FAULT-1"]);
   },
 

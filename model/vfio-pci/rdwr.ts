@@ -122,6 +122,8 @@ export const steps = {
   /** __vfio_pci_memory_enabled */
   memoryEnabled({ config, spec }: PciFunction): boolean {
     if (!config) return spec.bars.some((bar) => bar?.memory);
+    // A virtual function has no such bit: its physical one lets the memory of all of them answer.
+    if (spec.physicalFunction !== null) return config.powerState < D3_HOT;
     return config.powerState < D3_HOT && ((config.physical[COMMAND.AT] ?? 0) & COMMAND.MEMORY) !== 0;
   },
 

@@ -75,13 +75,14 @@ export const steps = {
   },
 
   /** The region in which something is to be moved; null where nothing is. */
-  regionAt(k: Kernel, { regions }: PciFunction, { count }: Transfer, position: number): number | null {
+  regionAt(k: Kernel, pciFunction: PciFunction, { count }: Transfer, position: number): number | null {
     if (count === 0) {
       k.keeps(rule["VFIO-PCI-RW-1"]);
       return null;
     }
     const index = Math.floor(position / REGION_SIZE);
-    must(index < PCI_REGION.COUNT + regions.length, rule["VFIO-PCI-RW-2"]);
+    must(index < PCI_REGION.COUNT + pciFunction.regions.length, rule["VFIO-PCI-RW-2"]);
+    k.vfioPci.resume(k, pciFunction);
     return index;
   },
 

@@ -33,8 +33,10 @@ import { VfioPciDevice } from "./drivers/vfio-pci.ts";
 import { pciHotReset } from "./hot-reset.ts";
 import { getPciHotResetInfo } from "./hot-reset-info.ts";
 import { ioeventfd } from "./ioeventfd.ts";
+import { steps as lowPower } from "./low-power.ts";
 import { steps as regions } from "./regions.ts";
-import { steps as token } from "./vf-token.ts";
+import { steps as sriov, rule as sriovRule } from "./sriov.ts";
+import { steps as token, VfToken } from "./vf-token.ts";
 
 const source = (name: string) => `drivers/vfio/pci/vfio_pci_core.c:${name}`;
 
@@ -99,6 +101,8 @@ const absent = (index: number): RegionDescription => ({
 export const steps = {
   ...token,
   ...regions,
+  ...lowPower,
+  ...sriov,
 
   /** vfio_pci_probe */
   probe(k: Kernel, pciFunction: PciFunction): void {
@@ -113,13 +117,15 @@ export const steps = {
     const backing = { kind: "pci", function: pciFunction } as const;
     pciFunction.vfio = k.vfio.register(k, pciFunction.spec.address, device, backing, devSet);
     pciFunction.core = device;
+    pciFunction.vfToken = pciFunction.spec.totalVfs > 0 ? new VfToken() : null;
     k.keeps(rule["VFIO-PCI-BIND-2"]);
   },
 
   /** vfio_assign_device_set */
   deviceSet(k: Kernel, { spec }: PciFunction): DeviceSet {
-    if (spec.resetScope !== null) {
+    if (spec.resetScope !== null && spec.physicalFunction === null) {
       for (const other of k.functions) {
+        if (other.spec.physicalFunction !== null) continue;
         if (other.vfio && other.spec.resetScope === spec.resetScope) return other.vfio.devSet;
       }
     }
@@ -128,26 +134,38 @@ export const steps = {
 
   /** vfio_pci_remove: waits until nobody has the device open. */
   *remove(k: Kernel, pciFunction: PciFunction): Operation<void> {
-    if (!pciFunction.vfio) return;
-    yield* k.vfio.unregister(k, pciFunction.vfio);
+    const { vfio, vfs } = pciFunction;
+    if (!vfio) return;
+    if (vfs.length > 0) {
+      k.vfio.mustBeClosed(vfio);
+      yield* k.vfioPci.dropVfs(k, pciFunction);
+      k.keeps(sriovRule["VFIO-PCI-SRIOV-6"]);
+    }
+    yield* k.vfio.unregister(k, vfio);
     pciFunction.vfio = null;
+    pciFunction.vfToken = null;
     pciFunction.core = null;
   },
 
   /** vfio_pci_core_enable: the function gets what its configuration space and interrupts take. */
-  *enable(k: Kernel, _pciFunction: PciFunction): Operation<void> {
+  *enable(k: Kernel, pciFunction: PciFunction): Operation<void> {
     k.alloc();
+    k.vfioPci.losesVfs(pciFunction);
   },
 
-  /** vfio_pci_core_finish_enable: nothing that this model tells of. */
-  finishEnable(_k: Kernel, _pciFunction: PciFunction): void {},
+  /** vfio_pci_core_finish_enable: a virtual function is in use from now on. */
+  finishEnable(_k: Kernel, { physical }: PciFunction): void {
+    if (physical?.vfToken) physical.vfToken.users++;
+  },
 
   /** vfio_pci_core_close_device */
   *closeDevice(k: Kernel, pciFunction: PciFunction): Operation<void> {
+    if (pciFunction.physical?.vfToken) pciFunction.physical.vfToken.users--;
+    k.vfioPci.endLowPower(k, pciFunction);
     yield* k.intrs.closeIrqs(k, pciFunction);
     k.vfioPci.closeIoeventfds(k, pciFunction);
     pciFunction.regions.length = 0;
-    k.vfioPci.closeConfig(pciFunction);
+    k.vfioPci.closeConfig(k, pciFunction);
   },
 
   /** vfio_pci_core_ioctl */

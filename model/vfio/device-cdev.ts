@@ -1,11 +1,12 @@
 /** Devices through their own node: /dev/vfio/devices/vfioX. Beside drivers/vfio/device_cdev.c. */
 import { IommufdFile } from "../iommufd/file.ts";
-import { clauses, must, refuse } from "../kernel/clause.ts";
+import { clauses, must } from "../kernel/clause.ts";
 import { ioctl, vfioRequest } from "../kernel/ioctl.ts";
 import type { Kernel } from "../kernel/kernel.ts";
 import type { Operation } from "../kernel/operation.ts";
 import { checkZeroTail, type UserBlock } from "../kernel/user-memory.ts";
 import { field, fieldOf, layout, offsetOfEnd } from "../uapi/layout.ts";
+import { uuidAt } from "../uapi/uuid.ts";
 import { DeviceFile, type VfioDevice } from "./device.ts";
 import { attachSteps } from "./device-cdev-attach.ts";
 
@@ -93,13 +94,6 @@ export const rule = clauses({
     errno: "EFAULT",
     source: source("vfio_df_check_token"),
   },
-  "VFIO-CDEV-BIND-13": {
-    ...cdev,
-    since: "6.17",
-    rule: "a token is refused by a physical function that has no use for one",
-    errno: "EINVAL",
-    source: "drivers/vfio/pci/vfio_pci_core.c:vfio_pci_validate_vf_token",
-  },
 });
 
 const FLAG_TOKEN = 1;
@@ -140,11 +134,13 @@ export const bindIommufd = ioctl<DeviceFile>({
     try {
       using _ = yield* k.lock(device.devSet.lock);
       must(!file.accessGranted, rule["VFIO-CDEV-BIND-6"]);
-      if (k.since("6.17")) {
+      if (!k.since("6.17")) {
+        k.deviceCdev.checkToken(k, device, null);
+      } else {
         // The caller's struct may end within the pointer: what is not there counts as zero.
         const bits = 8 * Math.min(8, userSize - BIND_MINSZ);
         const tokenBlock = flags & FLAG_TOKEN ? at(BigInt.asUintN(bits, block.u64(BIND_MINSZ))) : null;
-        k.deviceCdev.checkToken(device, tokenBlock);
+        k.deviceCdev.checkToken(k, device, tokenBlock);
       }
       const other = k.fds.get(iommufd);
       must(other !== undefined, rule["VFIO-CDEV-BIND-8"]);
@@ -209,12 +205,11 @@ export const steps = {
     return userSize;
   },
 
-  /** vfio_df_check_token, for devices that are no virtual functions. */
-  checkToken(device: VfioDevice, token: UserBlock | null): void {
-    if (!token) return;
-    must(!device.emulated, rule["VFIO-CDEV-BIND-7"]);
-    token.copyFrom(Uuid.size, rule["VFIO-CDEV-BIND-12"]);
-    refuse(rule["VFIO-CDEV-BIND-13"]);
+  /** vfio_df_check_token: kernels before 6.17 take no token, and have no way for those who need one. */
+  checkToken(k: Kernel, { ops }: VfioDevice, token: UserBlock | null): void {
+    must(token === null || ops.matchToken !== undefined, rule["VFIO-CDEV-BIND-7"]);
+    token?.copyFrom(Uuid.size, rule["VFIO-CDEV-BIND-12"]);
+    ops.matchToken?.(k, token && uuidAt(token.bytes, 0));
   },
 
   /** vfio_df_get_kvm_safe: a device that somebody else has open has its VM already. */

@@ -46,10 +46,14 @@ export interface VfioDeviceOps {
   ioctl(k: Kernel, file: DeviceFile, ioctl: Ioctl, arg: Argument): Operation<number>;
   /** Whether a text names the device `own`; may refuse the call. Without it the two must be equal. */
   match?(k: Kernel, own: string, text: string): boolean;
+  /** match_token_uuid: refuses a user who has not the right token, in hexadecimal. Without it there are no tokens. */
+  matchToken?(k: Kernel, token: string | null): void;
   /** Features that the core does not know. */
   readonly features?: readonly Feature[];
   readonly migration?: MigrationOps;
   readonly logging?: LoggingOps;
+  /** vfio_device_pm_runtime_get: wakes the device up, as every command does that gets past the gate. */
+  resume?(k: Kernel, device: VfioDevice): void;
   /** Of an emulated device: without them it takes no PASIDs. */
   readonly pasids?: PasidOps;
   /** Reads and writes regions, from a position on. */
@@ -94,8 +98,6 @@ export class VfioDevice {
   iommufdAttached = false;
   /** PASIDs of it that are attached. */
   readonly pasids = new Set<number>();
-  /** Whether vfio-pci lets the function go to low power. */
-  lowPower = false;
   /** The VM whose reference the open device holds. */
   kvm: Vm | null = null;
 

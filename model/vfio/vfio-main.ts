@@ -74,9 +74,14 @@ export const steps = {
     return device;
   },
 
+  /** Whoever takes a device away waits for its users. */
+  mustBeClosed({ registrations, name }: VfioDevice): void {
+    if (registrations > 0) throw new Blocked(`the last file of ${name} to be closed`);
+  },
+
   /** vfio_unregister_group_dev: waits until nobody has the device open any more. */
   *unregister(k: Kernel, device: VfioDevice): Operation<void> {
-    if (device.registrations > 0) throw new Blocked(`the last file of ${device.name} to be closed`);
+    k.vfio.mustBeClosed(device);
     {
       using _ = yield* k.lock(device.group.deviceLock);
       device.group.devices.splice(device.group.devices.indexOf(device), 1);
@@ -149,7 +154,6 @@ export const steps = {
     const { device } = file;
     if (device.ops.close) yield* device.ops.close(k, device);
     if (device.ops.migration) device.ops.migration.precopyInfoV2 = false;
-    device.lowPower = false;
     if (device.openedWith === "iommufd") yield* k.vfioIommufd.unbind(k, device);
     else k.group.unuseContainer(k, device.group);
     device.openedWith = null;
@@ -184,6 +188,9 @@ export const steps = {
         return k.has("VFIO_DEVICE_CDEV") ? bindIommufd.run(k, file, arg) : refuse(rule["VFIO-DEV-BIND-1"]);
       }
       k.vfio.gate(k, file, rule["VFIO-DEV-GATE-1"]);
+    }
+    file.device.ops.resume?.(k, file.device);
+    if (k.since("6.6")) {
       if (!file.group) {
         if (command.request === attachIommufdPt.request) return attachIommufdPt.run(k, file, arg);
         if (command.request === detachIommufdPt.request) return detachIommufdPt.run(k, file, arg);

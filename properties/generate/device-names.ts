@@ -3,9 +3,11 @@ import type { File } from "../../model/kernel/file.ts";
 import type { IoctlArgument } from "../../model/program.ts";
 import { oneIn, pick } from "./dice.ts";
 import type { Situation } from "./moves.ts";
+import { ANY_TOKEN, asText, tokenOf } from "./tokens.ts";
 
 /** What may and what must not stand behind a device's name; vfio-pci takes some of it. */
-const TOKEN = "vf_token=83b8f4f2-509f-382f-3c1e-e6bfe0fa1008";
+const OPTION = "vf_token=";
+const TOKEN = `${OPTION}${asText(ANY_TOKEN)}`;
 const BEHIND_NAMES = [
   " ",
   "\n",
@@ -44,5 +46,9 @@ export function deviceName({ dice, focus, machine }: Situation, file: File | nul
     const vfio = node ?? machine.k.mdevs.find((candidate) => candidate.name === name)?.vfio;
     return vfio && file?.kind === "group" && "group" in file && vfio.group === file.group;
   });
-  return { kind: "name", device: pick(dice, own.length > 0 ? own : focus.devices) };
+  const device = pick(dice, own.length > 0 ? own : focus.devices);
+  const token = tokenOf(machine.k, device);
+  return token === null || oneIn(dice, 5)
+    ? { kind: "name", device }
+    : { kind: "name", device, text: ` ${OPTION}${asText(token)}` };
 }

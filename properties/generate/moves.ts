@@ -25,6 +25,7 @@ import { mdevCall } from "./mdevs.ts";
 import { mockFields } from "./mock-arguments.ts";
 import type { Motif } from "./motifs.ts";
 import { tableFields } from "./table-arguments.ts";
+import { tokenFields } from "./tokens.ts";
 import { transfer } from "./transfers.ts";
 
 /** What a generator is asked to dwell on: devices, and how often each kind of call comes. */
@@ -280,7 +281,8 @@ function argument(on: Situation, command: Ioctl, file: File | null, wrong: boole
         irqFields(on, command.name, file) ??
         ioeventfdFields(on, command.name, file) ??
         fileFields(on, command.name) ??
-        vmIrqFields(on, command.name, file);
+        vmIrqFields(on, command.name, file) ??
+        tokenFields(on, command.name, file);
       const right = suggested ? { fields: { ...usual.fields, ...suggested } } : usual;
       return { kind: "struct", struct: wrong ? spoil(dice, shape.layout, right, handles) : right };
     }
@@ -319,6 +321,7 @@ function binding(on: Situation): Call | undefined {
   if (functions.length === 0) return undefined;
   const pciFunction = pick(dice, functions);
   const device = pciFunction.spec.name;
+  if (pciFunction.spec.totalVfs > 0 && !oneIn(dice, 4)) return numberOfVfs(dice, device);
   const drivers = ["vfio-pci", "pci-stub"];
   switch (dice.roll(6)) {
     case 0:
@@ -340,8 +343,19 @@ function binding(on: Situation): Call | undefined {
   }
 }
 
-function probe({ dice, focus }: Situation): Probe {
+/** Mostly what makes or ends virtual functions. */
+function numberOfVfs(dice: Dice, device: string): Call {
+  const file = oneIn(dice, 12) ? "sriov_totalvfs" : "sriov_numvfs";
+  const attribute = { kind: "sriov", device, file } as const;
+  if (oneIn(dice, 4)) return { op: "sysfs-read", attribute };
+  const text = pick(dice, ["0", "0\n", "1", "2", "2\n", "0x2", "3", "65536", "-1", "two", ""]);
+  return { op: "sysfs-write", attribute, text: { text } };
+}
+
+function probe({ dice, focus, machine }: Situation): Probe {
   const device = pick(dice, focus.devices);
+  const isFunction = machine.k.functions.some(({ spec }) => spec.name === device);
+  if (isFunction && oneIn(dice, 3)) return { kind: "asleep", device };
   return pick<Probe>(dice, [
     { kind: "driver", device },
     { kind: "group-node", device },

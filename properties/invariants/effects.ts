@@ -42,6 +42,7 @@ export class EffectWatch {
       if (vfio.kvm) return `${vfio.name} still holds a VM`;
       if (vfio.backing.kind === "pci" && vfio.backing.function.irqs.trace() !== 0)
         return `${vfio.name} still interrupts`;
+      if (vfio.backing.kind === "pci" && vfio.backing.function.power.engaged) return `${vfio.name} may still sleep`;
       if (vfio.backing.kind === "pci" && vfio.backing.function.ioeventfds.length > 0)
         return `eventfds still write to ${vfio.name}`;
       if (vfio.iommufdAttached) return `${vfio.name} is still attached`;

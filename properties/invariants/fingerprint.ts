@@ -119,8 +119,7 @@ function vfioDevice(device: VfioDevice): void {
       bit(device.iommufdAttached, 2) |
       bit(device.iommufdDevice, 3) |
       bit(device.iommufdAccess, 4) |
-      bit(device.lowPower, 5) |
-      (device.openCount << 6) |
+      (device.openCount << 5) |
       (device.registrations << 19),
   );
   if (device.ops.trace) mix(device.ops.trace(device));

@@ -243,6 +243,8 @@ export class CallWriter {
     switch (attribute.kind) {
       case "driver_override":
         return this.#devicePath(attribute.device, "driver_override");
+      case "sriov":
+        return this.#devicePath(attribute.device, attribute.file);
       case "mdev-remove":
         return this.#devicePath(attribute.device, "remove");
       case "mdev-vendor":
@@ -260,6 +262,8 @@ export class CallWriter {
         return `result(access(group_node(&${this.#device(probe.device)}), F_OK))`;
       case "cdev-node":
         return `result(access(cdev_node(&${this.#device(probe.device)}), F_OK))`;
+      case "asleep":
+        return `asleep(${this.#devicePath(probe.device, "power/runtime_status")})`;
       case "auxiliaries":
         return `list(${cString(AUXILIARY_DEVICES)})`;
       case "aux-driver":

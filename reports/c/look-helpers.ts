@@ -186,6 +186,19 @@ static long count_vms(void)
 `,
   },
   {
+    defines: ["asleep"],
+    text: C`/* A function falls asleep some time after the last call on it. */
+static long asleep(const char *path)
+{
+	long ret;
+
+	usleep(100000);
+	ret = read_file(path);
+	return ret < 0 ? ret : !strncmp(seen, "suspended", 9);
+}
+`,
+  },
+  {
     defines: ["tainted_by_user"],
     text: C`static long tainted_by_user(void)
 {

@@ -9,6 +9,7 @@ import { attachWrongErrno } from "./attach-wrong-errno.ts";
 import { auxiliaryNumberedByParent } from "./auxiliary-numbered-by-parent.ts";
 import { auxiliaryOutlivesParent } from "./auxiliary-outlives-parent.ts";
 import { barAccessesHalved } from "./bar-accesses-halved.ts";
+import { bindAsksNoToken } from "./bind-asks-no-token.ts";
 import { bindIgnoresGroup } from "./bind-ignores-group.ts";
 import { bindLeavesBlock } from "./bind-leaves-block.ts";
 import { bindTakesTokenForTail } from "./bind-takes-token-for-tail.ts";
@@ -40,6 +41,7 @@ import { getDeviceFdStaysOpen } from "./get-device-fd-stays-open.ts";
 import { hisiAccBarWhole } from "./hisi-acc-bar-whole.ts";
 import { hisiAccIsolationIgnored } from "./hisi-acc-isolation-ignored.ts";
 import { hotResetInfoCountsOn } from "./hot-reset-info-counts-on.ts";
+import { hotResetLeavesAsleep } from "./hot-reset-leaves-asleep.ts";
 import { hotResetUnowned } from "./hot-reset-unowned.ts";
 import { hwptDataWithoutLength } from "./hwpt-data-without-length.ts";
 import { hwptForgetsQueue } from "./hwpt-forgets-queue.ts";
@@ -151,6 +153,9 @@ import { veventQueueUnbounded } from "./vevent-queue-unbounded.ts";
 import { veventReadKeepsHeader } from "./vevent-read-keeps-header.ts";
 import { veventReadWithoutRoom } from "./vevent-read-without-room.ts";
 import { veventqCountDrifts } from "./veventq-count-drifts.ts";
+import { vfFindsNoToken } from "./vf-finds-no-token.ts";
+import { vfMemoryDisabled } from "./vf-memory-disabled.ts";
+import { vfsFromD3hot } from "./vfs-from-d3hot.ts";
 import { virqfdKeepsCount } from "./virqfd-keeps-count.ts";
 import { vmForgetsWhenGone } from "./vm-forgets-when-gone.ts";
 import { vmNotPut } from "./vm-not-put.ts";
@@ -258,6 +263,11 @@ export const FAULTS: readonly Fault[] = [
   irqOutlivesClose,
   vectorsStayAfterFailure,
   virqfdKeepsCount,
+  bindAsksNoToken,
+  vfFindsNoToken,
+  vfsFromD3hot,
+  vfMemoryDisabled,
+  hotResetLeavesAsleep,
   accessPinsBuffer,
   fileReadFromPage,
   revokedStaysDirty,

@@ -4,6 +4,8 @@ import { SIGNAL_BASE } from "../../model/uapi/errno.ts";
 import { POLLFD_SIZE, READ_SIZE, type Shape, STATUS_SIZE } from "./lower.ts";
 import { VM_DIRECTORY } from "./paths.ts";
 
+/** What a function is told to be, by the number that the probe gives. */
+const RUNTIME_STATUS = ["active", "suspended"];
 /** Bit of /proc/sys/kernel/tainted. */
 const TAINT_USER = 6;
 
@@ -85,6 +87,11 @@ export class OutputReader {
       case "tainted": {
         const read = this.#read(READ_SIZE);
         return read?.text === undefined ? read : { ret: (Number(read.text) >> TAINT_USER) & 1 };
+      }
+      case "asleep": {
+        if (this.#result() === undefined) return undefined;
+        const read = this.#read(READ_SIZE);
+        return read?.text === undefined ? read : { ret: RUNTIME_STATUS.indexOf(read.text.trimEnd()) };
       }
       case "memfd": {
         const made = this.#plain();

@@ -73,6 +73,8 @@ export type Shape =
   /** a number in /proc/self/status, in KiB */
   | { readonly kind: "status"; readonly line: RegExp }
   | { readonly kind: "tainted" }
+  /** waited, then read whether it says `suspended` */
+  | { readonly kind: "asleep" }
   /** a struct pollfd follows, of which revents counts */
   | { readonly kind: "poll" }
   /** the results of so many calls that make the file what it is to be follow, unless it was refused */
@@ -98,6 +100,9 @@ const LONG_TEXT = HARNESS + 0x10000;
 export const READ_SIZE = 512;
 const VM_PIN = /^VmPin:\s*(\d+) kB/m;
 const VM_LCK = /^VmLck:\s*(\d+) kB/m;
+
+/** How long a function is given to fall asleep, as a struct timespec: 100 ms. The guest's clock jumps over it. */
+const TIME_TO_SLEEP = timespec(100_000_000);
 
 /** Bytes read of /proc/self/status. */
 export const STATUS_SIZE = 2048;
@@ -344,6 +349,10 @@ export class Lowering {
         code.syscall(SYS.access, PATH, 0);
         return shape;
       }
+      case "asleep":
+        code.poke(TEXT, TIME_TO_SLEEP).syscall(SYS.nanosleep, TEXT, 0);
+        this.#readFile(`${devicePath(this.#topology, probe.device)}/power/runtime_status`, READ_SIZE);
+        return { kind: "asleep" };
       case "auxiliaries":
         return this.list(AUXILIARY_DEVICES);
       case "aux-driver":
@@ -577,6 +586,13 @@ function limits(soft: number | bigint, hard: number | bigint): Uint8Array {
   const view = new DataView(bytes.buffer);
   writeValue(view, 0, 8, soft);
   writeValue(view, 8, 8, hard);
+  return bytes;
+}
+
+/** A struct timespec of less than a second. */
+function timespec(nanoseconds: number): Uint8Array {
+  const bytes = new Uint8Array(16);
+  writeValue(new DataView(bytes.buffer), 8, 8, nanoseconds);
   return bytes;
 }
 

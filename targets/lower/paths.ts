@@ -20,6 +20,8 @@ export function attributePath(topology: Topology, attribute: Attribute): string 
   switch (attribute.kind) {
     case "driver_override":
       return `${devicePath(topology, attribute.device)}/driver_override`;
+    case "sriov":
+      return `${devicePath(topology, attribute.device)}/${attribute.file}`;
     case "mdev-remove":
       return `${devicePath(topology, attribute.device)}/remove`;
     case "mdev-vendor":

@@ -7,6 +7,8 @@ export interface MachineDevice {
   readonly name: string;
   /** Slot and function of each bridge on the way from the root bus, and of the function itself: `["07.0", "01.0"]`. */
   readonly path: readonly string[];
+  /** Names for its virtual functions, in their order, where programs make such. */
+  readonly virtual?: readonly string[];
 }
 
 /** See the file's comment. */
@@ -41,6 +43,12 @@ const PCI_ARGS = [
   ["-device", "e1000,bus=bridge,addr=02.0,romfile="],
   ["-device", "pcie-root-port,id=port1,addr=08.0,chassis=2,slot=2"],
   ["-device", "nvme,bus=port1,addr=00.0,serial=vfio-conformance"],
+  ["-device", "pcie-root-port,id=port2,addr=09.0,chassis=3,slot=3"],
+  ["-device", "nvme-subsys,id=subsystem"],
+  [
+    "-device",
+    "nvme,bus=port2,addr=00.0,serial=virtual,subsys=subsystem,sriov_max_vfs=2,sriov_vq_flexible=4,sriov_vi_flexible=2,max_ioqpairs=6,msix_qsize=4",
+  ],
 ].flat();
 
 const PCI_DEVICES: readonly MachineDevice[] = [
@@ -50,20 +58,22 @@ const PCI_DEVICES: readonly MachineDevice[] = [
   { name: "bridged0", path: ["07.0", "01.0"] },
   { name: "bridged1", path: ["07.0", "02.0"] },
   { name: "rooted0", path: ["08.0", "00.0"] },
+  { name: "pf0", path: ["09.0", "00.0"], virtual: ["vf0", "vf1"] },
 ];
 
 /**
  * With an IOMMU. `nic0.0` and `nic0.1` are two functions of one adapter behind a root port, and share a group with it
  * (directly on the root bus Linux would trust an Intel adapter to keep its functions apart); `bridged0` and `bridged1`
  * share one because a conventional PCI bus cannot tell them apart; `edu0` is alone; `rooted0` is an NVMe controller,
- * alone behind a root port.
+ * alone behind a root port; so is
+ * `pf0`, one that can have two virtual functions, `vf0` and `vf1`.
  */
 export const IOMMU_MACHINE: QemuMachine = {
   name: "iommu",
   title: "with an IOMMU",
   args: ["-M", `${BOARD},kernel-irqchip=split`, "-cpu", CPU, "-device", "intel-iommu,intremap=on", ...PCI_ARGS],
   // So few mappings in a container that programs run out of them.
-  append: "intel_iommu=on vfio_iommu_type1.dma_entry_limit=6",
+  append: "intel_iommu=on vfio_iommu_type1.dma_entry_limit=6 vfio_pci.enable_sriov=1",
   devices: PCI_DEVICES,
   conventionalBridges: ["07.0"],
 };

@@ -15,6 +15,7 @@ const TIMEOUT_MS = 30_000;
 const PATH = SCRATCH.address;
 const BYTES = SCRATCH.address + 4096;
 const FILE_LIMIT = 8192;
+const SRIOV_PARAMETER = "/sys/module/vfio_pci/parameters/enable_sriov";
 const NOIOMMU_PARAMETER = "/sys/module/vfio/parameters/enable_unsafe_noiommu_mode";
 
 /** A region of a PCI function, as a line of its sysfs `resource` file has it; all zero where there is none. */
@@ -96,6 +97,8 @@ export interface Survey {
   readonly iommus: readonly string[];
   /** Whether VFIO takes devices that no IOMMU isolates. */
   readonly noiommu: boolean;
+  /** Whether vfio-pci makes virtual functions. */
+  readonly sriov: boolean;
   /** Why programs can't have allocations fail, or null. */
   readonly noFailNth: string | null;
 }
@@ -171,6 +174,7 @@ export async function survey(
     devices: surveyed,
     nodes,
     iommus: await list(agent, "/sys/class/iommu"),
+    sriov: (await readText(agent, SRIOV_PARAMETER)) === "Y",
     noiommu: (await readText(agent, NOIOMMU_PARAMETER)) === "Y",
     noFailNth: await whyNoFailNth(agent),
   };

@@ -6,10 +6,11 @@ import { profileOf } from "../profile-of.ts";
 import { tryRegisters } from "../registers.ts";
 import { setUp } from "../setup.ts";
 import type { TargetAbout } from "../target.ts";
-import { topologyOf } from "../topology-of.ts";
+import { type Hints, topologyOf } from "../topology-of.ts";
 import { bootGuest } from "./boot.ts";
 import type { QemuMachine } from "./machines.ts";
 import { survey } from "./survey.ts";
+import { withVirtual } from "./virtual.ts";
 
 export interface QemuOptions {
   readonly kernel: Kernel;
@@ -52,12 +53,14 @@ export async function startQemu({ kernel, machine, signal }: QemuOptions): Promi
     });
     try {
       const surveyed = await survey(guest.agent, machine.devices);
-      const found = topologyOf(machine.name, surveyed, {
+      const hints: Hints = {
         // QEMU's root ports do not bring the link back in the time that the kernel gives them.
         hotResetWorks: ({ bdf }) => machine.conventionalBridges.includes(bdf.slice(-4)),
-      });
+      };
+      const found = topologyOf(machine.name, surveyed, hints);
       await setUp(guest.agent, found);
-      const topology = await tryRegisters(guest.agent, found);
+      const tried = await tryRegisters(guest.agent, found);
+      const topology = await withVirtual(guest.agent, tried, machine.devices, hints);
       return {
         agent: guest.agent,
         topology,

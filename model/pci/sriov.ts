@@ -1,0 +1,116 @@
+/** Virtual functions: how many there are is written to their physical function in sysfs. Beside drivers/pci/iov.c. */
+import { parseUnsigned, taken } from "../driver-core/sysfs-text.ts";
+import { clauses, must, refuse } from "../kernel/clause.ts";
+import type { Kernel } from "../kernel/kernel.ts";
+import type { Operation } from "../kernel/operation.ts";
+import { rule as vfsRule } from "../kernel/vfs.ts";
+import { PciFunction } from "./function.ts";
+import { locksOf } from "./locks.ts";
+
+const store = "drivers/pci/iov.c:sriov_numvfs_store";
+const abi = (file: string) => `Documentation/ABI/testing/sysfs-bus-pci:${file}`;
+
+export const rule = clauses({
+  "PCI-SRIOV-1": { rule: "the text must be a number of 16 bits", errno: "EINVAL", source: store },
+  "PCI-SRIOV-2": {
+    rule: "there can't be more virtual functions than sriov_totalvfs says",
+    errno: "ERANGE",
+    source: store,
+  },
+  "PCI-SRIOV-3": {
+    rule: "a number that is what it was before is taken, whatever driver the function has",
+    source: store,
+  },
+  "PCI-SRIOV-4": {
+    rule: "the function must have a driver that knows how to make virtual functions",
+    errno: "ENOENT",
+    source: store,
+  },
+  "PCI-SRIOV-5": {
+    rule: "virtual functions are made from none: another number takes a zero first",
+    errno: "EBUSY",
+    source: store,
+  },
+  "PCI-SRIOV-6": {
+    rule: "the whole text is taken, and so many virtual functions are there",
+    source: abi("sriov_numvfs"),
+    observable: "sysfs",
+  },
+  "PCI-SRIOV-7": {
+    rule: "a zero is taken, and no virtual function is left",
+    source: abi("sriov_numvfs"),
+    observable: "sysfs",
+  },
+  "PCI-SRIOV-8": {
+    rule: "sriov_totalvfs reads how many virtual functions there can be, sriov_numvfs how many there are",
+    source: abi("sriov_totalvfs"),
+    observable: "sysfs",
+  },
+});
+
+const LARGEST = 0xffffn;
+
+export const steps = {
+  /** The physical function behind an attribute that only such have: sriov_pf_attrs_are_visible. */
+  physical(k: Kernel, name: string): PciFunction {
+    const pciFunction = k.functions.find(({ spec }) => spec.name === name);
+    must(pciFunction !== undefined && pciFunction.spec.totalVfs > 0, vfsRule["VFS-OPEN-1"]);
+    return pciFunction;
+  },
+
+  /** sriov_totalvfs_show and sriov_numvfs_show */
+  readVfs(k: Kernel, name: string, file: "sriov_totalvfs" | "sriov_numvfs"): string {
+    const { spec, vfs } = k.sriov.physical(k, name);
+    k.keeps(rule["PCI-SRIOV-8"]);
+    return `${file === "sriov_totalvfs" ? spec.totalVfs : vfs.length}\n`;
+  },
+
+  /** sriov_numvfs_store */
+  *writeNumVfs(k: Kernel, name: string, text: string): Operation<number> {
+    const pciFunction = k.sriov.physical(k, name);
+    const written = taken(text);
+    if (written.length === 0) return 0;
+    const wanted = parseUnsigned(written);
+    must(wanted !== null && wanted <= LARGEST, rule["PCI-SRIOV-1"]);
+    must(wanted <= pciFunction.spec.totalVfs, rule["PCI-SRIOV-2"]);
+    using _ = yield* k.lock(locksOf(pciFunction).device);
+    if (Number(wanted) === pciFunction.vfs.length) {
+      k.keeps(rule["PCI-SRIOV-3"]);
+      return written.length;
+    }
+    const { driver } = pciFunction;
+    const configure = driver?.sriovConfigure ?? refuse(rule["PCI-SRIOV-4"]);
+    must(wanted === 0n || pciFunction.vfs.length === 0, rule["PCI-SRIOV-5"]);
+    yield* configure(k, pciFunction, Number(wanted));
+    k.keeps(wanted === 0n ? rule["PCI-SRIOV-7"] : rule["PCI-SRIOV-6"]);
+    return written.length;
+  },
+
+  /** pci_enable_sriov: each is a device of its own, alone in its group, and gets a driver as any device that appears. */
+  enable(k: Kernel, physical: PciFunction, count: number): void {
+    const specs = k.topology.functions.filter(({ physicalFunction }) => physicalFunction === physical.spec.name);
+    for (const spec of specs.slice(0, count)) {
+      const group = k.iommu.alloc(k);
+      const virtual = new PciFunction(spec, group, null, null);
+      virtual.physical = physical;
+      group.members.push(virtual);
+      k.functions.push(virtual);
+      physical.vfs.push(virtual);
+      k.vfioPci.captureVf(k, virtual);
+    }
+    k.vfioPci.showVfs(physical);
+  },
+
+  /** pci_disable_sriov: each loses its driver, and is gone. */
+  *disable(k: Kernel, physical: PciFunction): Operation<void> {
+    for (const virtual of physical.vfs) {
+      const { driver, group } = virtual;
+      if (driver) yield* k.driverCore.remove(k, virtual, driver);
+      virtual.driver = null;
+      k.functions.splice(k.functions.indexOf(virtual), 1);
+      if (group) k.iommu.free(k, group);
+    }
+    physical.vfs.length = 0;
+    k.vfioPci.showVfs(physical);
+  },
+};
