@@ -28,10 +28,11 @@ export function whyOutOfReach({ text }: Clause, topology: Topology): string | nu
 }
 
 /** What clauses call such a machine; undefined is the one with an IOMMU. */
-function machineOf({ iommu, noiommu, functions, managed, workQueues }: Topology): MachineKind | undefined {
+function machineOf({ iommu, noiommu, sriov, functions, managed, workQueues }: Topology): MachineKind | undefined {
   if (functions.some(({ traits }) => traits)) return "variants";
   if (managed.length > 0) return "managed";
   if (workQueues) return "idxd";
+  if (sriov) return "sriov";
   if (iommu) return undefined;
   return noiommu ? "noiommu" : "mock";
 }

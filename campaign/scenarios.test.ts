@@ -1,7 +1,8 @@
 /** Scenarios as a campaign runs them: on the model they hold, on a kernel that deviates they tell. */
 import { describe, expect, it } from "vitest";
+import { MODEL_MACHINES } from "../model/model-machines.ts";
 import { PROFILES } from "../model/profile.ts";
-import { NOIOMMU_TOPOLOGY, REFERENCE_TOPOLOGY } from "../model/reference-topology.ts";
+import { REFERENCE_TOPOLOGY } from "../model/reference-topology.ts";
 import { SCENARIOS } from "../scenarios/all.ts";
 import { findFault } from "../scenarios/faults/all.ts";
 import { whyNot } from "../scenarios/scenario.ts";
@@ -43,14 +44,17 @@ describe("scenarios on the model", () => {
   });
 });
 
-/** Where mocks of the kernel's selftests work. */
-const MOCK_TOPOLOGY = { ...NOIOMMU_TOPOLOGY, name: "mock", noiommu: false };
-
-/** The model with a deviation in it, as a kernel that nothing is known of but what it answers. */
+/** The model with a deviation in it, as a kernel that nothing is known of but what it answers: on a machine that its evidence is for. */
 function kernelWith(deviation: Deviation): Target {
-  const version = deviation.until ? "6.1" : "7.2";
-  const mock = SCENARIOS.some(({ breaks, needs }) => breaks === deviation.id && needs.mock);
-  const model = new ModelTarget(mock ? MOCK_TOPOLOGY : REFERENCE_TOPOLOGY, profile(version), [
+  const versions = deviation.until ? ["6.1", "6.12"] : ["7.2"];
+  const evidence = SCENARIOS.find(({ id }) => id === deviation.evidence);
+  const [place] = versions.flatMap((version) =>
+    MODEL_MACHINES.flatMap(({ topology }) =>
+      evidence && whyNot(evidence, profile(version), topology) === null ? [{ topology, version }] : [],
+    ),
+  );
+  if (!place) throw new Error(`no machine of the model is one for the evidence of ${deviation.id}`);
+  const model = new ModelTarget(place.topology, profile(place.version), [
     { id: deviation.id, apply: (k) => deviation.apply(k, () => {}) },
   ]);
   const { about, topology } = model;

@@ -1,7 +1,13 @@
 /** The machines that the model can be asked for by name, as `--machine` of the command line does. */
 import type { MachineKind } from "./kernel/clause.ts";
 import { MANAGED_TOPOLOGY } from "./managed-topology.ts";
-import { IDXD_TOPOLOGY, MOCK_TOPOLOGY, NOIOMMU_TOPOLOGY, REFERENCE_TOPOLOGY } from "./reference-topology.ts";
+import {
+  IDXD_TOPOLOGY,
+  MOCK_TOPOLOGY,
+  NOIOMMU_TOPOLOGY,
+  REFERENCE_TOPOLOGY,
+  SRIOV_TOPOLOGY,
+} from "./reference-topology.ts";
 import type { Topology } from "./topology.ts";
 import { VARIANT_TOPOLOGY } from "./variant-topology.ts";
 
@@ -13,6 +19,11 @@ export interface ModelMachine {
 
 export const MODEL_MACHINES: readonly ModelMachine[] = [
   { name: "iommu", title: "with an IOMMU", topology: REFERENCE_TOPOLOGY },
+  {
+    name: "sriov",
+    title: "with an IOMMU, and a function that can have virtual ones",
+    topology: SRIOV_TOPOLOGY,
+  },
   { name: "mock", title: "without an IOMMU", topology: MOCK_TOPOLOGY },
   { name: "noiommu", title: "without an IOMMU, in no-IOMMU mode", topology: NOIOMMU_TOPOLOGY },
   {

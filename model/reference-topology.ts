@@ -1,6 +1,6 @@
 /**
  * The machine that the model is given where no target brings one: two functions of one adapter in one group, a single
- * function, two devices behind a PCI bridge, one behind a root port, another there with virtual functions, mtty and mdpy, an IOMMU, KVM. The numbers are those of
+ * function, two devices behind a PCI bridge, one behind a root port, mtty and mdpy, an IOMMU, KVM. The numbers are those of
  * QEMU's devices.
  */
 
@@ -130,25 +130,11 @@ export const REFERENCE_TOPOLOGY: Topology = {
       msixBar: 0,
       resetScope: "bus 03",
     }),
-    pciFunction({ ...nvme, ...NVME_SRIOV.physical, name: "pf0", devfn: 0, group: 10, msix: 2, totalVfs: 2 }),
-    ...[1, 2].map((number) =>
-      pciFunction({
-        ...nvme,
-        ...NVME_SRIOV.virtual,
-        name: `vf${number - 1}`,
-        devfn: number,
-        group: 10 + number,
-        msix: 1,
-        intx: false,
-        physicalFunction: "pf0",
-      }),
-    ),
   ],
   bridges: [
     { ...rootPort, address: "0000:00:05.0", group: 4, scopeBehind: "bus 01" },
     { ...rootPort, address: "0000:00:07.0", group: 6, scopeBehind: "bus 02", id: bridgeId(0x000e), bound: false },
     { ...rootPort, address: "0000:00:08.0", group: 7, scopeBehind: "bus 03" },
-    { ...rootPort, address: "0000:00:09.0", group: 9, scopeBehind: "bus 04" },
   ],
   drivers: ["vfio-pci", "pci-stub", "e1000", "e1000e"],
   wholeBus: true,
@@ -160,17 +146,43 @@ export const REFERENCE_TOPOLOGY: Topology = {
   noiommu: false,
   nesting: false,
   kvm: true,
-  sriov: true,
+  sriov: false,
   noFailNth: null,
   dmaEntryLimit: 6,
 };
 
+/** A function that can have virtual ones, and those. */
+const PHYSICAL_AND_VIRTUAL: readonly FunctionSpec[] = [
+  pciFunction({ ...nvme, ...NVME_SRIOV.physical, name: "pf0", devfn: 0, group: 10, msix: 2, totalVfs: 2 }),
+  ...[1, 2].map((number) =>
+    pciFunction({
+      ...nvme,
+      ...NVME_SRIOV.virtual,
+      name: `vf${number - 1}`,
+      devfn: number,
+      group: 10 + number,
+      msix: 1,
+      intx: false,
+      physicalFunction: "pf0",
+    }),
+  ),
+];
+
+/** The same machine with a function that can have virtual ones. */
+export const SRIOV_TOPOLOGY: Topology = {
+  ...REFERENCE_TOPOLOGY,
+  name: "sriov",
+  functions: [...REFERENCE_TOPOLOGY.functions, ...PHYSICAL_AND_VIRTUAL],
+  bridges: [...REFERENCE_TOPOLOGY.bridges, { ...rootPort, address: "0000:00:09.0", group: 9, scopeBehind: "bus 04" }],
+  sriov: true,
+};
+
 /** The same machine without its IOMMU, and with VFIO told to take the functions all the same. */
 export const NOIOMMU_TOPOLOGY: Topology = {
-  ...REFERENCE_TOPOLOGY,
+  ...SRIOV_TOPOLOGY,
   name: "noiommu",
   // vfio-pci makes no virtual functions there, so there are none.
-  functions: REFERENCE_TOPOLOGY.functions
+  functions: SRIOV_TOPOLOGY.functions
     .flatMap((spec) => (spec.physicalFunction === null ? spec : []))
     .map((spec) => ({
       ...spec,
@@ -178,7 +190,7 @@ export const NOIOMMU_TOPOLOGY: Topology = {
       reservedRegions: [],
       apertureBits: 64,
     })),
-  bridges: REFERENCE_TOPOLOGY.bridges.map((bridge) => ({ ...bridge, group: -1 })),
+  bridges: SRIOV_TOPOLOGY.bridges.map((bridge) => ({ ...bridge, group: -1 })),
   iommu: false,
   vtd: null,
   noiommu: true,

@@ -12,10 +12,10 @@ export type Observable = "return" | "output" | "later-call" | "sysfs" | "interna
 
 /**
 /**
- * A machine without an IOMMU, one that is in no-IOMMU mode besides, one whose functions manage others, one with functions that have
+ * A machine whose functions can have virtual ones, one without an IOMMU, one that is in no-IOMMU mode besides, one whose functions manage others, one with functions that have
  * drivers of their own, and one with an accelerator.
  */
-export type MachineKind = "mock" | "noiommu" | "managed" | "variants" | "idxd";
+export type MachineKind = "sriov" | "mock" | "noiommu" | "managed" | "variants" | "idxd";
 
 /** What an author writes of a clause. */
 export interface ClauseText {

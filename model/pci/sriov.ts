@@ -11,37 +11,44 @@ const store = "drivers/pci/iov.c:sriov_numvfs_store";
 const abi = (file: string) => `Documentation/ABI/testing/sysfs-bus-pci:${file}`;
 
 export const rule = clauses({
-  "PCI-SRIOV-1": { rule: "the text must be a number of 16 bits", errno: "EINVAL", source: store },
+  "PCI-SRIOV-1": { machine: "sriov", rule: "the text must be a number of 16 bits", errno: "EINVAL", source: store },
   "PCI-SRIOV-2": {
+    machine: "sriov",
     rule: "there can't be more virtual functions than sriov_totalvfs says",
     errno: "ERANGE",
     source: store,
   },
   "PCI-SRIOV-3": {
+    machine: "sriov",
     rule: "a number that is what it was before is taken, whatever driver the function has",
     source: store,
   },
   "PCI-SRIOV-4": {
+    machine: "sriov",
     rule: "the function must have a driver that knows how to make virtual functions",
     errno: "ENOENT",
     source: store,
   },
   "PCI-SRIOV-5": {
+    machine: "sriov",
     rule: "virtual functions are made from none: another number takes a zero first",
     errno: "EBUSY",
     source: store,
   },
   "PCI-SRIOV-6": {
+    machine: "sriov",
     rule: "the whole text is taken, and so many virtual functions are there",
     source: abi("sriov_numvfs"),
     observable: "sysfs",
   },
   "PCI-SRIOV-7": {
+    machine: "sriov",
     rule: "a zero is taken, and no virtual function is left",
     source: abi("sriov_numvfs"),
     observable: "sysfs",
   },
   "PCI-SRIOV-8": {
+    machine: "sriov",
     rule: "sriov_totalvfs reads how many virtual functions there can be, sriov_numvfs how many there are",
     source: abi("sriov_totalvfs"),
     observable: "sysfs",

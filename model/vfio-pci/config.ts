@@ -84,6 +84,7 @@ export const rule = clauses({
     unseen: "no function of the suite's machines has an extended capability that is hidden",
   },
   "VFIO-PCI-CONFIG-24": {
+    machine: "sriov",
     rule: "memory of a virtual function is enabled from the start, and the bit reads as it was written",
     source: source("vfio_basic_config_read"),
     observable: "output",

@@ -16,31 +16,37 @@ export const rule = clauses({
     machine: "noiommu",
   },
   "VFIO-PCI-SRIOV-2": {
+    machine: "sriov",
     rule: "virtual functions of a physical one that vfio-pci has are meant for it: by an override, which binds them at once",
     source: source("vfio_pci_bus_notifier"),
     observable: "sysfs",
   },
   "VFIO-PCI-SRIOV-3": {
+    machine: "sriov",
     rule: "a physical function is in full power when virtual ones are made, whatever its user has put it in",
     source: source("vfio_pci_core_sriov_configure"),
     observable: "later-call",
   },
   "VFIO-PCI-SRIOV-4": {
+    machine: "sriov",
     rule: "a physical function with virtual ones stays in full power, whatever power state is written",
     source: source("vfio_pci_set_power_state"),
     observable: "later-call",
   },
   "VFIO-PCI-SRIOV-5": {
+    machine: "sriov",
     ...{ kconfig: ["PM"], observable: "sysfs" },
     rule: "a physical function with virtual ones does not sleep",
     source: source("vfio_pci_core_sriov_configure"),
   },
   "VFIO-PCI-SRIOV-6": {
+    machine: "sriov",
     rule: "virtual functions are gone when their physical one loses its driver",
     source: source("vfio_pci_core_unregister_device"),
     observable: "sysfs",
   },
   "VFIO-PCI-SRIOV-7": {
+    machine: "sriov",
     rule: "a physical function that has virtual ones already is not taken",
     errno: "EBUSY",
     source: source("vfio_pci_core_register_device"),

@@ -6,6 +6,7 @@ export const bindAsksNoToken: Fault = {
   title: "VFIO_DEVICE_BIND_IOMMUFD of a virtual function takes whoever gives no token",
   cites: "86624ba3b522 vfio/pci: Do vf_token checks for VFIO_DEVICE_BIND_IOMMUFD (6.17)",
   breaks: "difference",
+  machine: "sriov",
   shownBy: "sr-iov",
   apply(k) {
     const right = k.deviceCdev.checkToken;

@@ -6,6 +6,7 @@ export const vfFindsNoToken: Fault = {
   title: "virtual functions are opened without the token of their physical one",
   cites: "1ef3342a934e vfio/pci: Fix vf_token mechanism when device-specific VF drivers are used (5.18)",
   breaks: "difference",
+  machine: "sriov",
   shownBy: "sr-iov",
   apply(k) {
     const right = k.vfioPci.matchToken;

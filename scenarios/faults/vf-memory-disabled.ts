@@ -7,6 +7,7 @@ export const vfMemoryDisabled: Fault = {
   title: "memory of a virtual function reads as disabled, and can't be enabled",
   cites: "ebfa440ce38b vfio/pci: Fix SR-IOV VF handling with MMIO blocking (5.8)",
   breaks: "difference",
+  machine: "sriov",
   shownBy: "sr-iov",
   apply(k) {
     const right = k.vfioPci.configByte;

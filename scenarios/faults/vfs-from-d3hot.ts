@@ -6,6 +6,7 @@ export const vfsFromD3hot: Fault = {
   title: "a physical function stays in D3hot when its virtual ones are made",
   cites: "f4162eb1e2fc vfio/pci: Change the PF power state to D0 before enabling VFs (5.19)",
   breaks: "difference",
+  machine: "sriov",
   shownBy: "sr-iov",
   apply(k) {
     k.vfioPci = { ...k.vfioPci, powerUpForVfs() {} };

@@ -43,6 +43,10 @@ const PCI_ARGS = [
   ["-device", "e1000,bus=bridge,addr=02.0,romfile="],
   ["-device", "pcie-root-port,id=port1,addr=08.0,chassis=2,slot=2"],
   ["-device", "nvme,bus=port1,addr=00.0,serial=vfio-conformance"],
+].flat();
+
+/** A controller that can have two virtual functions, behind a root port of its own. */
+const SRIOV_ARGS = [
   ["-device", "pcie-root-port,id=port2,addr=09.0,chassis=3,slot=3"],
   ["-device", "nvme-subsys,id=subsystem"],
   [
@@ -58,6 +62,10 @@ const PCI_DEVICES: readonly MachineDevice[] = [
   { name: "bridged0", path: ["07.0", "01.0"] },
   { name: "bridged1", path: ["07.0", "02.0"] },
   { name: "rooted0", path: ["08.0", "00.0"] },
+];
+
+const SRIOV_DEVICES: readonly MachineDevice[] = [
+  ...PCI_DEVICES,
   { name: "pf0", path: ["09.0", "00.0"], virtual: ["vf0", "vf1"] },
 ];
 
@@ -65,17 +73,26 @@ const PCI_DEVICES: readonly MachineDevice[] = [
  * With an IOMMU. `nic0.0` and `nic0.1` are two functions of one adapter behind a root port, and share a group with it
  * (directly on the root bus Linux would trust an Intel adapter to keep its functions apart); `bridged0` and `bridged1`
  * share one because a conventional PCI bus cannot tell them apart; `edu0` is alone; `rooted0` is an NVMe controller,
- * alone behind a root port; so is
- * `pf0`, one that can have two virtual functions, `vf0` and `vf1`.
+ * alone behind a root port.
  */
 export const IOMMU_MACHINE: QemuMachine = {
   name: "iommu",
   title: "with an IOMMU",
   args: ["-M", `${BOARD},kernel-irqchip=split`, "-cpu", CPU, "-device", "intel-iommu,intremap=on", ...PCI_ARGS],
   // So few mappings in a container that programs run out of them.
-  append: "intel_iommu=on vfio_iommu_type1.dma_entry_limit=6 vfio_pci.enable_sriov=1",
+  append: "intel_iommu=on vfio_iommu_type1.dma_entry_limit=6",
   devices: PCI_DEVICES,
   conventionalBridges: ["07.0"],
+};
+
+/** The same with `pf0`, which can have two virtual functions, `vf0` and `vf1`. */
+export const SRIOV_MACHINE: QemuMachine = {
+  ...IOMMU_MACHINE,
+  name: "sriov",
+  title: "with an IOMMU, and a function that can have virtual ones",
+  args: [...IOMMU_MACHINE.args, ...SRIOV_ARGS],
+  append: `${IOMMU_MACHINE.append} vfio_pci.enable_sriov=1`,
+  devices: SRIOV_DEVICES,
 };
 
 /**
@@ -91,13 +108,18 @@ export const MOCK_MACHINE: QemuMachine = {
   conventionalBridges: ["07.0"],
 };
 
-/** The mock's machine with no-IOMMU mode on: its functions become VFIO devices all the same. */
+/**
+ * The mock's machine with no-IOMMU mode on: its functions become VFIO devices all the same. `pf0` is there, but vfio-pci was not told
+ * that it may have virtual functions.
+ */
 export const NOIOMMU_MACHINE: QemuMachine = {
   ...MOCK_MACHINE,
   name: "noiommu",
   title: "without an IOMMU, in no-IOMMU mode",
+  args: [...MOCK_MACHINE.args, ...SRIOV_ARGS],
+  devices: SRIOV_DEVICES,
   append: `${MOCK_MACHINE.append} vfio.enable_unsafe_noiommu_mode=1`,
 };
 
 /** All machines by name. */
-export const MACHINES: readonly QemuMachine[] = [IOMMU_MACHINE, MOCK_MACHINE, NOIOMMU_MACHINE];
+export const MACHINES: readonly QemuMachine[] = [IOMMU_MACHINE, SRIOV_MACHINE, MOCK_MACHINE, NOIOMMU_MACHINE];
