@@ -78,7 +78,8 @@ export function fingerprint({ k }: Machine): number {
     if (hardware !== 0) mix(hardware);
     const registers = pciFunction.config?.trace() ?? 0;
     if (registers !== 0) mix(registers);
-    if (pciFunction.strays.size > 0) mix(traceStrays(pciFunction));
+    // What an emulated adapter loses of its virtual functions by a reset, and be it that of a refused call's closing, is not the kernel's.
+    if (pciFunction.strays.size > 0 && !pciFunction.vfs.some(({ lost }) => lost)) mix(traceStrays(pciFunction));
   }
   for (let i = 0; i < mdevs.length; i++) {
     const mdev = mdevs[i];
