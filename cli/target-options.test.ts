@@ -26,6 +26,7 @@ describe("a target", () => {
       profile: {
         kconfig: new Set([
           "KVM",
+          "PM",
           "VFIO_MDEV",
           "VFIO_PCI_VGA",
           "KVM_IOAPIC",
@@ -46,7 +47,7 @@ describe("a target", () => {
     expect(chooseTarget({ machine: "mock" })).toMatchObject({ topology: { name: "mock" } });
     expect(chooseTarget({ machine: "idxd" })).toMatchObject({ topology: { name: "idxd" } });
     expect(refusal({ machine: "clock" })).toBe(
-      "The model has no machine clock: choose one of iommu, mock, noiommu, managed, variants, idxd.",
+      "The model has no machine clock: choose one of iommu, sriov, mock, noiommu, managed, variants, idxd.",
     );
   });
 

@@ -27,6 +27,8 @@ export interface SeenFile {
 }
 
 export class Seen {
+  /** Names of virtual functions, by their physical one. */
+  readonly #virtual = new Map<string, readonly string[]>();
   /** Names of the machine's PCI functions. */
   readonly #functions: ReadonlySet<string>;
   readonly #number = new Map<Value, number>();
@@ -39,6 +41,10 @@ export class Seen {
 
   constructor(topology?: Topology) {
     this.#functions = new Set(topology?.functions.map(({ name }) => name));
+    for (const { name, physicalFunction } of topology?.functions ?? []) {
+      if (physicalFunction === null) continue;
+      this.#virtual.set(physicalFunction, [...(this.#virtual.get(physicalFunction) ?? []), name]);
+    }
   }
 
   /** The open file, or undefined where there is none, or one that came back in a struct. */
@@ -107,6 +113,13 @@ export class Seen {
       case "bind":
       case "unbind":
         if ("device" in text) this.#drivers.set(text.device, attribute.kind === "bind" ? attribute.driver : null);
+        break;
+      case "sriov":
+        // They were made, or are gone: whatever they were given is theirs no more.
+        for (const device of this.#virtual.get(attribute.device) ?? []) {
+          this.#overrides.delete(device);
+          this.#drivers.delete(device);
+        }
         break;
       case "new_id":
         this.#gotIds.add(attribute.driver);
