@@ -188,6 +188,8 @@ function touchedBy(program: Program, topology: Topology): Touched {
     }
   }
   for (const { name, physicalFunction } of topology.functions) if (physicalFunction !== null) rebound.delete(name);
+  // Its users may have given it a token, which the next would find: it gets a new one with the driver.
+  for (const { name, totalVfs } of topology.functions) if (totalVfs > 0 && opened.has(name)) rebound.add(name);
   const stored = storesUnnamed ? opened : written;
   return { mdevs, written, stored, rebound, physical, opened, kvm, autoprobe, memoryLimit };
 }
