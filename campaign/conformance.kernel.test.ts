@@ -44,7 +44,7 @@ describe("a differential campaign", () => {
   for (const version of VERSIONS) {
     test(`on ${version} finds nothing that is not known`, async () => {
       await using target = await start(version);
-      await conforms(target, PROPERTIES, 1600);
+      await conforms(target, PROPERTIES, 2600);
     });
   }
 

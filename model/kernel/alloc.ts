@@ -46,6 +46,12 @@ export const rule = clauses({
     rule: "where a kernel made for tests pretends that a range can't be had, the call is refused, and nothing has changed",
     errno: "EINVAL",
   },
+  "ALLOC-6": {
+    rule: "a BAR that can't be claimed for want of memory counts as taken: the call is refused, and nothing has changed",
+    errno: "EBUSY",
+    source: "drivers/pci/pci.c:__pci_request_region",
+    unseen: "which of a call's allocations is the claim's is for the kernel to know",
+  },
 });
 
 /** What is left of the caller's luck in the call in flight. */
@@ -101,6 +107,14 @@ function looksForDrivers(call: Call): boolean {
   return attribute.kind === "new_id" || (attribute.kind === "pci-bus" && attribute.file === "drivers_probe");
 }
 
+/** Calls by whose first on a BAR vfio-pci claims it. */
+const CLAIMS: ReadonlySet<Call["op"]> = new Set(["read", "pread", "write", "pwrite", "mmap"]);
+
+function claimsBar(call: Call, file: File | undefined): boolean {
+  if (file?.kind !== "device") return false;
+  return CLAIMS.has(call.op) || (call.op === "ioctl" && call.request === "VFIO_DEVICE_IOEVENTFD");
+}
+
 /** iommufd.h has a refused invalidation tell, in entry_num, how much of it was done. */
 const HANDLED = "how many requests of an invalidation were handled before memory ran out";
 
@@ -128,6 +142,7 @@ export function refusedForMemory(
     if (namesFailingPasid(call)) throw new Unmodelled("whether a PASID failed that fails every second time");
     return rule["ALLOC-1"];
   }
+  if (ret === -ERRNO.EBUSY && claimsBar(call, file)) return rule["ALLOC-6"];
   if (call.op !== "ioctl" || !kconfig.has("IOMMUFD_TEST")) return null;
   if (ret === 0 && call.request === "IOMMU_TEST_OP_TRIGGER_IOPF") {
     throw new Unmodelled("a page fault that is lost for want of memory, which only its device hears of");
