@@ -56,7 +56,11 @@ export type Attribute =
   /** ids of functions that a driver takes: one more, or one that was added less */
   | { readonly kind: "new_id"; readonly driver: string }
   | { readonly kind: "remove_id"; readonly driver: string }
-  | { readonly kind: "pci-bus"; readonly file: "drivers_probe" | "drivers_autoprobe" }
+  | { readonly kind: "pci-bus"; readonly file: "drivers_probe" | "drivers_autoprobe" | "rescan" }
+  /** takes a function off the bus, or has the bus that it is on looked over for functions that are not there */
+  | { readonly kind: "pci-device"; readonly device: string; readonly file: "remove" | "rescan" }
+  /** the same of the bridge that a function lies behind, whether or not the function is there */
+  | { readonly kind: "pci-bridge"; readonly device: string; readonly file: "rescan" }
   /** a driver of the auxiliary bus: `mlx5_vfio_pci.vfio_pci_ex` */
   | { readonly kind: "aux-driver"; readonly driver: string; readonly file: "bind" | "unbind" }
   | { readonly kind: "mdev-create"; readonly parent: string; readonly type: string }

@@ -25,9 +25,16 @@ export function* writeAttribute(k: Kernel, attribute: Attribute, what: Text): Op
     case "remove_id":
       return k.driverCore.removeId(k, attribute.driver, text);
     case "pci-bus":
+      if (attribute.file === "rescan") return yield* k.hotplug.rescan(k, { kind: "pci-bus" }, text);
       return attribute.file === "drivers_probe"
         ? yield* k.driverCore.probeDrivers(k, text)
         : k.driverCore.setAutoprobe(k, text);
+    case "pci-device":
+      return attribute.file === "remove"
+        ? yield* k.hotplug.remove(k, attribute.device, text)
+        : yield* k.hotplug.rescan(k, { kind: "pci-device", device: attribute.device }, text);
+    case "pci-bridge":
+      return yield* k.hotplug.rescan(k, attribute, text);
     case "aux-driver":
       return attribute.file === "bind"
         ? yield* k.driverCore.bindAuxiliary(k, attribute.driver, text)
@@ -66,6 +73,11 @@ export function readAttribute(k: Kernel, attribute: Attribute): string {
   switch (attribute.kind) {
     case "driver_override":
       return k.driverCore.readOverride(k, functionOf(k, attribute.device));
+    case "pci-device":
+    case "pci-bridge":
+      if (attribute.kind === "pci-device") k.hotplug.find(k, attribute.device);
+      else k.hotplug.busOf(k, attribute);
+      return refuse(vfsRule["VFS-OPEN-2"]);
     case "sriov":
       return k.sriov.readVfs(k, attribute.device, attribute.file);
     case "available_instances":

@@ -162,6 +162,12 @@ export function busName(topology: Topology, device: string): string {
   return device;
 }
 
+/** The bridge that a function lies behind; undefined for one on a root bus. */
+export function bridgeAbove({ functions, bridges }: Topology, device: string): BridgeSpec | undefined {
+  const scope = functions.find(({ name }) => name === device)?.resetScope ?? null;
+  return scope === null ? undefined : bridges.find(({ scopeBehind }) => scopeBehind === scope);
+}
+
 /** The text of an argument that names a device: the name it has on the bus, and what stands behind it. */
 export function argumentText(
   topology: Topology,

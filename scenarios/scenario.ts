@@ -117,14 +117,25 @@ export function whyNot({ needs, calls }: Scenario, profile: Profile, topology: T
 }
 
 /** Attributes that are about whatever is on the bus. */
-const WHOLE_BUS: ReadonlySet<Attribute["kind"]> = new Set(["new_id", "remove_id", "pci-bus"]);
+const WHOLE_BUS: ReadonlySet<Attribute["kind"]> = new Set([
+  "new_id",
+  "remove_id",
+  "pci-bus",
+  "pci-device",
+  "pci-bridge",
+]);
+
+/** Attributes of single functions. */
+const OF_FUNCTION: ReadonlySet<Attribute["kind"]> = new Set(["sriov", "pci-device", "pci-bridge"]);
 
 /** Names of the devices that calls are about. */
 function devicesOf(calls: readonly Call[]): ReadonlySet<string> {
   const names = new Set<string>();
   for (const call of calls) {
     if (call.op === "open" && "device" in call.node) names.add(call.node.device);
-    if ("attribute" in call && call.attribute.kind === "sriov") names.add(call.attribute.device);
+    if ("attribute" in call && OF_FUNCTION.has(call.attribute.kind) && "device" in call.attribute) {
+      names.add(call.attribute.device);
+    }
     if (call.op === "sysfs-write" && "device" in call.text) names.add(call.text.device);
     if (call.op === "ioctl" && call.arg.kind === "name" && call.arg.device !== undefined) names.add(call.arg.device);
   }

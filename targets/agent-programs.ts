@@ -17,12 +17,13 @@ import { OutputReader } from "./lower/decode.ts";
 import { Lowering, type Shape } from "./lower/lower.ts";
 import { attributePath, devicePath, KVM_DEBUGFS, MDEV_DEVICES, VM_DIRECTORY } from "./lower/paths.ts";
 import { removeIds } from "./new-ids.ts";
+import { bringBack } from "./removed.ts";
 import { restoreHardware, restoreRegisters } from "./registers.ts";
 import { makeStanding, removeMdev, standingMdevs } from "./standing.ts";
 import type { ProgramRun, RunEnd } from "./target.ts";
 
 /** What a look at the system after a program must find. */
-interface Check {
+export interface Check {
   readonly shape: Shape;
   /** What is wrong, or undefined. */
   wrong(outcome: Outcome): string | undefined;
@@ -63,14 +64,15 @@ function lowerCleanup(program: Program, topology: Topology): Check[] {
   ids.removals.forEach(ignore);
   for (const { shape, what } of ids.probes) checks.push({ shape, wrong: ({ ret }) => (ret >= 0 ? what : undefined) });
   for (const device of touched.mdevs) ignore(removeMdev(lowering, topology, device));
+  // Virtual functions end with the program: nothing of them is there to be put back.
+  for (const device of touched.physical) ignore(lowering.sysfsWrite(numVfsPath(topology, device), "0"));
+  for (const check of bringBack(lowering, topology, touched.removed)) checks.push(check);
   for (const mdev of standingMdevs(topology)) {
     if (!touched.mdevs.has(mdev.name)) continue;
     const { create, ways } = makeStanding(lowering, topology, mdev);
     ignore(create);
     for (const { before, question } of ways) [...before, question].forEach(ignore);
   }
-  // Virtual functions end with the program: nothing of them is there to be put back.
-  for (const device of touched.physical) ignore(lowering.sysfsWrite(numVfsPath(topology, device), "0"));
   for (const device of touched.written) restoreRegisters(lowering, program, topology, device).forEach(ignore);
   for (const device of touched.rebound) {
     const path = devicePath(topology, device);
@@ -150,6 +152,8 @@ interface Touched {
   /** Functions to whose BARs something may have been stored. */
   readonly stored: ReadonlySet<string>;
   readonly rebound: ReadonlySet<string>;
+  /** Functions that may have been taken off the bus. */
+  readonly removed: ReadonlySet<string>;
   /** Functions that may have virtual ones. */
   readonly physical: ReadonlySet<string>;
   /** Functions whose group or node was opened. */
@@ -164,6 +168,7 @@ interface Touched {
 function touchedBy(program: Program, topology: Topology): Touched {
   const mdevs = new Set<string>();
   const rebound = new Set<string>();
+  const removed = new Set<string>();
   const physical = new Set<string>();
   const opened = new Set<string>();
   let kvm = false;
@@ -184,14 +189,20 @@ function touchedBy(program: Program, topology: Topology): Touched {
       touchedByWrite(call, topology, mdevs, rebound);
       const { kind } = call.attribute;
       if (call.attribute.kind === "sriov") physical.add(call.attribute.device);
+      if (call.attribute.kind === "pci-device" && call.attribute.file === "remove") removed.add(call.attribute.device);
       if (kind === "mdev-bus" || kind === "pci-bus") autoprobe.add(kind);
     }
   }
-  for (const { name, physicalFunction } of topology.functions) if (physicalFunction !== null) rebound.delete(name);
+  for (const name of removed) rebound.add(name);
+  for (const { name, physicalFunction } of topology.functions) {
+    if (physicalFunction === null) continue;
+    rebound.delete(name);
+    removed.delete(name);
+  }
   // Its users may have given it a token, which the next would find: it gets a new one with the driver.
   for (const { name, totalVfs } of topology.functions) if (totalVfs > 0 && opened.has(name)) rebound.add(name);
   const stored = storesUnnamed ? opened : written;
-  return { mdevs, written, stored, rebound, physical, opened, kvm, autoprobe, memoryLimit };
+  return { mdevs, written, stored, rebound, removed, physical, opened, kvm, autoprobe, memoryLimit };
 }
 
 /** Names of devices in which a program may leave something: emulated ones keep registers and migration state for the next. */

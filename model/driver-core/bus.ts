@@ -68,8 +68,12 @@ export const busSteps = {
     if (written.length === 0) return 0;
     const pciFunction = k.driverCore.findDevice(k, written);
     must(pciFunction !== undefined, rule["PCI-PROBE-1"]);
-    if (pciFunction.driver === null) yield* k.driverCore.attachDevice(k, pciFunction);
-    else k.keeps(rule["PCI-PROBE-5"]);
+    if (pciFunction.driver !== null) {
+      k.keeps(rule["PCI-PROBE-5"]);
+      return written.length;
+    }
+    yield* k.driverCore.attachDevice(k, pciFunction);
+    k.keeps(pciFunction.driver !== null ? rule["PCI-PROBE-3"] : rule["PCI-PROBE-4"]);
     return written.length;
   },
 
@@ -77,14 +81,12 @@ export const busSteps = {
   *attachDevice(k: Kernel, pciFunction: PciFunction): Operation<void> {
     using _ = yield* k.lock(locksOf(pciFunction).device);
     const driver = k.driverCore.findMatch(k, pciFunction);
-    let refusal: Refusal | null = null;
     try {
-      if (driver) refusal = yield* k.driverCore.probe(k, pciFunction, driver);
+      if (driver) yield* k.driverCore.probe(k, pciFunction, driver);
     } catch (thrown) {
       if (!(thrown instanceof Refusal)) throw thrown;
       refuse(rule["PCI-PROBE-2"]);
     }
-    k.keeps(driver && !refusal ? rule["PCI-PROBE-3"] : rule["PCI-PROBE-4"]);
   },
 
   /** The driver that matches a function, or null. Among several it is the one that registered first, which nobody can see. */

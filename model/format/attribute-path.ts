@@ -4,7 +4,7 @@ import type { Attribute } from "../program.ts";
 /** An attribute that belongs to a bus, a driver or a type. */
 export type FixedAttribute = Exclude<
   Attribute,
-  { readonly kind: "driver_override" | "sriov" | "mdev-remove" | "mdev-vendor" }
+  { readonly kind: "driver_override" | "sriov" | "pci-device" | "pci-bridge" | "mdev-remove" | "mdev-vendor" }
 >;
 
 export const AUXILIARY_DEVICES = "/sys/bus/auxiliary/devices";

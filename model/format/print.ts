@@ -16,7 +16,7 @@ import type {
   StructArgument,
   WriteBuffer,
 } from "../program.ts";
-import { busName, type Topology } from "../topology.ts";
+import { bridgeAbove, busName, type Topology } from "../topology.ts";
 import type { Field, Layout } from "../uapi/layout.ts";
 import { AUXILIARY_DEVICES, fixedPath, queuePath, typePath } from "./attribute-path.ts";
 import { named, namesOfArgument } from "./names.ts";
@@ -226,12 +226,20 @@ function devicePath(device: string, topology: Topology | undefined, bus: "pci" |
   return `/sys/bus/${isMdev ? "mdev" : "pci"}/devices/${deviceName(device, topology)}`;
 }
 
+/** A bridge goes by the function behind it where nobody knows its address, or there is none. */
+function bridgeName(device: string, topology: Topology | undefined): string {
+  return (topology && bridgeAbove(topology, device)?.address) ?? `<bridge above ${device}>`;
+}
+
 function attributePath(attribute: Attribute, topology: Topology | undefined): string {
   switch (attribute.kind) {
     case "driver_override":
       return `${devicePath(attribute.device, topology, "pci")}/driver_override`;
     case "sriov":
+    case "pci-device":
       return `${devicePath(attribute.device, topology, "pci")}/${attribute.file}`;
+    case "pci-bridge":
+      return `/sys/bus/pci/devices/${bridgeName(attribute.device, topology)}/${attribute.file}`;
     case "mdev-remove":
       return `${devicePath(attribute.device, topology, "mdev")}/remove`;
     case "mdev-vendor":

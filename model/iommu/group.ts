@@ -43,11 +43,13 @@ const groupMutex = new LockClass("iommu_group->mutex");
 export type Domain = "default" | "blocking" | object;
 
 export class IommuGroup {
-  /** Its number; of one that VFIO made up, what this model takes it to be until the target shows it. */
+  /** Its number; of one that came with the program, what this model takes it to be until the target shows it. */
   id: number;
   readonly members: PciFunction[] = [];
   /** Addresses of members that are no functions of ours, such as bridges. */
   readonly bridges: string[] = [];
+  /** Whether it was there before the program: which of the free numbers another has got depends on what came before. */
+  readonly standing: boolean;
   /** Whether a caller was told its number. */
   seen = false;
   /** Who owns the DMA: an object of VFIO or iommufd, or null for kernel drivers and nobody. */
@@ -56,8 +58,9 @@ export class IommuGroup {
   domain: Domain = "default";
   readonly mutex = new Lock(groupMutex);
 
-  constructor(id: number) {
+  constructor(id: number, standing = true) {
     this.id = id;
+    this.standing = standing;
   }
 }
 
@@ -67,17 +70,17 @@ export const steps = {
     const used = new Set(k.iommuGroups.map((group) => group.id));
     let id = 0;
     while (used.has(id)) id++;
-    const group = new IommuGroup(id);
+    const group = new IommuGroup(id, false);
     k.iommuGroups.push(group);
     return group;
   },
 
   /**
-   * The number of a group where a caller is told of it. Which of the free numbers a made up one gets, or that of a virtual
+   * The number of a group where a caller is told of it. Which of the free numbers one has got that VFIO made up, or that came with a
    * function, depends on what came before the program.
    */
   number(k: Kernel, group: IommuGroup, site: ChoiceSite): number {
-    if (group.bridges.length === 0 && group.members.every(({ spec }) => spec.group < 0 || spec.physicalFunction)) {
+    if (!group.standing) {
       const free = (id: bigint) =>
         !k.iommuGroups.some((other) => other !== group && other.id === Number(id) && other.seen);
       group.id = Number(k.choose(site, BigInt(group.id), free));

@@ -104,7 +104,8 @@ function lacksVectors(call: Call, ret: number): boolean {
 function looksForDrivers(call: Call): boolean {
   if (call.op !== "sysfs-write") return false;
   const { attribute } = call;
-  return attribute.kind === "new_id" || (attribute.kind === "pci-bus" && attribute.file === "drivers_probe");
+  if (attribute.kind === "pci-bus") return attribute.file !== "drivers_autoprobe";
+  return attribute.kind === "new_id" || attribute.kind === "pci-device" || attribute.kind === "pci-bridge";
 }
 
 /** Calls by whose first on a BAR vfio-pci claims it. */

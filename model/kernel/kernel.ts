@@ -26,6 +26,7 @@ import { steps as mtty } from "../mdev/mtty.ts";
 import type { Mdev, MdevParent } from "../mdev/objects.ts";
 import { steps as samples } from "../mdev/sample-device.ts";
 import type { PciFunction } from "../pci/function.ts";
+import { RemovedFunctions, steps as hotplug } from "../pci/hotplug.ts";
 import { steps as sriov } from "../pci/sriov.ts";
 import type { Profile } from "../profile.ts";
 import type { Call } from "../program.ts";
@@ -111,6 +112,7 @@ export class Kernel {
   readonly fds = new FdTable();
   readonly task = new Task(0);
   readonly functions: PciFunction[] = [];
+  readonly removed = new RemovedFunctions();
   readonly iommuGroups: IommuGroup[] = [];
   readonly mdevParents: MdevParent[] = [];
   readonly mdevs: Mdev[] = [];
@@ -148,6 +150,7 @@ export class Kernel {
   driverCore = driverCore;
   iommu = iommu;
   sriov = sriov;
+  hotplug = hotplug;
   container = container;
   type1 = type1;
   noiommu = noiommu;

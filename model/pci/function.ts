@@ -45,11 +45,19 @@ export class PciFunction implements IommuDevice {
   /** Its configuration space since a user looked into it; null while it is closed. */
   config: ConfigSpace | null = null;
   /** Registers that users wrote and nobody puts back, by offset; null where a reset may have changed them. */
-  readonly strays = new Map<number, number | null>();
+  readonly strays: Map<number, number | null>;
 
-  constructor(spec: FunctionSpec, group: IommuGroup | null, driver: PciDriver | null, driverOverride: string | null) {
+  /** `was`: the same function before it was taken off the bus. Its hardware has noticed nothing of that. */
+  constructor(
+    spec: FunctionSpec,
+    group: IommuGroup | null,
+    driver: PciDriver | null,
+    driverOverride: string | null,
+    was: PciFunction | null = null,
+  ) {
     this.spec = spec;
-    this.hardware = hardwareOf(spec);
+    this.hardware = was?.hardware ?? hardwareOf(spec);
+    this.strays = was?.strays ?? new Map();
     this.irqs = new FunctionIrqs(this.hardware);
     this.aperture = { start: 0n, last: (1n << BigInt(spec.apertureBits)) - 1n };
     this.group = group;

@@ -114,7 +114,10 @@ export const steps = {
       const { driver, group } = virtual;
       if (driver) yield* k.driverCore.remove(k, virtual, driver);
       virtual.driver = null;
-      k.functions.splice(k.functions.indexOf(virtual), 1);
+      // Its user may have taken it off the bus by itself.
+      const at = k.functions.indexOf(virtual);
+      if (at < 0) continue;
+      k.functions.splice(at, 1);
       if (group) k.iommu.free(k, group);
     }
     physical.vfs.length = 0;

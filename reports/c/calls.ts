@@ -17,6 +17,7 @@ import {
   type WriteBuffer,
 } from "../../model/program.ts";
 import type { Topology } from "../../model/topology.ts";
+import { attributePath as pathOfAttribute } from "../../targets/lower/paths.ts";
 import { leavingWork, WAIT_NS } from "../../targets/lower/put-off.ts";
 import { deviceVariable } from "./devices.ts";
 import type { Expectation } from "./expectations.ts";
@@ -244,7 +245,10 @@ export class CallWriter {
       case "driver_override":
         return this.#devicePath(attribute.device, "driver_override");
       case "sriov":
+      case "pci-device":
         return this.#devicePath(attribute.device, attribute.file);
+      case "pci-bridge":
+        return cString(pathOfAttribute(this.#topology, attribute));
       case "mdev-remove":
         return this.#devicePath(attribute.device, "remove");
       case "mdev-vendor":

@@ -165,6 +165,10 @@ export function restoring({ calls }: Program, devices: readonly Device[], names:
     if (attribute.kind === "driver_override") {
       statements.add(`bind_again(&${deviceVariable(attribute.device, names)});`);
     }
+    if (attribute.kind === "pci-device" && attribute.file === "remove") {
+      statements.add('write_file("/sys/bus/pci/rescan", "1");');
+      statements.add(`bind_again(&${deviceVariable(attribute.device, names)});`);
+    }
     if (REBINDING.has(attribute.kind) && "device" in text) {
       statements.add(`bind_again(&${deviceVariable(text.device, names)});`);
     }

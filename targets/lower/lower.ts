@@ -338,9 +338,9 @@ export class Lowering {
     const code = this.#code;
     switch (probe.kind) {
       case "driver":
-        return this.#readLink(`${devicePath(this.#topology, probe.device)}/driver`);
+        return this.readLink(`${devicePath(this.#topology, probe.device)}/driver`);
       case "mdev-type":
-        return this.#readLink(`${devicePath(this.#topology, probe.device)}/mdev_type`);
+        return this.readLink(`${devicePath(this.#topology, probe.device)}/mdev_type`);
       case "type-devices":
         return this.list(`${typePath(probe)}/devices`);
       case "group-node":
@@ -356,7 +356,7 @@ export class Lowering {
       case "auxiliaries":
         return this.list(AUXILIARY_DEVICES);
       case "aux-driver":
-        return this.#readLink(`${AUXILIARY_DEVICES}/${probe.name}/driver`);
+        return this.readLink(`${AUXILIARY_DEVICES}/${probe.name}/driver`);
       case "mdevs":
         return this.list(MDEV_DEVICES);
       case "group-members":
@@ -374,7 +374,8 @@ export class Lowering {
     }
   }
 
-  #readLink(path: string): Shape {
+  /** Reads the last part of where a link leads. */
+  readLink(path: string): Shape {
     this.#code.pokeText(PATH, path).syscall(SYS.readlink, PATH, TEXT, READ_SIZE).peek(TEXT, READ_SIZE);
     return { kind: "readlink" };
   }

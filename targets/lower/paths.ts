@@ -1,7 +1,7 @@
 /** Where devices, nodes and attributes of a topology are in a real kernel's file systems. */
 import { fixedPath } from "../../model/format/attribute-path.ts";
 import type { Attribute } from "../../model/program.ts";
-import { busName, type Topology } from "../../model/topology.ts";
+import { bridgeAbove, busName, type Topology } from "../../model/topology.ts";
 
 /** Directory of a device of the topology: a function or a mediated device. */
 export function devicePath(topology: Topology, device: string): string {
@@ -15,13 +15,19 @@ export function groupPrefix({ noiommu, functions }: Topology, device: string): s
   return unisolated ? "/dev/vfio/noiommu-" : "/dev/vfio/";
 }
 
+/** The name of a bridge that there is not. */
+const NO_BRIDGE = "none";
+
 /** Path of an attribute. */
 export function attributePath(topology: Topology, attribute: Attribute): string {
   switch (attribute.kind) {
     case "driver_override":
       return `${devicePath(topology, attribute.device)}/driver_override`;
     case "sriov":
+    case "pci-device":
       return `${devicePath(topology, attribute.device)}/${attribute.file}`;
+    case "pci-bridge":
+      return `/sys/bus/pci/devices/${bridgeAbove(topology, attribute.device)?.address ?? NO_BRIDGE}/${attribute.file}`;
     case "mdev-remove":
       return `${devicePath(topology, attribute.device)}/remove`;
     case "mdev-vendor":
