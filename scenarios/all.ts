@@ -15,6 +15,7 @@ import { EXCLUSION } from "./exclusion.ts";
 import { FAULT_QUEUES } from "./fault-queues.ts";
 import { FEATURES } from "./features.ts";
 import { HOT_RESET } from "./hot-reset.ts";
+import { HOTPLUG } from "./hotplug.ts";
 import { IDXD } from "./idxd.ts";
 import { IDXD_DESCRIPTORS } from "./idxd-descriptors.ts";
 import { IDXD_DEVICE } from "./idxd-device.ts";
@@ -72,6 +73,7 @@ export const SCENARIOS: readonly Scenario[] = [
   ...IOMMUFD_SELFTESTS,
   ...LOW_POWER,
   ...SRIOV,
+  ...HOTPLUG,
   ...HOT_RESET,
   ...IRQS,
   ...INTX_IRQS,

@@ -17,8 +17,8 @@ import { OutputReader } from "./lower/decode.ts";
 import { Lowering, type Shape } from "./lower/lower.ts";
 import { attributePath, devicePath, KVM_DEBUGFS, MDEV_DEVICES, VM_DIRECTORY } from "./lower/paths.ts";
 import { removeIds } from "./new-ids.ts";
-import { bringBack } from "./removed.ts";
 import { restoreHardware, restoreRegisters } from "./registers.ts";
+import { bringBack } from "./removed.ts";
 import { makeStanding, removeMdev, standingMdevs } from "./standing.ts";
 import type { ProgramRun, RunEnd } from "./target.ts";
 

@@ -19,6 +19,7 @@ import { groupChangesBackend } from "./group-changes-backend.ts";
 import { groupLeaks } from "./group-leaks.ts";
 import { groupLeftBehind } from "./group-left-behind.ts";
 import { hotResetInfoHeader } from "./hot-reset-info-header.ts";
+import { hotplugProbesAnyway } from "./hotplug-probes-anyway.ts";
 import { hwptAllocPtEinval, hwptReservedUnchecked } from "./hwpt-alloc.ts";
 import { ioasFaultStays } from "./ioas-fault-stays.ts";
 import { ioasUnmapPartial } from "./ioas-unmap-partial.ts";
@@ -78,6 +79,7 @@ export const DEVIATIONS: readonly Deviation[] = [
   groupChangesBackend,
   groupLeftBehind,
   groupLeaks,
+  hotplugProbesAnyway,
   hotResetInfoHeader,
   hwptAllocPtEinval,
   hwptReservedUnchecked,

@@ -26,7 +26,7 @@ import { steps as mtty } from "../mdev/mtty.ts";
 import type { Mdev, MdevParent } from "../mdev/objects.ts";
 import { steps as samples } from "../mdev/sample-device.ts";
 import type { PciFunction } from "../pci/function.ts";
-import { RemovedFunctions, steps as hotplug } from "../pci/hotplug.ts";
+import { steps as hotplug, RemovedFunctions } from "../pci/hotplug.ts";
 import { steps as sriov } from "../pci/sriov.ts";
 import type { Profile } from "../profile.ts";
 import type { Call } from "../program.ts";

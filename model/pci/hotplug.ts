@@ -14,7 +14,11 @@ import { locksOf } from "./locks.ts";
 const abi = (file: string) => `Documentation/ABI/testing/sysfs-bus-pci:${file}`;
 
 export const rule = clauses({
-  "PCI-REMOVE-1": { rule: "the text must be a number", errno: "EINVAL", source: "drivers/pci/pci-sysfs.c:remove_store" },
+  "PCI-REMOVE-1": {
+    rule: "the text must be a number",
+    errno: "EINVAL",
+    source: "drivers/pci/pci-sysfs.c:remove_store",
+  },
   "PCI-REMOVE-2": { rule: "0 removes nothing", source: "drivers/pci/pci-sysfs.c:remove_store", observable: "sysfs" },
   "PCI-REMOVE-3": {
     rule: "any other number takes the function off the bus, once nobody has it open: its driver, its nodes, its place in its group and all of it in sysfs are gone",
@@ -38,7 +42,11 @@ export const rule = clauses({
     source: "drivers/pci/iov.c:pci_iov_remove_virtfn",
     observable: "sysfs",
   },
-  "PCI-RESCAN-1": { rule: "the text must be a number", errno: "EINVAL", source: "drivers/pci/pci-sysfs.c:rescan_store" },
+  "PCI-RESCAN-1": {
+    rule: "the text must be a number",
+    errno: "EINVAL",
+    source: "drivers/pci/pci-sysfs.c:rescan_store",
+  },
   "PCI-RESCAN-2": { rule: "0 looks for nothing", source: "drivers/pci/pci-sysfs.c:rescan_store", observable: "sysfs" },
   "PCI-RESCAN-3": {
     rule: "any other number finds the functions that were removed, as new devices: nothing is left of an override",

@@ -81,7 +81,7 @@ export const steps = {
   /** vfio_pci_bus_notifier, and the driver core that finds the override's driver. */
   captureVf(k: Kernel, virtual: PciFunction): void {
     virtual.driverOverride = "vfio-pci";
-    k.driverCore.attachVfio(k, virtual);
+    if (k.hotplug.looksForDriver(k)) k.driverCore.attachVfio(k, virtual);
     k.keeps(rule["VFIO-PCI-SRIOV-2"]);
   },
 

@@ -118,10 +118,8 @@ export async function survey(
   agent: AgentConnection,
   devices: readonly MachineDevice[] | readonly string[],
 ): Promise<Survey> {
-  const all = await list(agent, "/sys/bus/pci/devices");
-  const places = new Map<string, string>(); // place in the topology → address
-  for (const bdf of all) places.set(placeOf(await readLink(agent, `/sys/bus/pci/devices/${bdf}`)), bdf);
-
+  const places = await addressesByPlace(agent);
+  const all = [...places.values()];
   const surveyed: SurveyedDevice[] = [];
   for (const device of devices) {
     const name = typeof device === "string" ? device : device.name;
@@ -178,6 +176,15 @@ export async function survey(
     noiommu: (await readText(agent, NOIOMMU_PARAMETER)) === "Y",
     noFailNth: await whyNoFailNth(agent),
   };
+}
+
+/** Every PCI function's address, by its place in the topology: `05.0/00.1`. */
+export async function addressesByPlace(agent: AgentConnection): Promise<Map<string, string>> {
+  const places = new Map<string, string>();
+  for (const bdf of await list(agent, "/sys/bus/pci/devices")) {
+    places.set(placeOf(await readLink(agent, `/sys/bus/pci/devices/${bdf}`)), bdf);
+  }
+  return places;
 }
 
 async function surveyDevice(agent: AgentConnection, name: string, bdf: string): Promise<SurveyedDevice> {

@@ -9,6 +9,7 @@ import type { TargetAbout } from "../target.ts";
 import { type Hints, topologyOf } from "../topology-of.ts";
 import { bootGuest } from "./boot.ts";
 import type { QemuMachine } from "./machines.ts";
+import { placeAnew } from "./placing.ts";
 import { survey } from "./survey.ts";
 import { withVirtual } from "./virtual.ts";
 
@@ -52,6 +53,7 @@ export async function startQemu({ kernel, machine, signal }: QemuOptions): Promi
       ...(signal ? { signal } : {}),
     });
     try {
+      await placeAnew(guest.agent, machine.devices);
       const surveyed = await survey(guest.agent, machine.devices);
       const hints: Hints = {
         // QEMU's root ports do not bring the link back in the time that the kernel gives them.
