@@ -163,6 +163,8 @@ export function callName(call: Call | undefined): string {
     case "sysfs-write":
     case "sysfs-read":
       return `${call.op === "sysfs-write" ? "write to" : "read of"} ${call.attribute.kind}`;
+    case "start":
+      return `write of another task to ${call.attribute.kind}`;
     case "probe":
       return `probe ${call.probe.kind}`;
     default:

@@ -2,7 +2,7 @@
 import { type Clause, clauses, must, refuse } from "./kernel/clause.ts";
 import { File, type Transfer } from "./kernel/file.ts";
 import type { Kernel } from "./kernel/kernel.ts";
-import type { Operation } from "./kernel/operation.ts";
+import { type Operation, Unmodelled } from "./kernel/operation.ts";
 import { rule as vfsRule } from "./kernel/vfs.ts";
 import { writeValue } from "./uapi/layout.ts";
 import { POLL } from "./uapi/poll.ts";
@@ -91,6 +91,8 @@ export class EventCounter {
   readonly waiters: EventWaiter[] = [];
   /** Whether some device was told to signal it. */
   signalled = false;
+  /** Whether it is signalled again and again as time goes by: it has counted what is known, or more. */
+  counting = false;
   /** How many of them come before the others (WQ_FLAG_PRIORITY). */
   #first = 0;
 
@@ -115,6 +117,11 @@ export class EventCounter {
     this.waiters.splice(at, 1);
     if (at < this.#first) this.#first--;
     this.count = 0n;
+  }
+
+  /** Throws Unmodelled where nobody can tell whether it has been signalled again since it was read. */
+  foresee(): void {
+    if (this.counting && this.count === 0n) throw new Unmodelled("how often a device was asked for");
   }
 
   /** eventfd_signal: unlike what is written, signals may bring the counter to the largest number. */
@@ -150,6 +157,7 @@ export class EventFile extends File {
   }
 
   override poll(k: Kernel): number {
+    this.counter.foresee();
     const { count } = this.counter;
     k.keeps(count === U64_MAX ? rule["EVENTFD-POLL-2"] : rule["EVENTFD-POLL-1"]);
     return (
@@ -162,7 +170,12 @@ export class EventFile extends File {
   override *read(k: Kernel, { block, count }: Transfer): Operation<number> {
     must(count >= WIDTH, rule["EVENTFD-READ-1"]);
     const { counter } = this;
+    counter.foresee();
     must(counter.count > 0n, rule["EVENTFD-READ-4"]);
+    if (counter.counting) {
+      const least = counter.count;
+      counter.count = k.choose({ at: "field", offset: 0, width: WIDTH }, least, (value) => value >= least);
+    }
     const image = new Uint8Array(WIDTH);
     writeValue(new DataView(image.buffer), 0, WIDTH, counter.count);
     counter.count = 0n;
@@ -178,6 +191,7 @@ export class EventFile extends File {
     const value = block.u64(0);
     must(value !== U64_MAX, rule["EVENTFD-WRITE-4"]);
     const { counter } = this;
+    if (counter.counting && value >= U64_MAX >> 1n) throw new Unmodelled("how much room an eventfd has that counts on");
     must(counter.count + value < U64_MAX, rule["EVENTFD-WRITE-5"]);
     for (const waiter of counter.waiters) waiter.foresee?.();
     counter.count += value;

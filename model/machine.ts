@@ -16,7 +16,8 @@ import { findIoctl, type Ioctl } from "./kernel/ioctl.ts";
 import { type Chooser, Kernel, ownChoice } from "./kernel/kernel.ts";
 import { LockOrder } from "./kernel/lock.ts";
 import { PAGE } from "./kernel/memory-map.ts";
-import { type Operation, runStraight, Unmodelled } from "./kernel/operation.ts";
+import { Blocked, type Operation, runStraight, Unmodelled } from "./kernel/operation.ts";
+import { StartedTask } from "./kernel/started-task.ts";
 import type { UserBlock } from "./kernel/user-memory.ts";
 import { rule as vfsRule } from "./kernel/vfs.ts";
 import { MemfdFile } from "./memfd.ts";
@@ -84,6 +85,8 @@ export class Machine {
   readonly #data = new Map<string, Uint8Array | null>();
   /** Mappings, each of which keeps its file open. */
   readonly #mapped: Mapping[] = [];
+  /** Tasks that the program has started, by their handles. */
+  readonly #started = new Map<string, StartedTask>();
   readonly #blocks = new ArgumentBlocks();
   /** The clause that refuses the call in flight for an allocation that was seen to fail. */
   #refusal: Clause | null = null;
@@ -153,6 +156,7 @@ export class Machine {
     if (k.undo.length > 0) k.undo.length = 0;
     if (call.failNth !== undefined) this.#disarm();
     if (k.deferred.length > 0) this.#runDeferred();
+    if (this.#started.size > 0) this.#advanceTasks();
     k.memory.failed = false;
     return answer;
   }
@@ -254,6 +258,14 @@ export class Machine {
       case "sysfs-write":
         k.alloc();
         return runStraight(writeAttribute(k, call.attribute, call.text));
+      case "start":
+        return this.#start(call);
+      case "join": {
+        const task = this.#started.get(call.task);
+        if (!task) throw new Unmodelled("a task that was not started");
+        if (!task.result) throw new Blocked(task.on);
+        return task.result.refusedBy ? refuse(task.result.refusedBy) : task.result.ret;
+      }
       case "sysfs-read": {
         k.alloc();
         const text = readAttribute(k, call.attribute);
@@ -268,6 +280,24 @@ export class Machine {
       case "prlimit":
         k.credentials.setMemlock(k, BigInt(call.soft), BigInt(call.hard));
         return 0;
+    }
+  }
+
+  /** Starts a task and lets it go as far as it can. */
+  #start({ attribute, text, as }: Call & { op: "start" }): number {
+    const task = new StartedTask(this.#started.size + 1, writeAttribute(this.k, attribute, text));
+    if (this.#started.has(as)) throw new Unmodelled("two tasks of one name");
+    task.advance(this.k);
+    this.#started.set(as, task);
+    return task.result ? 0 : 1;
+  }
+
+  /** Lets every task that was started go on as far as it can now. */
+  #advanceTasks(): void {
+    let further = true;
+    while (further) {
+      further = false;
+      for (const task of this.#started.values()) further = task.advance(this.k) || further;
     }
   }
 
@@ -417,6 +447,7 @@ export class Machine {
       k.putFile(file);
     }
     this.#runDeferred();
+    this.#advanceTasks();
   }
 }
 

@@ -26,8 +26,8 @@ export function vfioGroup(k: Kernel, name: string): VfioGroup | undefined {
 }
 
 /** Whether the kernel makes a node for a single device: vfio_device_add. */
-export function hasCdev(k: Kernel, { group }: VfioDevice): boolean {
-  return k.since("6.6") && k.has("VFIO_DEVICE_CDEV") && group.type !== "noiommu";
+export function hasCdev(k: Kernel, { group, registered }: VfioDevice): boolean {
+  return registered && k.since("6.6") && k.has("VFIO_DEVICE_CDEV") && group.type !== "noiommu";
 }
 
 /** open(2) of a node. */

@@ -88,7 +88,7 @@ function countInDebugfs(k: Kernel): number {
 /** Name of the driver that a device is bound to; null when it is bound to none, or is not there. */
 function driverOf(k: Kernel, name: string): string | null {
   const pciFunction = k.functions.find((candidate) => candidate.spec.name === name);
-  if (pciFunction) return pciFunction.driver?.name ?? null;
+  if (pciFunction) return pciFunction.leaving ? null : (pciFunction.driver?.name ?? null);
   return k.mdevs.find((candidate) => candidate.name === name)?.driver ?? null;
 }
 

@@ -1,5 +1,5 @@
 /**
- * Programs: calls of one task, as data. What is generated, shrunk, stored, replayed and exported.
+ * Programs: calls of one task, and of those that it starts, as data. What is generated, shrunk, stored, replayed and exported.
  *
  * Calls name handles (`"@group0"`), never numbers, so that a program means the same on every target. In memory a value is
  * a number, a bigint for what does not fit 53 bits, or a string that names a handle.
@@ -202,6 +202,13 @@ type SystemCall =
       readonly value: number | bigint;
     }
   | { readonly op: "sysfs-write"; readonly attribute: Attribute; readonly text: Text }
+  /**
+   * Has another task write text to an attribute, and goes on once that is over, or waits for something that only other calls bring
+   * about. The result is 1 where it waits, 0 where it is over.
+   */
+  | { readonly op: "start"; readonly attribute: Attribute; readonly text: Text; readonly as: string }
+  /** Waits for such a task to be done. The result is that of its write. */
+  | { readonly op: "join"; readonly task: string }
   | { readonly op: "sysfs-read"; readonly attribute: Attribute }
   | { readonly op: "probe"; readonly probe: Probe }
   /** Makes every capability effective that the caller is permitted, but these. */

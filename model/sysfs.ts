@@ -75,7 +75,7 @@ export function readAttribute(k: Kernel, attribute: Attribute): string {
       return k.driverCore.readOverride(k, functionOf(k, attribute.device));
     case "pci-device":
     case "pci-bridge":
-      if (attribute.kind === "pci-device") k.hotplug.find(k, attribute.device);
+      if (attribute.kind === "pci-device") k.hotplug.attribute(k, attribute.device, attribute.file);
       else k.hotplug.busOf(k, attribute);
       return refuse(vfsRule["VFS-OPEN-2"]);
     case "sriov":

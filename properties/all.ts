@@ -15,6 +15,7 @@ import {
   hotReset,
   irqBypass,
   kvmVfio,
+  leaving,
   noiommu,
   pciFunctions,
 } from "./definitions/vfio.ts";
@@ -45,6 +46,7 @@ export const PROPERTIES: readonly Property[] = [
   sampleDevices,
   idxdGuests,
   driverBinding,
+  leaving,
   driverIds,
   auxiliary,
   noiommu,

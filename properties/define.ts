@@ -17,6 +17,7 @@ const WEIGHTS: Readonly<Record<MoveKind, number>> = {
   binding: 0,
   "driver-ids": 0,
   auxiliary: 0,
+  leaving: 0,
   probe: 2,
   credentials: 0,
 };

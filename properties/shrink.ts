@@ -89,6 +89,8 @@ export function mapHandles(call: Call, map: (handle: string) => string): Call {
       return { ...call, fd: value(call.fd) };
     case "write":
       return { ...call, fd: value(call.fd), ...(call.from === undefined ? {} : { from: map(call.from) }) };
+    case "join":
+      return { ...call, task: map(call.task) };
     case "munmap":
     case "load":
     case "store":

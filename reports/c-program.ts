@@ -18,6 +18,7 @@ import { firstMissing, MAIN, PATIENCE, restore, takeNames } from "./c/hooks.ts";
 import { LOOKING } from "./c/look-helpers.ts";
 import { ALONE, KSELFTEST, type Style } from "./c/style.ts";
 import { blockComment, indent, Names } from "./c/syntax.ts";
+import { STARTING } from "./c/task-helpers.ts";
 import { TELLING } from "./c/telling-helpers.ts";
 
 export type { Expectation } from "./c/expectations.ts";
@@ -34,10 +35,10 @@ export interface CProgramAbout {
 
 const INCLUDES = [
   "ctype.h dirent.h errno.h fcntl.h glob.h poll.h setjmp.h signal.h stdarg.h stdbool.h stddef.h stdint.h stdio.h stdlib.h string.h unistd.h",
-  "sys/eventfd.h sys/ioctl.h sys/mman.h sys/resource.h sys/syscall.h sys/types.h",
+  "sys/eventfd.h sys/ioctl.h sys/mman.h sys/prctl.h sys/resource.h sys/syscall.h sys/types.h",
 ];
 /** All that a program may use, in the order that it has them. */
-const HELPERS = [...CALLING, ...LOOKING, ...PREPARING, ...TELLING];
+const HELPERS = [...CALLING, ...LOOKING, ...STARTING, ...PREPARING, ...TELLING];
 const LICENCE = "GPL-2.0-only OR MIT";
 
 /**

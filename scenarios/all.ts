@@ -16,6 +16,7 @@ import { FAULT_QUEUES } from "./fault-queues.ts";
 import { FEATURES } from "./features.ts";
 import { HOT_RESET } from "./hot-reset.ts";
 import { HOTPLUG } from "./hotplug.ts";
+import { LEAVING } from "./leaving.ts";
 import { IDXD } from "./idxd.ts";
 import { IDXD_DESCRIPTORS } from "./idxd-descriptors.ts";
 import { IDXD_DEVICE } from "./idxd-device.ts";
@@ -74,6 +75,7 @@ export const SCENARIOS: readonly Scenario[] = [
   ...LOW_POWER,
   ...SRIOV,
   ...HOTPLUG,
+  ...LEAVING,
   ...HOT_RESET,
   ...IRQS,
   ...INTX_IRQS,

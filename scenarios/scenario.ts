@@ -96,7 +96,7 @@ export function whyNot({ needs, calls }: Scenario, profile: Profile, topology: T
   for (const call of calls) {
     if (call.op === "open" && call.node.kind === "kvm" && !topology.kvm) return "The machine has no KVM.";
     if (call.op === "open" && call.node.kind === "wq" && !topology.workQueues) return NO_QUEUES;
-    if (call.op !== "sysfs-write" && call.op !== "sysfs-read") continue;
+    if (!("attribute" in call)) continue;
     const { attribute } = call;
     if (attribute.kind === "sriov" && !topology.sriov && !needs.noiommu) return "vfio-pci makes no virtual functions.";
     if (WHOLE_BUS.has(attribute.kind) && !topology.wholeBus) return "The machine's bus has other devices on it.";
@@ -136,7 +136,7 @@ function devicesOf(calls: readonly Call[]): ReadonlySet<string> {
     if ("attribute" in call && OF_FUNCTION.has(call.attribute.kind) && "device" in call.attribute) {
       names.add(call.attribute.device);
     }
-    if (call.op === "sysfs-write" && "device" in call.text) names.add(call.text.device);
+    if ("attribute" in call && "text" in call && "device" in call.text) names.add(call.text.device);
     if (call.op === "ioctl" && call.arg.kind === "name" && call.arg.device !== undefined) names.add(call.arg.device);
   }
   return names;

@@ -185,7 +185,7 @@ function touchedBy(program: Program, topology: Topology): Touched {
     if (call.op === "open") {
       if (call.node.kind === "kvm") kvm = true;
       else if ("device" in call.node && isFunction(call.node.device)) opened.add(call.node.device);
-    } else if (call.op === "sysfs-write") {
+    } else if (call.op === "sysfs-write" || call.op === "start") {
       touchedByWrite(call, topology, mdevs, rebound);
       const { kind } = call.attribute;
       if (call.attribute.kind === "sriov") physical.add(call.attribute.device);
@@ -259,7 +259,7 @@ function changesDevice(call: Call): boolean {
 }
 
 function touchedByWrite(
-  { attribute, text }: Call & { op: "sysfs-write" },
+  { attribute, text }: Call & { op: "sysfs-write" | "start" },
   topology: Topology,
   mdevs: Set<string>,
   rebound: Set<string>,

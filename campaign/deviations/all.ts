@@ -25,6 +25,7 @@ import { ioasFaultStays } from "./ioas-fault-stays.ts";
 import { ioasUnmapPartial } from "./ioas-unmap-partial.ts";
 import { ioeventfdEightBytes, ioeventfdNegativeOffset } from "./ioeventfds.ts";
 import { kvmDeviceFaultLeaks } from "./kvm-device-fault-leaks.ts";
+import { leavingDeviceOpened } from "./leaving-device-opened.ts";
 import { mapFileAnyFile, mapFileCycle } from "./map-file-any-file.ts";
 import { mapFileSealed } from "./map-file-sealed.ts";
 import { mdevCreateLeaks } from "./mdev-create-leaks.ts";
@@ -88,6 +89,7 @@ export const DEVIATIONS: readonly Deviation[] = [
   ioeventfdEightBytes,
   ioeventfdNegativeOffset,
   kvmDeviceFaultLeaks,
+  leavingDeviceOpened,
   mapFileAnyFile,
   mapFileCycle,
   mapFileSealed,

@@ -142,7 +142,12 @@ export const steps = {
 
   /** __device_release_driver */
   *remove(k: Kernel, pciFunction: PciFunction, driver: PciDriver): Operation<void> {
-    yield* driver.remove(k, pciFunction);
+    pciFunction.leaving = true;
+    try {
+      yield* driver.remove(k, pciFunction);
+    } finally {
+      pciFunction.leaving = false;
+    }
     if (!driver.driverManagedDma && pciFunction.group) yield* k.iommu.unuseDefaultDomain(k, pciFunction.group);
   },
 

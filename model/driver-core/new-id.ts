@@ -136,8 +136,9 @@ export const newIdSteps = {
   },
 
   /** A driver must get none of what is not to be tested: it would stay with it. */
-  knowsWhatMatches({ topology }: Kernel, id: PciDeviceId): void {
+  knowsWhatMatches({ topology, functions }: Kernel, id: PciDeviceId): void {
     if (!topology.wholeBus) throw new Unmodelled("ids of drivers on a bus with other devices");
+    if (functions.some(({ leaving }) => leaving)) throw new Unmodelled("ids that may be of a function which leaves");
     for (const { id: own, bound } of topology.bridges) {
       if (!bound && (own === null || matchesOne(id, own))) throw new Unmodelled("ids that match a bridge");
     }

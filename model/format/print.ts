@@ -69,10 +69,12 @@ function printSystemCall(call: Call, topology: Topology | undefined): string {
       return printAccess(call);
     case "store":
       return `${printAccess(call)} = ${hex(call.value)}`;
-    case "sysfs-write": {
-      const text = "device" in call.text ? deviceName(call.text.device, topology) : call.text.text;
-      return `write(${quote(attributePath(call.attribute, topology))}, ${quote(text)})`;
-    }
+    case "sysfs-write":
+      return printWrite(call, topology);
+    case "start":
+      return `${handle(call.as)} = start(${printWrite(call, topology)})`;
+    case "join":
+      return `join(${handle(call.task)})`;
     case "sysfs-read":
       return `read(${quote(attributePath(call.attribute, topology))})`;
     case "probe":
@@ -82,6 +84,11 @@ function printSystemCall(call: Call, topology: Topology | undefined): string {
     case "prlimit":
       return `prlimit64(0, ${call.resource}, {rlim_cur=${printLimit(call.soft)}, rlim_max=${printLimit(call.hard)}}, NULL)`;
   }
+}
+
+function printWrite(call: Call & { op: "sysfs-write" | "start" }, topology: Topology | undefined): string {
+  const text = "device" in call.text ? deviceName(call.text.device, topology) : call.text.text;
+  return `write(${quote(attributePath(call.attribute, topology))}, ${quote(text)})`;
 }
 
 function printMmap(call: Call & { op: "mmap" }): string {

@@ -166,6 +166,8 @@ export const callSchema: z.ZodType<Call> = z.discriminatedUnion("op", [
   z.strictObject({ op: z.literal("load"), at: value, offset: z.int().min(0), width }),
   z.strictObject({ op: z.literal("store"), at: value, offset: z.int().min(0), width, value: stored }),
   made({ op: z.literal("sysfs-write"), attribute, text }),
+  z.strictObject({ op: z.literal("start"), attribute, text, as: handle }),
+  z.strictObject({ op: z.literal("join"), task: handle }),
   made({ op: z.literal("sysfs-read"), attribute }),
   z.strictObject({ op: z.literal("probe"), probe }),
   z.strictObject({ op: z.literal("capset"), without: z.array(capability) }),

@@ -61,7 +61,7 @@ import { Memory, steps as shortage } from "./alloc.ts";
 import { type Clause, refuse } from "./clause.ts";
 import { steps as credentials } from "./credentials.ts";
 import { FdTable, type File } from "./file.ts";
-import { acquire, type Lock, type LockOrder, Task } from "./lock.ts";
+import { acquire, acquireForReading, type Lock, type LockOrder, Task } from "./lock.ts";
 import { Mm } from "./mm.ts";
 import type { Operation } from "./operation.ts";
 import { steps as vfs } from "./vfs.ts";
@@ -110,12 +110,15 @@ export class Kernel {
   readonly chooser: Chooser;
 
   readonly fds = new FdTable();
-  readonly task = new Task(0);
+  /** Who runs: the program's own task, or one that it has started. */
+  task = new Task(0);
   readonly functions: PciFunction[] = [];
   readonly removed = new RemovedFunctions();
   readonly iommuGroups: IommuGroup[] = [];
   readonly mdevParents: MdevParent[] = [];
   readonly mdevs: Mdev[] = [];
+  /** Mediated devices that are being removed: on the bus no more, and not gone yet. */
+  readonly leavingMdevs: Mdev[] = [];
   /** The accelerator whose queues idxd hands out; null where there is none. */
   accelerator: Accelerator | null = null;
   /** Every context of /dev/iommu, as long as somebody holds its file. */
@@ -210,6 +213,11 @@ export class Kernel {
   /** Takes a lock; drop it with `using`. */
   lock(lock: Lock): Operation<Lock> {
     return acquire(this.task, this.order, lock);
+  }
+
+  /** Takes a lock for reading; drop it with `using`. */
+  lockForReading(lock: Lock): Operation<Disposable> {
+    return acquireForReading(this.task, this.order, lock);
   }
 
   /** Takes memory that may not be there: here the call is refused where it was asked to fail. Nothing may be half done. */

@@ -5,7 +5,7 @@
  * an edge that closes a cycle is an inverted order, reported with both chains even when nothing deadlocked.
  */
 import { Credentials } from "./credentials.ts";
-import type { Operation } from "./operation.ts";
+import { Blocked, type Operation, Unmodelled } from "./operation.ts";
 
 const classes: LockClass[] = [];
 
@@ -28,6 +28,10 @@ export class Task {
   doing = "";
   /** Whether a scheduler lets other tasks run in between. Alone, a task need not stop to ask. */
   preemptible = false;
+  /** Whether it may wait for what the program's own task brings about. */
+  mayWait = false;
+  /** Whether it waits now, with all that it holds. */
+  waits = false;
   constructor(id: number) {
     this.id = id;
   }
@@ -37,6 +41,8 @@ export class Task {
 export class Lock implements Disposable {
   readonly class: LockClass;
   holder: Task | null = null;
+  /** Tasks that hold it for reading. */
+  readonly readers: Task[] = [];
   constructor(lockClass: LockClass) {
     this.class = lockClass;
   }
@@ -116,11 +122,45 @@ export class LockOrder {
 /** Takes a lock, waiting for it where a scheduler lets others run. Drop it with `using`. */
 export function* acquire(task: Task, order: LockOrder, lock: Lock): Operation<Lock> {
   if (task.preemptible) yield lock;
-  if (lock.holder !== null) {
-    throw new Deadlock(`${task.doing} takes ${lock.class.name}, which task ${lock.holder.id} holds`);
-  }
+  mustBeFree(task, lock, lock.holder ?? lock.readers.find((reader) => reader !== task) ?? null);
   order.acquired(task, lock);
   lock.holder = task;
   task.held.push(lock);
   return lock;
+}
+
+/** A lock that is held for reading, until it is dropped by `using`. */
+class Reading implements Disposable {
+  readonly #task: Task;
+  readonly #lock: Lock;
+  constructor(task: Task, lock: Lock) {
+    this.#task = task;
+    this.#lock = lock;
+    lock.readers.push(task);
+    task.held.push(lock);
+  }
+  [Symbol.dispose](): void {
+    const { readers } = this.#lock;
+    readers.splice(readers.lastIndexOf(this.#task), 1);
+    const { held } = this.#task;
+    held.splice(held.lastIndexOf(this.#lock), 1);
+  }
+}
+
+/** down_read: takes a lock for reading, which others may do as well. */
+export function* acquireForReading(task: Task, order: LockOrder, lock: Lock): Operation<Disposable> {
+  if (task.preemptible) yield lock;
+  mustBeFree(task, lock, lock.holder);
+  order.acquired(task, lock);
+  return new Reading(task, lock);
+}
+
+/** A task that waits lets a lock go some time; one that does not never will. */
+function mustBeFree(task: Task, lock: Lock, holder: Task | null): void {
+  if (holder === null) return;
+  if (holder.waits && holder !== task) {
+    if (task.mayWait) throw new Unmodelled(`two tasks that wait, one for ${lock.class.name} of the other`);
+    throw new Blocked(`${lock.class.name}, which another task holds while it waits`);
+  }
+  throw new Deadlock(`${task.doing} takes ${lock.class.name}, which task ${holder.id} holds`);
 }

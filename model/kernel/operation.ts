@@ -6,17 +6,32 @@
  */
 import type { Lock } from "./lock.ts";
 
-/** A place where the running task may be preempted. */
-export type Point = Lock;
+/** Something that a task waits for, and that others bring about. */
+export class Wait {
+  /** What it waits for, for people. */
+  readonly on: string;
+  /** Whether it has come about. */
+  readonly isOver: () => boolean;
+  constructor(on: string, isOver: () => boolean) {
+    this.on = on;
+    this.isOver = isOver;
+  }
+}
+
+/** A place where the running task may be preempted, or has to wait. */
+export type Point = Lock | Wait;
 
 export type Operation<T> = Generator<Point, T, undefined>;
 
-/** Runs an operation without letting anything else run in between. */
+/** Runs an operation without letting anything else run in between. Throws Blocked, within it, where it would wait. */
 export function runStraight<T>(operation: Operation<T>): T {
-  for (;;) {
-    const step = operation.next();
-    if (step.done) return step.value;
+  let step = operation.next();
+  while (!step.done) {
+    const { value } = step;
+    const waits = value instanceof Wait && !value.isOver();
+    step = waits ? operation.throw(new Blocked(value.on)) : operation.next();
   }
+  return step.value;
 }
 
 /** Thrown by an operation that would wait for something that only another task can bring. */

@@ -69,7 +69,7 @@ export const busSteps = {
     if (written.length === 0) return 0;
     const mdev = k.mdev.findOnBus(k, written);
     const vfio = mdev?.vfio;
-    must(mdev !== undefined && vfio != null && mdev.driver === driver, rule["MDEV-UNBIND-1"]);
+    must(mdev !== undefined && vfio != null && mdev.parent.name === driver, rule["MDEV-UNBIND-1"]);
     yield* k.mdev.detach(k, mdev, vfio);
     k.keeps(rule["MDEV-UNBIND-2"]);
     k.keeps(rule["MDEV-UNBIND-3"]);
@@ -79,7 +79,10 @@ export const busSteps = {
   /** device_driver_detach with mdev_remove behind it: waits until nobody has the device open. */
   *detach(k: Kernel, mdev: Mdev, vfio: VfioDevice): Operation<void> {
     using _ = yield* k.lock(mdev.lock);
+    k.vfio.mayWaitFor(k, vfio);
+    mdev.leaving = true;
     yield* k.vfio.unregister(k, vfio);
+    mdev.leaving = false;
     vfio.ops.removed?.(k);
     mdev.vfio = null;
     if (mdev.parent.driver.countedBy === "driver") k.mdev.giveBack(mdev);
@@ -113,7 +116,7 @@ export const busSteps = {
   readVendor(k: Kernel, name: string, file: string): string {
     const mdev = k.mdevs.find((candidate) => candidate.name === name);
     const vendor = mdev?.type.vendor;
-    if (!mdev?.vfio || vendor?.file !== file) return refuse(vfsRule["VFS-OPEN-1"]);
+    if (!mdev?.driver || vendor?.file !== file) return refuse(vfsRule["VFS-OPEN-1"]);
     k.keeps(rule["MDEV-VENDOR-1"]);
     return `${vendor.text(mdev.uuid)}\n`;
   },

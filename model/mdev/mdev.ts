@@ -2,7 +2,6 @@
 import { cString, parseUnsigned, taken } from "../driver-core/sysfs-text.ts";
 import { clauses, must } from "../kernel/clause.ts";
 import type { Kernel } from "../kernel/kernel.ts";
-import type { Lock } from "../kernel/lock.ts";
 import { Blocked, type Operation } from "../kernel/operation.ts";
 import { rule as vfsRule } from "../kernel/vfs.ts";
 import type { Text } from "../program.ts";
@@ -57,6 +56,11 @@ export const rule = clauses({
     errno: "EAGAIN",
     source: "drivers/vfio/mdev/mdev_core.c:mdev_device_remove",
     unseen: "it takes a second task",
+  },
+  "MDEV-REMOVE-5": {
+    rule: "a device that is being removed and is still open is not on the bus any more; its UUID is not free before it is gone",
+    source: "drivers/base/bus.c:bus_remove_device",
+    observable: "sysfs",
   },
   "MDEV-PARENT-1": {
     rule: "a parent that goes takes its devices with it, once nobody has them open, and its types",
@@ -176,8 +180,8 @@ export const steps = {
   },
 
   /** The devices that a new one of this parent may not share its UUID with: those of every parent, as the bus has them all. */
-  namespace(k: Kernel, _parent: MdevParent): readonly Mdev[] {
-    return k.mdevs;
+  namespace({ mdevs, leavingMdevs }: Kernel, _parent: MdevParent): readonly Mdev[] {
+    return leavingMdevs.length === 0 ? mdevs : [...mdevs, ...leavingMdevs];
   },
 
   /** What a device of the type takes of its parent. */
@@ -187,9 +191,9 @@ export const steps = {
   },
 
   /** down_read_trylock(&parent->unreg_sem), for a device that is made */
-  *enter(k: Kernel, parent: MdevParent): Operation<Lock> {
+  *enter(k: Kernel, parent: MdevParent): Operation<Disposable> {
     must(!parent.unregistering, rule["MDEV-PARENT-2"]);
-    return yield* k.lock(parent.unregSem);
+    return yield* k.lockForReading(parent.unregSem);
   },
 
   /** device_driver_attach with mdev_probe behind it: the driver registers a VFIO device in a group of its own. */
@@ -238,12 +242,22 @@ export const steps = {
       must(mdev.active, rule["MDEV-REMOVE-4"]);
       must(!parent.unregistering, rule["MDEV-PARENT-3"]);
     }
-    using _ = yield* k.lock(parent.unregSem);
+    using _ = yield* k.lockForReading(parent.unregSem);
     yield* k.mdev.removeCommon(k, mdev);
   },
 
   /** mdev_device_remove_common: waits until nobody has the device open. */
   *removeCommon(k: Kernel, mdev: Mdev): Operation<void> {
+    if (mdev.vfio) {
+      {
+        // kill_device, before anything of it is gone.
+        using _ = yield* k.lock(mdev.lock);
+        k.vfio.mayWaitFor(k, mdev.vfio);
+      }
+      if (mdev.vfio.registrations > 0) k.keeps(rule["MDEV-REMOVE-5"]);
+    }
+    k.mdevs.splice(k.mdevs.indexOf(mdev), 1);
+    k.leavingMdevs.push(mdev);
     if (mdev.vfio) yield* k.mdev.detach(k, mdev, mdev.vfio);
     yield* k.mdev.release(k, mdev);
   },
@@ -251,7 +265,9 @@ export const steps = {
   /** mdev_device_release */
   *release(k: Kernel, mdev: Mdev): Operation<void> {
     using _ = yield* k.lock(mdev.parent.listLock);
-    k.mdevs.splice(k.mdevs.indexOf(mdev), 1);
+    // One that was never made is on the bus still, or has not come there.
+    const list = k.leavingMdevs.includes(mdev) ? k.leavingMdevs : k.mdevs;
+    list.splice(list.indexOf(mdev), 1);
     if (mdev.parent.driver.countedBy === "core") k.mdev.giveBack(mdev);
   },
 

@@ -70,6 +70,8 @@ export class Mdev {
   readonly uuid: string;
   readonly parent: MdevParent;
   readonly type: MdevType;
+  /** Whether its driver is letting it go: sysfs shows no driver any more. */
+  leaving = false;
   /** Whether it is made, to its end. */
   active = false;
   /** What the driver registered; null while no driver is bound, and then there is no group either. */
@@ -85,6 +87,6 @@ export class Mdev {
 
   /** Name of the driver that it is bound to. */
   get driver(): string | null {
-    return this.vfio ? this.parent.driver.name : null;
+    return this.vfio && !this.leaving ? this.parent.driver.name : null;
   }
 }

@@ -22,6 +22,10 @@ export class PciFunction implements IommuDevice {
   /** null where no IOMMU is in front of it; vfio-pci then makes one up, as long as it has the function. */
   group: IommuGroup | null;
   driver: PciDriver | null;
+  /** Whether its driver is letting it go: sysfs shows no driver any more. */
+  leaving = false;
+  /** Whether it is being taken off the bus: that can't be asked for again. */
+  removing = false;
   driverOverride: string | null;
   /** The VFIO device that its driver registered for it, and what the driver keeps of it. */
   vfio: VfioDevice | null = null;

@@ -102,6 +102,7 @@ export const steps = {
   /** remove_store */
   *remove(k: Kernel, name: string, text: string): Operation<number> {
     const pciFunction = k.hotplug.find(k, name);
+    must(!pciFunction.removing, vfsRule["VFS-OPEN-1"]);
     const written = taken(text);
     if (written.length === 0) return 0;
     if (numberIn(written, rule["PCI-REMOVE-1"]) === 0n) {
@@ -121,6 +122,11 @@ export const steps = {
     return k.functions.find(({ spec }) => spec.name === name) ?? refuse(vfsRule["VFS-OPEN-1"]);
   },
 
+  /** Refuses where a function has not that attribute, or no more. */
+  attribute(k: Kernel, name: string, file: "remove" | "rescan"): void {
+    must(!k.hotplug.find(k, name).removing || file === "rescan", vfsRule["VFS-OPEN-1"]);
+  },
+
   /** What else is found on a bus, and what becomes of functions that another manages, nobody has said. */
   mustBeKnown({ topology }: Kernel): void {
     if (!topology.wholeBus) throw new Unmodelled("removals and rescans on a bus with other devices");
@@ -132,7 +138,12 @@ export const steps = {
     using _ = yield* k.lock(locksOf(pciFunction).device);
     const { driver, vfs } = pciFunction;
     if (vfs.length > 0) k.keeps(rule["PCI-REMOVE-5"]);
-    if (driver) yield* k.driverCore.remove(k, pciFunction, driver);
+    pciFunction.removing = true;
+    try {
+      if (driver) yield* k.driverCore.remove(k, pciFunction, driver);
+    } finally {
+      pciFunction.removing = false;
+    }
     pciFunction.driver = null;
   },
 

@@ -5,6 +5,7 @@
  * own that call those in turn. So do drivers here: each is a class, its methods are the library's unless it has its own, and
  * `super` leads to the library.
  */
+import type { EventCounter } from "../eventfd.ts";
 import type { Transfer } from "../kernel/file.ts";
 import type { Argument, Ioctl } from "../kernel/ioctl.ts";
 import type { Kernel } from "../kernel/kernel.ts";
@@ -12,7 +13,7 @@ import type { Operation } from "../kernel/operation.ts";
 import type { PciFunction } from "../pci/function.ts";
 import type { AccessWidth } from "../program.ts";
 import type { DeviceFile, VfioDevice, VfioDeviceOps } from "../vfio/device.ts";
-import type { Capability, RegionDescription } from "../vfio/device-info.ts";
+import { type Capability, PCI_IRQ, type RegionDescription } from "../vfio/device-info.ts";
 import type { LoggingOps } from "../vfio/dma-logging.ts";
 import type { Feature } from "../vfio/feature.ts";
 import type { MigrationOps } from "../vfio/migration.ts";
@@ -73,6 +74,10 @@ export abstract class VfioPciCoreDevice implements VfioDeviceOps {
   /** get_region_info_caps: refuses an index that there is no region for. */
   region(k: Kernel, index: number): RegionDescription {
     return k.vfioPci.region(k, this.function, index);
+  }
+
+  requestChannel(): EventCounter | null {
+    return this.function.irqs.singles[PCI_IRQ.REQ];
   }
 
   resume(k: Kernel, _device: VfioDevice): void {

@@ -171,10 +171,18 @@ export const steps = {
         break;
       case PCI_IRQ.ERR:
       case PCI_IRQ.REQ:
-        if (action === IRQ_SET.TRIGGER) return k.intrs.triggerSingle(k, irqs, request.index, request);
-        break;
+        if (action !== IRQ_SET.TRIGGER) break;
+        k.intrs.triggerSingle(k, irqs, request.index, request);
+        k.intrs.foreseeRequests(pciFunction);
+        return;
     }
     return refuse(rule["VFIO-PCI-SETIRQS-1"]);
+  },
+
+  /** The user is asked for a function that leaves from time to time, and so on an eventfd that he sets only now. */
+  foreseeRequests({ leaving, irqs }: PciFunction): void {
+    const channel = irqs.singles[PCI_IRQ.REQ];
+    if (leaving && channel) channel.counting = true;
   },
 
   /** vfio_pci_set_ctx_trigger_single */

@@ -73,7 +73,10 @@ export const steps = {
 
   /** vfio_pci_core_sriov_configure of none: waits until nobody has one of them open. */
   *dropVfs(k: Kernel, physical: PciFunction): Operation<void> {
-    for (const { vfio } of physical.vfs) if (vfio) k.vfio.mustBeClosed(vfio);
+    for (const { vfio } of physical.vfs) {
+      if (vfio) k.vfio.mayWaitFor(k, vfio);
+      if (vfio && vfio.registrations > 0) throw new Unmodelled("virtual functions that end while they are open");
+    }
     if (physical.power.engaged) physical.power.asleep = null;
     yield* k.sriov.disable(k, physical);
   },

@@ -5,7 +5,7 @@
 import { clauses, must, refuse } from "../kernel/clause.ts";
 import type { Argument, Ioctl } from "../kernel/ioctl.ts";
 import type { Kernel } from "../kernel/kernel.ts";
-import type { Operation } from "../kernel/operation.ts";
+import { type Operation, Unmodelled } from "../kernel/operation.ts";
 import type { UserBlock } from "../kernel/user-memory.ts";
 import { rule as vfsRule } from "../kernel/vfs.ts";
 import type { PciFunction } from "../pci/function.ts";
@@ -46,6 +46,12 @@ export const rule = clauses({
     source: source("vfio_pci_core_register_device"),
     observable: "internal",
   },
+  "VFIO-PCI-OPEN-1": {
+    rule: "a function that is reset when it is opened can't be opened while its driver lets it go",
+    errno: "EAGAIN",
+    source: source("vfio_pci_core_enable"),
+    since: "6.6",
+  },
   "VFIO-PCI-INFO-1": {
     rule: "the flag RESET tells whether the function can be reset on its own",
     source: "include/uapi/linux/vfio.h:VFIO_DEVICE_FLAGS_RESET",
@@ -75,7 +81,6 @@ export const rule = clauses({
     rule: "a function is not reset while it is being bound, unbound or reset otherwise",
     errno: "EAGAIN",
     source: "drivers/pci/pci.c:pci_try_reset_function",
-    unseen: "programs have one task",
   },
   "VFIO-PCI-RESET-3": {
     rule: "the function is reset, and stays open and configured",
@@ -134,10 +139,11 @@ export const steps = {
 
   /** vfio_pci_remove: waits until nobody has the device open. */
   *remove(k: Kernel, pciFunction: PciFunction): Operation<void> {
-    const { vfio, vfs } = pciFunction;
+    const { vfio, vfs, power } = pciFunction;
     if (!vfio) return;
+    k.vfio.mayWaitFor(k, vfio);
+    if (vfio.registrations > 0 && power.engaged) throw new Unmodelled("a function in low power that its driver wakes up");
     if (vfs.length > 0) {
-      k.vfio.mustBeClosed(vfio);
       yield* k.vfioPci.dropVfs(k, pciFunction);
       k.keeps(sriovRule["VFIO-PCI-SRIOV-6"]);
     }
@@ -150,6 +156,10 @@ export const steps = {
   /** vfio_pci_core_enable: the function gets what its configuration space and interrupts take. */
   *enable(k: Kernel, pciFunction: PciFunction): Operation<void> {
     k.alloc();
+    if (k.vfioPci.resetWorks(pciFunction)) {
+      using device = tryLock(k, locksOf(pciFunction).device);
+      must(device !== null, rule["VFIO-PCI-OPEN-1"]);
+    }
     k.vfioPci.losesVfs(pciFunction);
   },
 

@@ -1,4 +1,5 @@
 /** VFIO devices, their sets, and the files through which they are used. Beside drivers/vfio/vfio.h and include/linux/vfio.h. */
+import type { EventCounter } from "../eventfd.ts";
 import type { Access, IommufdContext, IommufdDevice } from "../iommufd/objects.ts";
 import { File, type Transfer } from "../kernel/file.ts";
 import type { Argument, Ioctl } from "../kernel/ioctl.ts";
@@ -70,6 +71,8 @@ export interface VfioDeviceOps {
   close?(k: Kernel, device: VfioDevice): Operation<void>;
   /** The driver's remove: the device is registered no more. */
   removed?(k: Kernel): void;
+  /** The eventfd by which the user wants to be asked for the device, where he has set one: what its driver's request signals. */
+  requestChannel?(): EventCounter | null;
   /** A number for what calls can change of the device itself. */
   trace?(device: VfioDevice): number;
 }

@@ -13,6 +13,7 @@ import type { Container } from "./container.ts";
 import type { DeviceFile, VfioDevice } from "./device.ts";
 import { groupCommands } from "./group-ioctl.ts";
 import { steps as registration } from "./group-registration.ts";
+import { rule as vfioRule } from "./vfio-main.ts";
 
 const source = (name: string) => `drivers/vfio/group.c:${name}`;
 
@@ -110,6 +111,8 @@ export class VfioGroup {
   iommuGroup: IommuGroup | null;
   readonly type: GroupType;
   readonly devices: VfioDevice[] = [];
+  /** Devices that are being taken away and are still open. */
+  readonly leaving: VfioDevice[] = [];
   /** Devices of the group that are registered or waiting to be unregistered. */
   drivers = 0;
   openedFile: GroupFile | null = null;
@@ -204,8 +207,9 @@ export const steps = {
     using _ = yield* k.lock(group.deviceLock);
     // Newest first, as the kernel's list is; a driver may refuse what stands behind its device's name.
     const device = group.devices.findLast(({ ops, name: own }) => (ops.match ? ops.match(k, own, name) : own === name));
-    must(device !== undefined, rule["VFIO-GROUP-GETFD-2"]);
-    return device;
+    if (device) return device;
+    const leaves = group.leaving.some(({ name: own }) => own === name);
+    return refuse(leaves ? vfioRule["VFIO-DEV-LEAVE-4"] : rule["VFIO-GROUP-GETFD-2"]);
   },
 
   /** vfio_df_group_open */

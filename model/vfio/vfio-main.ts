@@ -4,7 +4,7 @@ import { type Clause, clauses, must, refuse } from "../kernel/clause.ts";
 import type { Transfer } from "../kernel/file.ts";
 import type { Argument, Ioctl } from "../kernel/ioctl.ts";
 import type { Kernel } from "../kernel/kernel.ts";
-import { Blocked, type Operation } from "../kernel/operation.ts";
+import { Blocked, type Operation, Unmodelled, Wait } from "../kernel/operation.ts";
 import type { Vm } from "../kvm/kvm.ts";
 import { type Backing, type DeviceFile, DeviceSet, VfioDevice, type VfioDeviceOps } from "./device.ts";
 import { bindIommufd } from "./device-cdev.ts";
@@ -45,6 +45,26 @@ export const rule = clauses({
     source: source("vfio_df_open"),
     since: "6.6",
   },
+  "VFIO-DEV-LEAVE-1": {
+    rule: "whoever takes a device from its driver waits until the last file of it is closed",
+    source: source("vfio_unregister_group_dev"),
+    observable: "later-call",
+  },
+  "VFIO-DEV-LEAVE-2": {
+    rule: "meanwhile the user is asked for the device through the eventfd that he has set for that, at once and from time to time",
+    source: "include/uapi/linux/vfio.h:VFIO_PCI_REQ_IRQ_INDEX",
+    observable: "later-call",
+  },
+  "VFIO-DEV-LEAVE-3": {
+    rule: "files of a device that is being taken away go on working",
+    source: source("vfio_unregister_group_dev"),
+  },
+  "VFIO-DEV-LEAVE-4": {
+    rule: "a device that is being taken away can't be opened through its group any more",
+    errno: "ENODEV",
+    source: source("vfio_unregister_group_dev"),
+    kconfig: ["VFIO_GROUP"],
+  },
   "VFIO-DEV-KVM-1": {
     rule: "a device takes the VM that was told of its group or file when it is opened, and keeps it alive until it is closed",
     source: source("vfio_device_get_kvm_safe"),
@@ -57,6 +77,9 @@ export const rule = clauses({
     source: source("vfio_device_fops_mmap"),
   },
 });
+
+/** What those wait for who take a device away. */
+const lastFileOf = (name: string): string => `the last file of ${name} to be closed`;
 
 export const steps = {
   /** Registers a device with its group: __vfio_register_dev. */
@@ -74,22 +97,47 @@ export const steps = {
     return device;
   },
 
-  /** Whoever takes a device away waits for its users. */
-  mustBeClosed({ registrations, name }: VfioDevice): void {
-    if (registrations > 0) throw new Blocked(`the last file of ${name} to be closed`);
+  /** Whoever takes a device away waits for its users, which ends a program that has no other task to do so. */
+  mayWaitFor(k: Kernel, { registrations, name, ops }: VfioDevice): void {
+    if (registrations === 0) return;
+    if (!k.task.mayWait) throw new Blocked(lastFileOf(name));
+    if ((ops.requestChannel?.()?.waiters.length ?? 0) > 0) throw new Unmodelled("how often a request does more than count");
   },
 
   /** vfio_unregister_group_dev: waits until nobody has the device open any more. */
   *unregister(k: Kernel, device: VfioDevice): Operation<void> {
-    k.vfio.mustBeClosed(device);
-    {
-      using _ = yield* k.lock(device.group.deviceLock);
-      device.group.devices.splice(device.group.devices.indexOf(device), 1);
-    }
-    device.registered = false;
+    k.vfio.mayWaitFor(k, device);
+    device.group.leaving.push(device);
+    yield* k.vfio.hide(k, device);
+    yield* k.vfio.awaitUsers(k, device);
+    device.group.leaving.splice(device.group.leaving.indexOf(device), 1);
     yield* k.group.removeDevice(k, device);
     using _ = yield* k.lock(device.devSet.lock);
     device.devSet.devices.splice(device.devSet.devices.indexOf(device), 1);
+  },
+
+  /** vfio_device_group_unregister and vfio_device_del: nobody finds the device any more, by name or by node. */
+  *hide(k: Kernel, device: VfioDevice): Operation<void> {
+    using _ = yield* k.lock(device.group.deviceLock);
+    device.group.devices.splice(device.group.devices.indexOf(device), 1);
+    device.registered = false;
+  },
+
+  /** The user is asked for the device until its last file is closed. */
+  *awaitUsers(k: Kernel, device: VfioDevice): Operation<void> {
+    if (device.registrations === 0) return;
+    k.vfio.request(k, device);
+    k.keeps(rule["VFIO-DEV-LEAVE-1"]);
+    yield new Wait(lastFileOf(device.name), () => device.registrations === 0);
+  },
+
+  /** vfio_pci_core_request */
+  request(k: Kernel, { ops }: VfioDevice): void {
+    const channel = ops.requestChannel?.();
+    if (!channel) return;
+    channel.signal();
+    channel.counting = true;
+    k.keeps(rule["VFIO-DEV-LEAVE-2"]);
   },
 
   /** vfio_df_open */
@@ -189,6 +237,7 @@ export const steps = {
       }
       k.vfio.gate(k, file, rule["VFIO-DEV-GATE-1"]);
     }
+    if (!file.device.registered) k.keeps(rule["VFIO-DEV-LEAVE-3"]);
     file.device.ops.resume?.(k, file.device);
     if (k.since("6.6")) {
       if (!file.group) {

@@ -3,6 +3,7 @@ import { FEW_OBJECTS, NO_RESETS, property } from "../define.ts";
 import { functions, mdevs, standing } from "../devices.ts";
 import { IRQFD_MOTIFS } from "../generate/irqfd-motifs.ts";
 import { KVM_MOTIFS } from "../generate/kvm-motifs.ts";
+import { LEAVING_MOTIFS } from "../generate/leaving.ts";
 import { BINDING_MOTIFS, FUNCTION_MOTIFS } from "../generate/pair-motifs.ts";
 import { IRQFD_GOALS } from "../goals/irqfd.ts";
 import { IRQ_GOALS } from "../goals/irqs.ts";
@@ -14,6 +15,7 @@ import {
   kvmSecondDevice,
   kvmVmOutlives,
 } from "../goals/kvm.ts";
+import { LEAVING_GOALS } from "../goals/leaving.ts";
 import { mdevCreated, mdevRemoved } from "../goals/mdevs.ts";
 import {
   attached,
@@ -89,6 +91,19 @@ export const driverBinding = property({
   ioctls: NO_RESETS,
   share: 0.5,
   goals: [rebound],
+});
+
+export const leaving = property({
+  id: "leaving",
+  functionsBehind: "iommu",
+  title: "devices leave, also while they are open: removed, unbound, found again; and what their files are meanwhile",
+  motifs: LEAVING_MOTIFS,
+  devices: (topology) => [...functions(topology), ...mdevs(topology)],
+  weights: { leaving: 14, binding: 6, close: 12, probe: 8, mdev: 2 },
+  ioctls: { VFIO_DEVICE_RESET: 0.5, VFIO_DEVICE_PCI_HOT_RESET: 1, VFIO_GROUP_GET_DEVICE_FD: 3, VFIO_DEVICE_SET_IRQS: 2 },
+  length: 60,
+  share: 0.5,
+  goals: LEAVING_GOALS,
 });
 
 export const noiommu = property({

@@ -98,6 +98,8 @@ export class Handles {
   readonly mappings: Mapping[] = [];
   readonly memory: MappedMemory[] = [];
   /** What reads have brought, and how many bytes. */
+  /** Tasks that were started. */
+  readonly tasks: string[] = [];
   readonly data: { readonly handle: string; readonly length: number }[] = [];
   #count = 0;
 

@@ -21,6 +21,7 @@ import { queueCall } from "./idxd-queues.ts";
 import { ioeventfdFields } from "./ioeventfd-arguments.ts";
 import { irqFields } from "./irq-arguments.ts";
 import { vmIrqFields } from "./irqfd-arguments.ts";
+import { leavingCall } from "./leaving.ts";
 import { mdevCall } from "./mdevs.ts";
 import { mockFields } from "./mock-arguments.ts";
 import type { Motif } from "./motifs.ts";
@@ -62,6 +63,7 @@ export type MoveKind =
   | "binding"
   | "driver-ids"
   | "auxiliary"
+  | "leaving"
   | "probe"
   | "credentials";
 
@@ -97,6 +99,8 @@ export function makeCall(kind: MoveKind, on: Situation): Call | undefined {
       return driverIdCall(on);
     case "auxiliary":
       return auxiliaryCall(on);
+    case "leaving":
+      return leavingCall(on);
     case "probe":
       return { op: "probe", probe: probe(on) };
     case "credentials":

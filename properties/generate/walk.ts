@@ -150,6 +150,10 @@ function remember({ handles, machine }: Situation, call: Call, answer: Answer): 
     if (at >= 0) handles.memory.splice(at, 1);
     return;
   }
+  if (call.op === "start") {
+    handles.tasks.push(call.as);
+    return;
+  }
   if ("as" in call && call.as !== undefined) handles.opened(call.as);
   if (call.op !== "ioctl" || !call.binds) return;
   const file = machine.fileOf(call.fd);

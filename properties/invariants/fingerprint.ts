@@ -88,6 +88,8 @@ export function fingerprint({ k }: Machine): number {
     if (mdev.vfio) vfioDevice(mdev.vfio);
     else mix(13);
   }
+  for (let i = 0; i < k.leavingMdevs.length; i++) mix(17);
+  for (let i = 0; i < functions.length; i++) mix(bit(functions[i]?.leaving, 0) | bit(functions[i]?.removing, 1));
   let free = bit(k.mdevBus.autoprobe, 0);
   for (let i = 0; i < k.mdevParents.length; i++) free = free * 64 + (k.mdevParents[i]?.free ?? 0);
   mix(free);

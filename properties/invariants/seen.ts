@@ -102,7 +102,17 @@ export class Seen {
       case "sysfs-write":
         if (ret > 0) this.#wrote(call);
         break;
+      case "start":
+        // What it has come to by which call nobody tells.
+        if ("device" in call.text) this.#forget(call.text.device);
+        if ("device" in call.attribute) this.#forget(call.attribute.device);
+        break;
     }
+  }
+
+  #forget(device: string): void {
+    this.#overrides.delete(device);
+    this.#drivers.delete(device);
   }
 
   #wrote({ attribute, text }: Call & { op: "sysfs-write" }): void {
@@ -117,9 +127,11 @@ export class Seen {
       case "sriov":
         // They were made, or are gone: whatever they were given is theirs no more.
         for (const device of this.#virtual.get(attribute.device) ?? []) {
-          this.#overrides.delete(device);
-          this.#drivers.delete(device);
+          this.#forget(device);
         }
+        break;
+      case "pci-device":
+        if (attribute.file === "remove") this.#forget(attribute.device);
         break;
       case "new_id":
         this.#gotIds.add(attribute.driver);

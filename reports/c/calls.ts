@@ -18,7 +18,7 @@ import {
 } from "../../model/program.ts";
 import type { Topology } from "../../model/topology.ts";
 import { attributePath as pathOfAttribute } from "../../targets/lower/paths.ts";
-import { leavingWork, WAIT_NS } from "../../targets/lower/put-off.ts";
+import { leavingWork } from "../../targets/lower/put-off.ts";
 import { deviceVariable } from "./devices.ts";
 import type { Expectation } from "./expectations.ts";
 import { isChosen, isNowhere, placed, readableAt } from "./placing.ts";
@@ -36,6 +36,8 @@ export class CallWriter {
   readonly #names: Names;
   readonly #style: Style;
   readonly #values: Values;
+  /** Tasks that were started, by their handles. */
+  readonly #tasks = new Map<string, number>();
   #blocks = 0;
 
   constructor(
@@ -56,14 +58,18 @@ export class CallWriter {
   /** Statements of all calls. */
   lines(): string[] {
     const leaving = leavingWork(this.#program.calls);
-    return this.#program.calls.flatMap((call, index) => {
+    const starts = this.#program.calls.filter(({ op }) => op === "start").length;
+    const before = starts > 0 ? [`make_tasks(${starts});`, ""] : [];
+    const calls = this.#program.calls.flatMap((call, index) => {
       const text = printCall(call, this.#topology).replaceAll("→", "->");
       const expectation = this.#expectations[index] ?? null;
       const lines = this.#lines(call, expectation);
       if (expectation?.failed) lines.push(...this.#style.injected());
-      if (leaving.has(call)) lines.push(`usleep(${WAIT_NS / 1000}); /* a thread of the kernel's may have work left */`);
+      const wait = leaving.get(call);
+      if (wait !== undefined) lines.push(`usleep(${wait / 1000}); /* another thread may have work left */`);
       return [...this.#style.begin(index, text), ...lines, ""];
     });
+    return [...before, ...calls];
   }
 
   #lines(call: Call, expectation: Expectation | null): string[] {
@@ -99,7 +105,8 @@ export class CallWriter {
     const lines = [`ret = ${systemCall(call.failNth, number, values)};`];
     if (into !== undefined) lines.push(`${this.#names.of(into)} = BLOCK(${index});`);
     lines.push(...this.#style.result(expectation, isChosen(call, expectation)));
-    const bytes = expectation?.bytes?.subarray(0, Math.max(0, expectation.ret));
+    const counts = expectation?.chosen?.some(({ at }) => at === "field") ?? false;
+    const bytes = counts ? undefined : expectation?.bytes?.subarray(0, Math.max(0, expectation?.ret ?? 0));
     if (bytes && bytes.length > 0 && !isNowhere(place)) {
       lines.push(...this.#style.data(readableAt(place, index), byteArray(bytes), bytes.length));
     }
@@ -170,6 +177,15 @@ export class CallWriter {
           ? `write_file(${path}, ${what})`
           : `write_file_failing(${failNth}, ${path}, ${what})`;
       }
+      case "start": {
+        const { text } = call;
+        const what = "device" in text ? this.#address(text.device) : cString(text.text);
+        const task = this.#tasks.size;
+        this.#tasks.set(call.as, task);
+        return `start_write(&tasks[${task}], ${this.#attributePath(call.attribute)}, ${what})`;
+      }
+      case "join":
+        return `join(&tasks[${this.#tasks.get(call.task) ?? 0}])`;
       case "sysfs-read": {
         const path = this.#attributePath(call.attribute);
         return failNth === undefined ? `read_file(${path})` : `read_file_failing(${failNth}, ${path})`;

@@ -44,7 +44,7 @@ export function devicesOf(program: Program, topology: Topology): Device[] {
 /** Whether what a call sees depends on which mediated devices there are. */
 function countsMdevs(call: Call): boolean {
   if (call.op === "probe") return call.probe.kind === "mdevs" || call.probe.kind === "type-devices";
-  const attribute = call.op === "sysfs-write" || call.op === "sysfs-read" ? call.attribute.kind : null;
+  const attribute = "attribute" in call ? call.attribute.kind : null;
   return attribute === "mdev-create" || attribute === "available_instances";
 }
 
@@ -149,7 +149,7 @@ export function restoring({ calls }: Program, devices: readonly Device[], names:
   // One for each id that was added: the same may have been added twice.
   const added: string[] = [];
   for (const call of calls) {
-    if (call.op !== "sysfs-write") continue;
+    if (call.op !== "sysfs-write" && call.op !== "start") continue;
     const { attribute, text } = call;
     const made = madeBy(call, topology);
     if (made !== null) statements.add(`remove_mdev(&${deviceVariable(made, names)});`);

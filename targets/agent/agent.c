@@ -7,10 +7,12 @@
  *                    "vfio-conformance"
  *   agent --stdio    an ordinary process, serving stdin and stdout
  *
- * Three processes. The *server* speaks with the other end and watches the two
+ * Three kinds of process. The *server* speaks with the other end and watches the two
  * others against a timeout. A *program* is a child forked for one program; its
  * exit closes what it opened and drops its accounting with its mm. The
- * *janitor* lives as long as the server and runs setup and cleanup code.
+ * *janitor* lives as long as the server and runs setup and cleanup code. A
+ * program may have *tasks*, each for one write that may wait for the program;
+ * they are forked before it opens or maps anything, so that they hold nothing.
  *
  * What is shared, and why it is shared: anything private that the server
  * writes costs a copy-on-write fault after every fork, so the buffers are
@@ -58,6 +60,10 @@
  *   10 FAIL_NTH     n:u32                           the next SYSCALL's nth allocation fails
  *   11 FIRED                                        outputs i64: 1 if one did since FAIL_NTH, 0 if not, -errno if the
  *                   kernel could not be asked
+ *   12 TASKS        n:u8                            makes n tasks
+ *   13 START        task:u8 path:u64 text:u64 length:u32   the task opens a file for writing and writes the text to it
+ *   14 TASK         task:u8                         outputs i64: 1 while the task is at that, 0 once it is done
+ *   15 JOIN         task:u8                         waits until it is; outputs i64: the open's -errno or what the write gave
  *
  * Frames, each after a u32 with its length, are at struct request, struct
  * result and struct hello. A program that is not well-formed ends where that
@@ -68,7 +74,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <fnmatch.h>
+#include <linux/futex.h>
 #include <poll.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -96,7 +104,7 @@ typedef uint64_t u64;
 typedef int32_t i32;
 typedef int64_t i64;
 
-#define PROTOCOL 2
+#define PROTOCOL 3
 #define MAGIC 0x31434656 /* "VFC1" */
 #define PORT_NAME "vfio-conformance"
 
@@ -111,6 +119,7 @@ typedef int64_t i64;
 
 #define SLOTS 1024
 #define NO_SLOT 0xffff
+#define TASKS 8
 #define OUTPUT_SIZE (4 * MIB)
 #define INPUT_SIZE (8 * MIB)
 #define LOG_SIZE (256 * 1024)
@@ -163,11 +172,24 @@ struct hello {
 #define HELLO_KERNEL_LOG 1
 #define HELLO_PID_1 2
 
-/* Shared by all three processes; begins with what every program touches. */
+/* What a task is to do, and what came of it. */
+struct job {
+	u32 state; /* enum job_state; a futex */
+	pid_t pid; /* 0 where there is no such task */
+	i64 result;
+	u32 length;
+	char path[512], text[4096];
+};
+
+enum job_state { JOB_NONE, JOB_GIVEN, JOB_DONE };
+
+/* Shared by all processes; begins with what every program touches. */
 struct arena {
 	u32 state, mark, at, output_length;
 	u32 code_offset, code_length; /* the janitor's job, in the input buffer */
 	i64 slots[SLOTS];
+	u32 tasks; /* how many the program has made */
+	struct job jobs[TASKS];
 	u8 output[OUTPUT_SIZE] __attribute__((aligned(4096)));
 };
 
@@ -430,6 +452,48 @@ static i64 syscall_failing(int fail_nth, u32 n, u16 nr, const i64 args[6], i64 *
 	return result;
 }
 
+/* Sleeps until the state of a job is another. */
+static void await_change(struct job *job, u32 state)
+{
+	while (__atomic_load_n(&job->state, __ATOMIC_ACQUIRE) == state)
+		syscall(SYS_futex, &job->state, FUTEX_WAIT, state, NULL, NULL, 0);
+}
+
+static void set_state(struct job *job, u32 state)
+{
+	__atomic_store_n(&job->state, state, __ATOMIC_RELEASE);
+	syscall(SYS_futex, &job->state, FUTEX_WAKE, 1, NULL, NULL, 0);
+}
+
+static void __attribute__((noreturn)) serve_as_task(struct job *job)
+{
+	await_change(job, JOB_NONE);
+	int fd = open(job->path, O_WRONLY | O_CLOEXEC);
+	job->result = fd < 0 ? -errno : write(fd, job->text, job->length);
+	if (fd >= 0 && job->result < 0)
+		job->result = -errno;
+	set_state(job, JOB_DONE);
+	syscall(SYS_exit_group, 0);
+	__builtin_unreachable();
+}
+
+/* Makes tasks: children of the server, which sees them off. */
+static int make_tasks(u32 count)
+{
+	for (; arena->tasks < count; arena->tasks++) {
+		struct job *job = &arena->jobs[arena->tasks];
+		job->state = JOB_NONE;
+		job->pid = 0;
+		pid_t pid = (pid_t)syscall(SYS_clone, CLONE_PARENT | SIGCHLD, 0, 0, 0, 0);
+		if (pid < 0)
+			return 0;
+		if (pid == 0)
+			serve_as_task(job);
+		job->pid = pid;
+	}
+	return 1;
+}
+
 static enum state carry_out(const u8 *code, u32 length)
 {
 	const u8 *p = code, *end = code + length, *op = code;
@@ -614,6 +678,45 @@ static enum state carry_out(const u8 *code, u32 length)
 			PUT(&fired, 8);
 			break;
 		}
+		case 0x12: {
+			TAKE(u8, count);
+			if (count > TASKS || !make_tasks(count))
+				goto malformed;
+			break;
+		}
+		case 0x13: {
+			TAKE(u8, task);
+			TAKE(u64, path);
+			TAKE(u64, text);
+			TAKE(u32, n);
+			if (task >= arena->tasks || arena->jobs[task].state != JOB_NONE)
+				goto malformed;
+			struct job *job = &arena->jobs[task];
+			if (n > sizeof job->text || strlen((char *)path) >= sizeof job->path)
+				goto malformed;
+			strcpy(job->path, (char *)path);
+			memcpy(job->text, (void *)text, n);
+			job->length = n;
+			set_state(job, JOB_GIVEN);
+			break;
+		}
+		case 0x14: {
+			TAKE(u8, task);
+			if (task >= arena->tasks)
+				goto malformed;
+			result = __atomic_load_n(&arena->jobs[task].state, __ATOMIC_ACQUIRE) != JOB_DONE;
+			PUT(&result, 8);
+			break;
+		}
+		case 0x15: {
+			TAKE(u8, task);
+			if (task >= arena->tasks || arena->jobs[task].state == JOB_NONE)
+				goto malformed;
+			await_change(&arena->jobs[task], JOB_GIVEN);
+			result = arena->jobs[task].result;
+			PUT(&result, 8);
+			break;
+		}
 		default:
 			goto malformed;
 		}
@@ -632,6 +735,7 @@ static void fresh_arena(int keep_slots)
 	arena->mark = MARK_NONE;
 	arena->at = 0;
 	arena->output_length = 0;
+	arena->tasks = 0;
 	if (!keep_slots)
 		memset(arena->slots, 0xff, sizeof arena->slots);
 }
@@ -744,6 +848,27 @@ static struct ending hung(pid_t pid, u8 *stack, u32 *stack_length)
 	return e;
 }
 
+/*
+ * The program is gone, and with it all that its tasks could wait for: those that have a job do it to its end. One that does
+ * not hangs as a call of the program's would.
+ */
+static void see_off_tasks(struct ending *e, u32 timeout_ms, u8 *stack, u32 *stack_length)
+{
+	u32 left = arena->tasks;
+	for (u32 i = 0; i < left; i++) {
+		struct job *job = &arena->jobs[i];
+		int status;
+		if (job->state == JOB_NONE)
+			kill(job->pid, SIGKILL);
+		if (reap(job->pid, timeout_ms, &status))
+			continue;
+		if (e->state == HUNG)
+			e->killed = 0;
+		else
+			*e = hung(job->pid, stack, stack_length);
+	}
+}
+
 static struct ending run_program(const u8 *code, u32 length, u32 timeout_ms, u8 *stack, u32 *stack_length)
 {
 	fresh_arena(0);
@@ -762,6 +887,8 @@ static struct ending run_program(const u8 *code, u32 length, u32 timeout_ms, u8 
 		e = ending_of(status);
 	else
 		e = hung(pid, stack, stack_length);
+	if (arena->tasks > 0)
+		see_off_tasks(&e, timeout_ms, stack, stack_length);
 	fresh_scratch();
 	return e;
 }

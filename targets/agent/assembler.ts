@@ -162,6 +162,41 @@ export class Assembler {
     return this.#skippable(code);
   }
 
+  /** Makes so many tasks, each for one job. Before anything is opened: they hold what there is then. */
+  tasks(count: number): this {
+    this.#room(2);
+    this.#u8(Op.tasks);
+    this.#u8(count);
+    return this;
+  }
+
+  /** Has a task open the file whose path is at an address, and write text to it. */
+  start(task: number, path: number, text: number, length: number): this {
+    this.#room(22);
+    this.#u8(Op.start);
+    this.#u8(task);
+    this.#u64(path);
+    this.#u64(text);
+    this.#u32(length);
+    return this;
+  }
+
+  /** Outputs i64: 1 while a task is at its job, 0 once it is done. */
+  task(task: number): this {
+    this.#room(2);
+    this.#u8(Op.task);
+    this.#u8(task);
+    return this;
+  }
+
+  /** Waits until a task has done its job; outputs i64: what the write gave, or the open's -errno. */
+  join(task: number): this {
+    this.#room(2);
+    this.#u8(Op.join);
+    this.#u8(task);
+    return this;
+  }
+
   /** Says which call begins: a hang or a signal is put down to it. */
   mark(id: number): this {
     this.#room(5);

@@ -24,6 +24,8 @@ export const NOTHING = 0x1400_0000_0000;
 
 /** How many 64-bit slots a program has; all are -1 ("unset") when it starts. */
 export const SLOT_COUNT = 1024;
+/** How many other tasks a program can start. */
+export const TASK_COUNT = 8;
 /** In place of a slot number in `touchRead` and `touchWrite`: the offset is the address. */
 export const NO_SLOT = 0xffff;
 /** The most output one piece of code can give, in bytes. */
@@ -55,6 +57,10 @@ export const Op = {
   skipIfUnset: 0x0f,
   failNth: 0x10,
   fired: 0x11,
+  tasks: 0x12,
+  start: 0x13,
+  task: 0x14,
+  join: 0x15,
 } as const;
 
 /** Widths of a value in memory, in bytes. */

@@ -4,7 +4,7 @@
  */
 import { REQUEST_LIMIT } from "./layout.ts";
 
-const PROTOCOL = 2;
+const PROTOCOL = 3;
 const MAGIC = 0x31434656; // "VFC1"
 const REQUEST_HEADER = 24;
 const RESULT_HEADER = 48;

@@ -66,6 +66,8 @@ export class OutputReader {
         const closed = this.#result();
         return ret === undefined || closed === undefined ? undefined : { ret };
       }
+      case "started":
+        return this.#result() === undefined ? undefined : this.#plain();
       case "store":
         return this.#signal();
       case "load": {

@@ -27,9 +27,9 @@ import { argumentText, busName, type Topology } from "../../model/topology.ts";
 import { type Layout, writeValue } from "../../model/uapi/layout.ts";
 import { POLL_ALL } from "../../model/uapi/poll.ts";
 import type { Assembler, SyscallArgument } from "../agent/assembler.ts";
-import { NO_SLOT, SLOT_COUNT } from "../agent/layout.ts";
+import { NO_SLOT, SLOT_COUNT, TASK_COUNT } from "../agent/layout.ts";
 import { attributePath, devicePath, groupPrefix, KVM_DEBUGFS, MDEV_DEVICES } from "./paths.ts";
-import { leavingWork, WAIT_NS } from "./put-off.ts";
+import { leavingWork, START_WAIT_NS } from "./put-off.ts";
 import {
   AT_FDCWD,
   EFD_NONBLOCK,
@@ -68,6 +68,8 @@ export type Shape =
   | { readonly kind: "readlink" }
   | { readonly kind: "list" }
   | { readonly kind: "vms" }
+  /** the result of waiting, then whether the task is not done yet */
+  | { readonly kind: "started" }
   /** the result of waiting follows */
   | { readonly kind: "waited"; readonly of: Shape }
   /** a number in /proc/self/status, in KiB */
@@ -117,6 +119,8 @@ export class Lowering {
   readonly #code: Assembler;
   readonly #topology: Topology;
   readonly #slots = new Map<string, number>();
+  /** Tasks that were started, by their handles. */
+  readonly #tasks = new Map<string, number>();
   /** Where reads put what programs name. */
   readonly #data = new Map<string, number>();
   readonly #scratch = new Uint8Array(BLOCK_SIZE);
@@ -134,10 +138,14 @@ export class Lowering {
   program(program: Program): Shape[] {
     const shapes: Shape[] = [];
     const leaving = leavingWork(program.calls);
+    const starts = program.calls.filter(({ op }) => op === "start").length;
+    if (starts > TASK_COUNT) throw new TooLarge(`A program starts at most ${TASK_COUNT} tasks; split it.`);
+    if (starts > 0) this.#code.tasks(starts);
     for (const [index, call] of program.calls.entries()) {
       this.#code.mark(index);
       const shape = this.call(call);
-      shapes.push(leaving.has(call) ? this.#waited(shape) : shape);
+      const wait = leaving.get(call);
+      shapes.push(wait === undefined ? shape : this.#waited(shape, wait));
     }
     if (this.#blocks > MAX_BLOCKS) throw new TooLarge(`A program has at most ${MAX_BLOCKS} structs; split it.`);
     return shapes;
@@ -152,9 +160,9 @@ export class Lowering {
     return shape;
   }
 
-  /** Waits for what the call has left to a thread of the kernel's. */
-  #waited(of: Shape): Shape {
-    this.#code.poke(TEXT, WAIT).syscall(SYS.nanosleep, TEXT, 0);
+  /** Waits for what the call has left to another thread. */
+  #waited(of: Shape, nanoseconds: number): Shape {
+    this.#code.poke(TEXT, timespec(nanoseconds)).syscall(SYS.nanosleep, TEXT, 0);
     return { kind: "waited", of };
   }
 
@@ -232,6 +240,21 @@ export class Lowering {
       case "sysfs-write": {
         const text = "device" in call.text ? busName(this.#topology, call.text.device) : call.text.text;
         return this.sysfsWrite(attributePath(this.#topology, call.attribute), text);
+      }
+      case "start": {
+        const text = "device" in call.text ? busName(this.#topology, call.text.device) : call.text.text;
+        const task = this.#tasks.size;
+        this.#tasks.set(call.as, task);
+        code.pokeText(PATH, attributePath(this.#topology, call.attribute)).pokeText(TEXT, text);
+        code.start(task, PATH, TEXT, text.length);
+        code.poke(TEXT, timespec(START_WAIT_NS)).syscall(SYS.nanosleep, TEXT, 0).task(task);
+        return { kind: "started" };
+      }
+      case "join": {
+        const task = this.#tasks.get(call.task);
+        if (task === undefined) throw new TooLarge(`Nothing has started ${call.task}.`);
+        code.join(task);
+        return { kind: "plain" };
       }
       case "sysfs-read":
         this.#readFile(attributePath(this.#topology, call.attribute), READ_SIZE);
@@ -576,9 +599,6 @@ export class Lowering {
 /** Zeros to read a link into, so that what is left of an earlier one does not count. */
 const NO_TEXT = new Uint8Array(256);
 
-/** struct timespec */
-const WAIT = new Uint8Array(new BigInt64Array([0n, BigInt(WAIT_NS)]).buffer);
-
 const RLIMIT_MEMLOCK = 8;
 
 /** struct rlimit64 */
@@ -590,10 +610,12 @@ function limits(soft: number | bigint, hard: number | bigint): Uint8Array {
   return bytes;
 }
 
-/** A struct timespec of less than a second. */
+/** A struct timespec. */
 function timespec(nanoseconds: number): Uint8Array {
   const bytes = new Uint8Array(16);
-  writeValue(new DataView(bytes.buffer), 8, 8, nanoseconds);
+  const view = new DataView(bytes.buffer);
+  writeValue(view, 0, 8, Math.floor(nanoseconds / 1e9));
+  writeValue(view, 8, 8, nanoseconds % 1e9);
   return bytes;
 }
 
