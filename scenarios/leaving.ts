@@ -17,6 +17,7 @@ import {
   getInfo,
   getStatus,
   hotReset,
+  ioctl,
   map,
   openCdev,
   openContainer,
@@ -33,7 +34,6 @@ import {
   throughNode,
 } from "./calls.ts";
 import { removeFunction, rescanAll } from "./hotplug-calls.ts";
-import { ioctl } from "./calls.ts";
 import { gives, refused, type Scenario, scenario } from "./scenario.ts";
 
 const container = { kconfig: ["VFIO_GROUP", "VFIO_CONTAINER"] } as const;
@@ -70,7 +70,8 @@ const vendorFile = (device: string): Call => ({
 export const LEAVING: readonly Scenario[] = [
   scenario({
     id: "unbound-while-open",
-    title: "a function is unbound while it is open: its user is asked for it and goes on, nobody else gets it, the last close ends it",
+    title:
+      "a function is unbound while it is open: its user is asked for it and goes on, nobody else gets it, the last close ends it",
     needs: since66,
     steps: [
       ...throughContainer("nic0.0"),
@@ -110,7 +111,8 @@ export const LEAVING: readonly Scenario[] = [
   }),
   scenario({
     id: "unbound-while-node-open",
-    title: "a node that is open keeps the device as well, bound or not; there is no opening it any more, and binding it only where nothing is reset",
+    title:
+      "a node that is open keeps the device as well, bound or not; there is no opening it any more, and binding it only where nothing is reset",
     needs: cdev,
     steps: [
       openIommufd(),
@@ -173,7 +175,8 @@ export const LEAVING: readonly Scenario[] = [
   }),
   scenario({
     id: "mdev-removed-while-open",
-    title: "a mediated device is removed while it is open: it is off the bus at once, and its UUID is free when it is closed",
+    title:
+      "a mediated device is removed while it is open: it is off the bus at once, and its UUID is free when it is closed",
     needs: { ...container, since: "6.6", kconfig: [...container.kconfig, "VFIO_MDEV"] },
     steps: [
       createMdev(),
@@ -214,7 +217,8 @@ export const LEAVING: readonly Scenario[] = [
   }),
   scenario({
     id: "leaving-known-to-vm",
-    title: "a VM that knows a device's file keeps it from nothing: the device leaves when its descriptors are closed and the VM forgets it",
+    title:
+      "a VM that knows a device's file keeps it from nothing: the device leaves when its descriptors are closed and the VM forgets it",
     needs: { kconfig: ["VFIO_DEVICE_CDEV", "KVM"], since: "6.6" },
     steps: [
       openKvm(),
@@ -267,7 +271,8 @@ export const LEAVING: readonly Scenario[] = [
   }),
   scenario({
     id: "leaving-through-iommufd",
-    title: "a device that is open through its group's iommufd leaves when it is closed; the group's file keeps the iommufd",
+    title:
+      "a device that is open through its group's iommufd leaves when it is closed; the group's file keeps the iommufd",
     needs: { kconfig: ["VFIO_GROUP", "IOMMUFD"], since: "6.6" },
     steps: [
       openIommufd(),

@@ -10,7 +10,7 @@ export const leavingDeviceOpened: Deviation = {
   since: "6.1",
   until: "6.5",
   source: "drivers/vfio/vfio_main.c:vfio_unregister_group_dev",
-  upstream: "fixed in 6.6 by \"vfio: Move vfio_device_group_unregister() to be the first operation in unregister\"",
+  upstream: 'fixed in 6.6 by "vfio: Move vfio_device_group_unregister() to be the first operation in unregister"',
   evidence: ID,
   apply(k, fired) {
     const { hide, awaitUsers } = k.vfio;

@@ -99,7 +99,6 @@ export const rule = clauses({
     rule: "no function that is hit may be in the middle of a bind, an unbind or another reset",
     errno: "EAGAIN",
     source: "drivers/pci/pci.c:pci_reset_bus",
-    unseen: "programs have one task",
   },
   "VFIO-PCI-HOTRESET-16": {
     rule: "a reset that the bus does not come back from in time is told",

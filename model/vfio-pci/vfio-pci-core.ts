@@ -142,7 +142,8 @@ export const steps = {
     const { vfio, vfs, power } = pciFunction;
     if (!vfio) return;
     k.vfio.mayWaitFor(k, vfio);
-    if (vfio.registrations > 0 && power.engaged) throw new Unmodelled("a function in low power that its driver wakes up");
+    if (vfio.registrations > 0 && power.engaged)
+      throw new Unmodelled("a function in low power that its driver wakes up");
     if (vfs.length > 0) {
       yield* k.vfioPci.dropVfs(k, pciFunction);
       k.keeps(sriovRule["VFIO-PCI-SRIOV-6"]);

@@ -101,7 +101,8 @@ export const steps = {
   mayWaitFor(k: Kernel, { registrations, name, ops }: VfioDevice): void {
     if (registrations === 0) return;
     if (!k.task.mayWait) throw new Blocked(lastFileOf(name));
-    if ((ops.requestChannel?.()?.waiters.length ?? 0) > 0) throw new Unmodelled("how often a request does more than count");
+    if ((ops.requestChannel?.()?.waiters.length ?? 0) > 0)
+      throw new Unmodelled("how often a request does more than count");
   },
 
   /** vfio_unregister_group_dev: waits until nobody has the device open any more. */

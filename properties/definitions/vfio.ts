@@ -100,7 +100,12 @@ export const leaving = property({
   motifs: LEAVING_MOTIFS,
   devices: (topology) => [...functions(topology), ...mdevs(topology)],
   weights: { leaving: 14, binding: 6, close: 12, probe: 8, mdev: 2 },
-  ioctls: { VFIO_DEVICE_RESET: 0.5, VFIO_DEVICE_PCI_HOT_RESET: 1, VFIO_GROUP_GET_DEVICE_FD: 3, VFIO_DEVICE_SET_IRQS: 2 },
+  ioctls: {
+    VFIO_DEVICE_RESET: 0.5,
+    VFIO_DEVICE_PCI_HOT_RESET: 1,
+    VFIO_GROUP_GET_DEVICE_FD: 3,
+    VFIO_DEVICE_SET_IRQS: 2,
+  },
   length: 60,
   share: 0.5,
   goals: LEAVING_GOALS,

@@ -1,10 +1,11 @@
 /** Devices that leave: functions that are taken off the bus and found again, and devices that are taken away while they are open. */
+
+import { ioctl } from "../../model/ioctl-calls.ts";
 import type { Mdev } from "../../model/mdev/objects.ts";
 import type { PciFunction } from "../../model/pci/function.ts";
 import type { Attribute, Call, Text } from "../../model/program.ts";
 import { PCI_IRQ } from "../../model/vfio/device-info.ts";
 import { IRQ_SET } from "../../model/vfio/irqs.ts";
-import { ioctl } from "../../model/ioctl-calls.ts";
 import { type Dice, oneIn, pick } from "./dice.ts";
 import { getDevice, type Make, open, openBound, setContainer, setIommu } from "./motif-calls.ts";
 import type { Motif } from "./motifs.ts";

@@ -34,7 +34,7 @@ export class EffectWatch {
   /** What is left after the process has ended, or undefined. */
   atExit(): string | undefined {
     const { k } = this.#machine;
-    for (const { vfio } of [...k.functions, ...k.mdevs]) {
+    for (const { vfio } of [...k.functions, ...k.mdevs, ...k.leavingMdevs]) {
       if (!vfio) continue;
       if (vfio.openCount !== 0) return `${vfio.name} has an open count of ${vfio.openCount}`;
       if (vfio.registrations !== 0) return `${vfio.name} is held by ${vfio.registrations} files`;

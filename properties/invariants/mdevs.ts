@@ -24,7 +24,7 @@ export const mdevsCounted: StateInvariant = {
     for (const parent of k.mdevParents) {
       const { driver } = parent;
       let taken = 0;
-      for (const mdev of k.mdevs) {
+      for (const mdev of [...k.mdevs, ...k.leavingMdevs]) {
         if (mdev.parent === parent && (driver.countedBy === "core" || mdev.vfio)) taken += mdev.type.units;
       }
       if (parent.free < 0) return `${driver.name} has more devices than it has room for`;
