@@ -1,6 +1,8 @@
 /**
- * The machine's functions are taken off the bus once and found again: their BARs are then where the kernel puts them, and not where
- * the firmware did, and each time that a program does the same they come to lie there again.
+ * The machine's functions on the root bus are taken off it once and found again: their BARs are then where the kernel puts them, and
+ * not where the firmware did, and each time that a program does the same they come to lie there again. Behind a bridge, whose window is
+ * theirs alone, they keep their places. None of them shares a slot: functions of one slot that are found anew may not share a group
+ * any more.
  */
 import { Assembler } from "../agent/assembler.ts";
 import type { AgentConnection } from "../agent/connection.ts";
@@ -19,12 +21,13 @@ const TIMEOUT_MS = 60_000;
 export async function placeAnew(agent: AgentConnection, devices: readonly MachineDevice[]): Promise<void> {
   const before = await addressesByPlace(agent);
   const code = new Assembler();
-  for (const { path } of devices) writeOne(code, `/sys/bus/pci/devices/${before.get(path.join("/"))}/remove`);
+  const onRoot = devices.filter(({ path }) => path.length === 1);
+  for (const { path } of onRoot) writeOne(code, `/sys/bus/pci/devices/${before.get(path.join("/"))}/remove`);
   writeOne(code, "/sys/bus/pci/rescan");
   const { status } = await agent.runOne({ id: 0, code: code.finish(), timeoutMs: TIMEOUT_MS });
   if (status.kind !== "done") throw new TargetError(`Placing functions anew ended in ${status.kind}.`);
   const after = await addressesByPlace(agent);
-  for (const { name, path } of devices) {
+  for (const { name, path } of onRoot) {
     const place = path.join("/");
     if (before.get(place) !== after.get(place)) throw new TargetError(`${name} did not come back to where it was.`);
   }
