@@ -19,6 +19,7 @@ import { REGION_SIZE } from "../../model/vfio/device-info.ts";
 import type { VfioPciCoreDevice } from "../../model/vfio-pci/core-device.ts";
 import { DriverDataFile } from "../../model/vfio-pci/drivers/data-file.ts";
 import { inBar } from "./bar-transfers.ts";
+import { memoryMove } from "./buffer-arguments.ts";
 import { inFunction } from "./config-transfers.ts";
 import { type Dice, oneIn, pick } from "./dice.ts";
 import { inDriven, mapDriven, ofDriverSession } from "./driver-transfers.ts";
@@ -94,6 +95,7 @@ function ofDevice(k: Kernel, dice: Dice, fd: string | -1, file: File, place: Pla
 
 /** Configuration space mostly; of hardware that the suite knows mostly its own registers. */
 function ofFunction(dice: Dice, pciFunction: PciFunction): Move {
+  if (pciFunction.buffers.size > 0 && oneIn(dice, 3)) return memoryMove(dice, pciFunction);
   const bars = pciFunction.hardware ? !oneIn(dice, 3) : oneIn(dice, 8);
   return bars ? inBar(dice, pciFunction) : inFunction(dice, pciFunction);
 }
