@@ -13,6 +13,7 @@ import { EVIDENCE } from "./evidence.ts";
 import { SAMPLE_EVIDENCE } from "./evidence-samples.ts";
 import { EXCLUSION } from "./exclusion.ts";
 import { FAULT_QUEUES } from "./fault-queues.ts";
+import { DMA_BUFFERS } from "./dma-buffers.ts";
 import { FEATURES } from "./features.ts";
 import { HOT_RESET } from "./hot-reset.ts";
 import { IDXD } from "./idxd.ts";
@@ -102,6 +103,7 @@ export const SCENARIOS: readonly Scenario[] = [
   ...CORNERS,
   ...TYPE1,
   ...FEATURES,
+  ...DMA_BUFFERS,
   ...SAMPLES,
   ...DRIVERS,
   ...IDXD,

@@ -11,6 +11,7 @@ import { compatUnmapCuts } from "./compat-unmap-cuts.ts";
 import { copyMisaligned } from "./copy-misaligned.ts";
 import type { Deviation } from "./deviation.ts";
 import { deviceCtrlUnsaid } from "./device-ctrl-unsaid.ts";
+import { bufferKeptAfterWakeup, bufferLentAsleep, bufferRangesPastArgsz } from "./dma-buffers.ts";
 import { dirtyBitmapErrorLost } from "./dirty-bitmap.ts";
 import { dirtyLastItemLost } from "./dirty-last-item-lost.ts";
 import { dirtyPartHangs } from "./dirty-part-hangs.ts";
@@ -132,6 +133,9 @@ export const DEVIATIONS: readonly Deviation[] = [
   errIrqRefused,
   singleIrqNegative,
   viommuReservedUnchecked,
+  bufferRangesPastArgsz,
+  bufferLentAsleep,
+  bufferKeptAfterWakeup,
 ];
 
 /** Deviations that a kernel of this profile is known to have. */

@@ -90,6 +90,9 @@ import { lockKept } from "./lock-kept.ts";
 import { managedWithoutManager } from "./managed-without-manager.ts";
 import { mapWithoutAccess } from "./map-without-access.ts";
 import { mappingPastEnd } from "./mapping-past-end.ts";
+import { bufferPastEnd } from "./buffer-past-end.ts";
+import { buffersStayLent } from "./buffers-stay-lent.ts";
+import { buffersStayMapped } from "./buffers-stay-mapped.ts";
 import { mappingsStay } from "./mappings-stay.ts";
 import { mdevDuplicateParents } from "./mdev-duplicate-parents.ts";
 import { mdevFailedCreateKeeps } from "./mdev-failed-create-keeps.ts";
@@ -255,6 +258,9 @@ export const FAULTS: readonly Fault[] = [
   msixTableExposed,
   mappingPastEnd,
   mappingsStay,
+  buffersStayLent,
+  buffersStayMapped,
+  bufferPastEnd,
   ioeventfdEightBytesRefused,
   ioeventfdOutlivesClose,
   ioeventfdTwice,
