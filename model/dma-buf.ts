@@ -59,7 +59,28 @@ export const rule = clauses({
     source: "include/uapi/linux/dma-buf.h:DMA_BUF_SET_NAME",
     since: "6.19",
   },
+  "DMABUF-9": {
+    rule: "a buffer has no position: it is asked for its begin and its end",
+    errno: "EINVAL",
+    source: source("dma_buf_llseek"),
+    since: "6.19",
+  },
+  "DMABUF-10": {
+    rule: "nothing but its begin and its end can be asked for",
+    errno: "EINVAL",
+    source: source("dma_buf_llseek"),
+    since: "6.19",
+  },
+  "DMABUF-11": {
+    rule: "the end of a buffer is its size, also where it was taken back",
+    source: source("dma_buf_llseek"),
+    since: "6.19",
+    observable: "output",
+  },
 });
+
+/** What lseek(2) counts from. */
+export const SEEK = { SET: 0, CUR: 1, END: 2 } as const;
 
 const [WRITE, SIZE, TYPE] = [1 << 30, 16, "b".charCodeAt(0) << 8];
 /** _IOW('b', nr, size) */
@@ -152,6 +173,13 @@ export abstract class DmaBufFile extends File {
   override poll(k: Kernel): number {
     k.keeps(rule["DMABUF-2"]);
     return POLL.POLLIN | POLL.POLLOUT;
+  }
+
+  override llseek(k: Kernel, offset: number, whence: number): number {
+    must(whence === SEEK.SET || whence === SEEK.END, rule["DMABUF-9"]);
+    must(offset === 0, rule["DMABUF-10"]);
+    k.keeps(rule["DMABUF-11"]);
+    return whence === SEEK.END ? this.size : 0;
   }
 
   override *mmap(): Operation<number> {

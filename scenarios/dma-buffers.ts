@@ -1,5 +1,7 @@
 /** Buffers of functions' memory: what they are made of, who has them for how long, and what takes them back. */
+import { SEEK } from "../model/dma-buf.ts";
 import { PAGE } from "../model/kernel/memory-map.ts";
+import type { Call } from "../model/program.ts";
 import { POLL } from "../model/uapi/poll.ts";
 import { U64_MAX } from "../model/uapi/u64.ts";
 import { FEATURE, FEATURE_INDEX } from "../model/vfio/feature.ts";
@@ -41,11 +43,12 @@ const [PORTS, NONE, ROM] = [2, 4, 6];
 const [D0, D3_HOT] = [0, 3];
 const FLR = 0x80;
 
-const sync = (flags: number): ReturnType<typeof ioctl> => ioctl("@dma-buf", "DMA_BUF_IOCTL_SYNC", { flags });
-const name = (name_0: bigint, last = 0n): ReturnType<typeof ioctl> =>
+const sync = (flags: number): Call => ioctl("@dma-buf", "DMA_BUF_IOCTL_SYNC", { flags });
+const seek = (whence: number, offset = 0): Call => ({ op: "lseek", fd: "@dma-buf", offset, whence });
+const name = (name_0: bigint, last = 0n): Call =>
   ioctl("@dma-buf", "DMA_BUF_SET_NAME_B", { name_0, name_1: last, name_2: last, name_3: last });
 const LETTERS = 0x6161_6161_6161_6161n;
-const copy = (dst_iova: number, length = PAGE): ReturnType<typeof ioctl> =>
+const copy = (dst_iova: number, length = PAGE): Call =>
   ioctl("@iommufd", "IOMMU_IOAS_COPY", {
     size: 40,
     flags: 7,
@@ -111,6 +114,11 @@ export const DMA_BUFFERS: readonly Scenario[] = [
       refused("EINVAL", write("@dma-buf", [1])),
       refused("EINVAL", { op: "mmap", fd: "@dma-buf", length: PAGE, prot: 3, offset: 0 }),
       gives(POLL.POLLIN | POLL.POLLOUT, poll("@dma-buf")),
+      gives(PAGE, seek(SEEK.END)),
+      gives(0, seek(SEEK.SET)),
+      refused("EINVAL", seek(SEEK.CUR)),
+      refused("EINVAL", seek(9)),
+      refused("EINVAL", seek(SEEK.END, -1)),
       sync(3),
       sync(1 | 4),
       refused("EINVAL", sync(0)),
@@ -130,11 +138,13 @@ export const DMA_BUFFERS: readonly Scenario[] = [
       refused("EBADF", read("@dma-buf2", { count: 8 })),
       command(MEMORY_OFF),
       sync(3),
+      gives(PAGE, seek(SEEK.END)),
     ],
   }),
   scenario({
     id: "bar-buffer-mapped",
-    title: "a buffer is mapped by its pages, for functions that are attached before and after, as long as it is in one piece",
+    title:
+      "a buffer is mapped by its pages, for functions that are attached before and after, as long as it is in one piece",
     needs: BUFFERS,
     steps: [
       ...openLender("edu0"),
@@ -170,7 +180,8 @@ export const DMA_BUFFERS: readonly Scenario[] = [
   }),
   scenario({
     id: "bar-buffer-disabled",
-    title: "a buffer is taken back while the command register has memory not answer, and what was mapped of it can be unmapped",
+    title:
+      "a buffer is taken back while the command register has memory not answer, and what was mapped of it can be unmapped",
     needs: BUFFERS,
     steps: [
       ...openLender("edu0"),
@@ -233,7 +244,8 @@ export const DMA_BUFFERS: readonly Scenario[] = [
   }),
   scenario({
     id: "bar-buffer-hot-reset",
-    title: "a hot reset takes the buffers of all functions back that it hits, and lends those again whose memory answers",
+    title:
+      "a hot reset takes the buffers of all functions back that it hits, and lends those again whose memory answers",
     needs: BUFFERS,
     steps: [
       ...openLender("bridged0"),

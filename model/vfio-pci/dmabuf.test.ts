@@ -55,7 +55,9 @@ class Opened {
   }
 
   write(at: number, ...bytes: number[]): void {
-    expect(this.call({ op: "pwrite", fd: "@device", count: bytes.length, offset: CONFIG + at, bytes })).toBe(bytes.length);
+    expect(this.call({ op: "pwrite", fd: "@device", count: bytes.length, offset: CONFIG + at, bytes })).toBe(
+      bytes.length,
+    );
   }
 
   /** Of the mappings, by their pages: whether page tables hold them. */
@@ -77,7 +79,11 @@ describe("a buffer is refused", () => {
     ["without the header", { argsz: 23 }, "EINVAL"],
     ["without ranges, before the region is looked at", { nr_ranges: 0, region_index: 4 }, "EINVAL"],
     ["for a flag, before argsz is held against the ranges", { dma_buf_flags: 1, nr_ranges: 9 }, "EINVAL"],
-    ["for ranges that argsz does not cover, before the region is looked at", { nr_ranges: 4, region_index: 4 }, "EINVAL"],
+    [
+      "for ranges that argsz does not cover, before the region is looked at",
+      { nr_ranges: 4, region_index: 4 },
+      "EINVAL",
+    ],
     ["for a BAR that there is not, before ranges are looked at", { region_index: 4, length_0: 1 }, "ENODEV"],
     ["for part of a page", { length_0: 1 }, "EINVAL"],
     ["for I/O ports", { region_index: 2 }, "EINVAL"],

@@ -1,5 +1,6 @@
 /** Reads, writes and mappings, each kind of file with what makes sense there. */
 
+import { DmaBufFile } from "../../model/dma-buf.ts";
 import { EventFile } from "../../model/eventfd.ts";
 import { FaultQueueFile } from "../../model/iommufd/fault-queue.ts";
 import { VeventQueueFile } from "../../model/iommufd/vevent-queue.ts";
@@ -45,6 +46,9 @@ export function transfer(dice: Dice, handles: Handles): Call | undefined {
   const entry = pick(dice, driven.length > 0 && !oneIn(dice, 6) ? driven : handles.files);
   const fd = oneIn(dice, 12) ? -1 : entry.handle;
   if (oneIn(dice, 8)) return { op: "poll", fd };
+  if (entry.file instanceof DmaBufFile && oneIn(dice, 3)) {
+    return { op: "lseek", fd: entry.handle, offset: oneIn(dice, 6) ? PAGE : 0, whence: pick(dice, [2, 2, 0, 1, 3]) };
+  }
   // What a queue has is there for a moment only: what happens where it can't be told must be met then.
   const isQueue = entry.file instanceof VeventQueueFile || entry.file instanceof FaultQueueFile;
   const place = oneIn(dice, isQueue ? 5 : 10)
