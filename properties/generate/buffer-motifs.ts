@@ -82,4 +82,23 @@ const peer: Motif = (on, make) => {
   mapPages(on, make, iommufd, ioas, buffer);
 };
 
-export const BUFFER_MOTIFS: readonly Motif[] = [opened, own, own, own, peer, peer];
+/** A function sleeps until a call wakes it up, which ends low power; its buffer is mapped then. */
+const woken: Motif = (on, make) => {
+  const { dice, focus, handles, machine } = on;
+  if (!machine.k.has("VFIO_DEVICE_CDEV")) return opened(on, make);
+  const name = pick(dice, focus.devices);
+  const iommufd = open(on, make, { kind: "iommufd" });
+  const { file } = openBound(on, make, iommufd, name);
+  const ioas = allocIoas(on, make, iommufd);
+  const buffer = makeBuffer(on, make, file, name);
+  const wakeup_eventfd = handles.fresh("eventfd");
+  make({ op: "eventfd", as: wakeup_eventfd });
+  const flags = FEATURE.SET | FEATURE_INDEX.LOW_POWER_ENTRY_WITH_WAKEUP;
+  make(ioctl(file, "VFIO_DEVICE_FEATURE_LOW_POWER_ENTRY_WITH_WAKEUP", { argsz: 16, flags, wakeup_eventfd }));
+  make({ op: "probe", probe: { kind: "asleep", device: name } });
+  if (oneIn(dice, 3)) moveMemory(on, make, file, name);
+  else make(ioctl(file, "VFIO_DEVICE_GET_INFO", { argsz: 16 }));
+  mapPages(on, make, iommufd, ioas, buffer);
+};
+
+export const BUFFER_MOTIFS: readonly Motif[] = [opened, own, own, own, peer, peer, woken];
