@@ -161,7 +161,7 @@ export const DMA_BUFFERS: readonly Scenario[] = [
       refused("EINVAL", mapBuffer(32, "@dma-buf", { start: 8 * PAGE })),
       refused("EINVAL", mapBuffer(32, "@dma-buf", { start: PAGE, length: 8 * PAGE })),
       refused("EINVAL", mapBuffer(32, "@dma-buf", { start: 1 })),
-      refused("EADDRINUSE", mapBuffer(1)),
+      refused("EEXIST", mapBuffer(1)),
       allocIoas("@iommufd", "@ioas1"),
       copy(0, 8 * PAGE),
       attach("@device", "@ioas1"),
