@@ -321,7 +321,9 @@ export class Machine {
     const file = this.#file(fd);
     if (length === 0) return refuse(vfsRule["VFS-FD-6"]);
     if (!canRead(file) || (!isPrivate && prot & PROT_WRITE && !canWrite(file))) return refuse(vfsRule["VFS-FD-5"]);
-    const address = runStraight(file.mmap(this.k, length, from, prot, !isPrivate));
+    // do_mmap: what nobody may write through is no shared mapping.
+    const shared = !isPrivate && canWrite(file);
+    const address = runStraight(file.mmap(this.k, length, from, prot, shared));
     file.refs++;
     this.#mapped.push({ address, length: Math.ceil(length / PAGE) * PAGE, prot, file, offset: from });
     return address;

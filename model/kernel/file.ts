@@ -87,7 +87,10 @@ export abstract class File {
     throw new Unmodelled("positions of files that are no buffers");
   }
 
-  /** f_op->mmap of so many bytes from an offset on, to be used as `prot` says; files without it refuse in the VFS. */
+  /**
+   * f_op->mmap of so many bytes from an offset on, to be used as `prot` says; files without it refuse in the VFS. A shared one
+   * (VM_SHARED) may be written through: the kernel takes none for it whose descriptor is not open for writing.
+   */
   *mmap(k: Kernel, _length: number, _offset: number, _prot: number, _shared: boolean): Operation<number> {
     return k.vfs.noMmap();
   }

@@ -16,7 +16,7 @@ export const rule = clauses({
     source: source("vfio_pci_core_mmap"),
   },
   "VFIO-PCI-MMAP-2": {
-    rule: "a mapping must be shared",
+    rule: "a mapping must be shared, for which the descriptor must be open for writing",
     errno: "EINVAL",
     source: source("vfio_pci_core_mmap"),
   },
