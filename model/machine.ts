@@ -240,6 +240,8 @@ export class Machine {
         return this.#write(call);
       case "poll":
         return this.fileOf(call.fd)?.poll(k) ?? k.vfs.pollNothing(k, Number(this.resolve(call.fd)));
+      case "lseek":
+        return this.#file(call.fd).llseek(k, call.offset, call.whence);
       case "mmap":
         return this.#mmap(call);
       case "munmap":

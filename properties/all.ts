@@ -1,4 +1,5 @@
 /** The properties of the suite. */
+import { dmaBuffers } from "./definitions/buffers.ts";
 import { iommufdCompat, type1 } from "./definitions/containers.ts";
 import { auxiliary, driverIds } from "./definitions/drivers.ts";
 import { configSpace, lowPower, sriov } from "./definitions/functions.ts";
@@ -40,6 +41,7 @@ export const PROPERTIES: readonly Property[] = [
   lowPower,
   sriov,
   functionRegions,
+  dmaBuffers,
   mdevLifecycle,
   migration,
   sampleDevices,

@@ -14,6 +14,7 @@ import { deviceCtrlUnsaid } from "./device-ctrl-unsaid.ts";
 import { dirtyBitmapErrorLost } from "./dirty-bitmap.ts";
 import { dirtyLastItemLost } from "./dirty-last-item-lost.ts";
 import { dirtyPartHangs } from "./dirty-part-hangs.ts";
+import { bufferKeptAfterWakeup, bufferLentAsleep, bufferRangesPastArgsz } from "./dma-buffers.ts";
 import { faultReadLoops, faultReplaceKeeps } from "./fault-queue.ts";
 import { groupChangesBackend } from "./group-changes-backend.ts";
 import { groupLeaks } from "./group-leaks.ts";
@@ -132,6 +133,9 @@ export const DEVIATIONS: readonly Deviation[] = [
   errIrqRefused,
   singleIrqNegative,
   viommuReservedUnchecked,
+  bufferRangesPastArgsz,
+  bufferLentAsleep,
+  bufferKeptAfterWakeup,
 ];
 
 /** Deviations that a kernel of this profile is known to have. */

@@ -6,6 +6,7 @@ import type { FunctionSpec, ReservedRegion } from "../topology.ts";
 import type { VfioDevice } from "../vfio/device.ts";
 import type { ConfigSpace } from "../vfio-pci/config-space.ts";
 import type { DeviceRegion, VfioPciCoreDevice } from "../vfio-pci/core-device.ts";
+import type { FunctionBufferFile } from "../vfio-pci/dmabuf.ts";
 import { FunctionIrqs } from "../vfio-pci/function-irqs.ts";
 import { FunctionPower } from "../vfio-pci/function-power.ts";
 import type { Ioeventfd } from "../vfio-pci/ioeventfd.ts";
@@ -42,6 +43,8 @@ export class PciFunction implements IommuDevice {
   readonly irqs: FunctionIrqs;
   /** Writes that eventfds do, the latest first. */
   readonly ioeventfds: Ioeventfd[] = [];
+  /** Buffers of its BARs, while it is open. */
+  readonly buffers = new Set<FunctionBufferFile>();
   /** Its configuration space since a user looked into it; null while it is closed. */
   config: ConfigSpace | null = null;
   /** Registers that users wrote and nobody puts back, by offset; null where a reset may have changed them. */

@@ -12,6 +12,7 @@ import { versionNumber } from "../../model/uapi/version.ts";
 import { DeviceFile } from "../../model/vfio/device.ts";
 import { rightStruct, spoil } from "./arguments.ts";
 import { auxiliaryCall } from "./auxiliary.ts";
+import { dmaBufFields } from "./buffer-arguments.ts";
 import { deviceName } from "./device-names.ts";
 import { type Dice, oneIn, pick } from "./dice.ts";
 import { driverIdCall } from "./driver-ids.ts";
@@ -280,6 +281,7 @@ function argument(on: Situation, command: Ioctl, file: File | null, wrong: boole
         tableFields(on, command.name, file) ??
         irqFields(on, command.name, file) ??
         ioeventfdFields(on, command.name, file) ??
+        dmaBufFields(on, command.name, file) ??
         fileFields(on, command.name) ??
         vmIrqFields(on, command.name, file) ??
         tokenFields(on, command.name, file);

@@ -149,6 +149,8 @@ export class CallWriter {
         const what = [this.#content(call), `${call.count}UL`];
         return systemCall(failNth, "SYS_pwrite64", [value(call.fd), ...what, value(call.offset)]);
       }
+      case "lseek":
+        return systemCall(failNth, "SYS_lseek", [value(call.fd), `${call.offset}L`, `${call.whence}`]);
       case "poll":
         return `poll_now(${value(call.fd)})`;
       case "mmap": {

@@ -15,6 +15,9 @@ import { bindLeavesBlock } from "./bind-leaves-block.ts";
 import { bindTakesTokenForTail } from "./bind-takes-token-for-tail.ts";
 import { boundTwice } from "./bound-twice.ts";
 import { bridgesSpoilGroup } from "./bridges-spoil-group.ts";
+import { bufferPastEnd } from "./buffer-past-end.ts";
+import { buffersStayLent } from "./buffers-stay-lent.ts";
+import { buffersStayMapped } from "./buffers-stay-mapped.ts";
 import { bypassOneOrder } from "./bypass-one-order.ts";
 import { bypassPartsAnother } from "./bypass-parts-another.ts";
 import { cdevOpenStaysRegistered } from "./cdev-open-stays-registered.ts";
@@ -255,6 +258,9 @@ export const FAULTS: readonly Fault[] = [
   msixTableExposed,
   mappingPastEnd,
   mappingsStay,
+  buffersStayLent,
+  buffersStayMapped,
+  bufferPastEnd,
   ioeventfdEightBytesRefused,
   ioeventfdOutlivesClose,
   ioeventfdTwice,

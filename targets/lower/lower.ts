@@ -212,6 +212,9 @@ export class Lowering {
       case "write":
       case "pwrite":
         return this.#write(call);
+      case "lseek":
+        this.#syscall(SYS.lseek, this.#value(call.fd), call.offset, call.whence);
+        return { kind: "plain" };
       case "poll":
         code.poke(TEXT, pollfd(typeof call.fd === "string" ? -1 : call.fd));
         if (typeof call.fd === "string") code.pokeSlot(TEXT, 4, this.#slot(call.fd));
