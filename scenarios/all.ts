@@ -7,6 +7,7 @@ import { COMPAT } from "./compat.ts";
 import { CONFIG_SPACE } from "./config-space.ts";
 import { CONFIG_READS, CONFIG_SWEEPS } from "./config-sweeps.ts";
 import { CORNERS } from "./corners.ts";
+import { DMA } from "./dma.ts";
 import { DRIVER_IDS } from "./driver-ids.ts";
 import { DRIVERS } from "./drivers.ts";
 import { EVIDENCE } from "./evidence.ts";
@@ -81,6 +82,7 @@ export const SCENARIOS: readonly Scenario[] = [
   ...CONFIG_SPACE,
   ...BARS,
   ...INTERRUPTS,
+  ...DMA,
   ...MAPPINGS,
   ...IOEVENTFDS,
   ...IOAS,

@@ -55,6 +55,7 @@ import { type1BitmapFault } from "./type1-bitmap-fault.ts";
 import { type1DirtyLeftovers } from "./type1-dirty-leftovers.ts";
 import { type1EndOfSpace, type1LastPage } from "./type1-end-of-space.ts";
 import { type1LateAperture } from "./type1-late-aperture.ts";
+import { type1PinsZeroPage } from "./type1-pins-zero-page.ts";
 import { type1ReplayCrawl } from "./type1-replay-crawl.ts";
 import { type1UnmapFault } from "./type1-unmap-fault.ts";
 import { vgaRegionRefused } from "./vga-region-refused.ts";
@@ -126,6 +127,7 @@ export const DEVIATIONS: readonly Deviation[] = [
   type1EndOfSpace,
   type1LastPage,
   type1LateAperture,
+  type1PinsZeroPage,
   type1ReplayCrawl,
   type1UnmapFault,
   vgaRegionRefused,

@@ -5,6 +5,7 @@ import type { Kernel } from "../kernel/kernel.ts";
 import { type Operation, Unmodelled } from "../kernel/operation.ts";
 import type { UserBlock } from "../kernel/user-memory.ts";
 import type { PciFunction } from "../pci/function.ts";
+import type { BarStore } from "../pci/hardware.ts";
 import type { AccessWidth } from "../program.ts";
 import type { FunctionSpec } from "../topology.ts";
 import { readNumber, writeValue } from "../uapi/layout.ts";
@@ -189,7 +190,8 @@ export const steps = {
       }
       block.copyFrom(part.done + part.width, rule["VFIO-PCI-RW-9"], part.done);
       using _ = yield* k.vfioPci.testMemory(k, pciFunction, cut.bar);
-      k.vfioPci.store(k, pciFunction, cut.bar, part.at, part.width, stored(block, part));
+      const { at, width } = part;
+      k.vfioPci.store(k, pciFunction, cut.bar, { at, width, value: stored(block, part) });
     }
     k.keeps(k.since("6.11") ? rule["VFIO-PCI-RW-11"] : rule["VFIO-PCI-RW-10"]);
     return cut.count;
@@ -203,11 +205,13 @@ export const steps = {
   /** Whether what is to be written can be told: asked before anything has changed. */
   foreseeWriteBar(k: Kernel, pciFunction: PciFunction, block: UserBlock, { bar, parts }: Cut): void {
     if (!k.vfioPci.reaches(k, pciFunction, bar)) return;
+    const stores: BarStore[] = [];
     for (const part of parts) {
       if ("kept" in part) continue;
-      if (part.done + part.width > block.readable) return;
-      k.vfioPci.foreseeStore(k, pciFunction, bar, part.at, part.width, stored(block, part));
+      if (part.done + part.width > block.readable) break;
+      stores.push({ at: part.at, width: part.width, value: stored(block, part) });
     }
+    k.vfioPci.foreseeStores(k, pciFunction, bar, stores);
   },
 
   /** Holds the memory's lock over an access; refuses where memory does not answer. I/O ports are not asked about. */
@@ -224,18 +228,19 @@ export const steps = {
     return hardware?.read(bar, at, width) ?? null;
   },
 
-  /** Whether a store to a BAR can be told, and the interrupt that may come of it. */
-  foreseeStore(k: Kernel, pciFunction: PciFunction, bar: number, at: number, width: AccessWidth, value: bigint): void {
+  /** Whether stores to a BAR can be told, and the interrupts that may come of them. */
+  foreseeStores(k: Kernel, pciFunction: PciFunction, bar: number, stores: readonly BarStore[]): void {
+    if (stores.length === 0) return;
     const { hardware } = pciFunction;
     if (!hardware) throw new Unmodelled("what a function does when it is written to");
-    hardware.foresee(bar, at, width, value);
-    if (hardware.raises(bar, at, width, value)) k.intrs.foreseeInterrupt(k, pciFunction);
+    hardware.foresee(bar, stores, k.iommu.busOf(k, pciFunction));
+    for (const store of stores) if (hardware.raises(bar, store)) k.intrs.foreseeInterrupt(k, pciFunction);
   },
 
   /** A store to a BAR, and the interrupt that may come of it. */
-  store(k: Kernel, pciFunction: PciFunction, bar: number, at: number, width: AccessWidth, value: bigint): void {
+  store(k: Kernel, pciFunction: PciFunction, bar: number, store: BarStore): void {
     const { hardware, irqs } = pciFunction;
-    const sent = hardware?.write(bar, at, width, value, irqs.sendsMessages) ?? false;
+    const sent = hardware?.write(bar, store, irqs.sendsMessages, k.iommu.busOf(k, pciFunction)) ?? false;
     if (sent) k.intrs.messageArrives(k, pciFunction);
     else k.intrs.intxArrives(k, irqs);
   },
