@@ -7,7 +7,7 @@ import { iommufdAreas, iommufdObjects, pageTables } from "./definitions/iommufd.
 import { mdevLifecycle, migration, sampleDevices } from "./definitions/mdevs.ts";
 import { allocationFailures } from "./definitions/memory.ts";
 import { iommufdAccess, iommufdMock, mockPasids, mockTables, mockViommus } from "./definitions/mocks.ts";
-import { functionRegions } from "./definitions/regions.ts";
+import { eduDma, functionRegions } from "./definitions/regions.ts";
 import { DRIVER_PROPERTIES } from "./definitions/variant-drivers.ts";
 import {
   driverBinding,
@@ -40,6 +40,7 @@ export const PROPERTIES: readonly Property[] = [
   lowPower,
   sriov,
   functionRegions,
+  eduDma,
   mdevLifecycle,
   migration,
   sampleDevices,

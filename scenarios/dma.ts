@@ -4,11 +4,10 @@ import { PCI_IRQ } from "../model/vfio/device-info.ts";
 import { IRQ_SET } from "../model/vfio/irqs.ts";
 import { DIRTY, DirtyPages, MAP, UNMAP } from "../model/vfio/type1-layouts.ts";
 import { acknowledge, command, edu, MASTER_ON, MEMORY_ON, REGISTER, readRegister } from "./bar-calls.ts";
-import { allocIoas, attach, close, destroy, detach, getDeviceFd, ioctl, map, throughNode, unmap } from "./calls.ts";
+import { close, getDeviceFd, ioctl } from "./calls.ts";
 import { BY_GROUP } from "./config-calls.ts";
 import { deviceReads, deviceWrites, look, mapDma, put, USER, USER_READONLY, unmapDma } from "./dma-calls.ts";
 import { plain, set, signalled, silent } from "./irq-calls.ts";
-import { CDEV } from "./needs.ts";
 import { gives, refused, type Scenario, scenario } from "./scenario.ts";
 
 const page = (number: number): number => number * PAGE;
@@ -267,68 +266,6 @@ export const DMA: readonly Scenario[] = [
         bitmap_data: { fields: {} },
       }),
       gives(0, look(page(1))),
-    ],
-  }),
-  scenario({
-    id: "dma-ioas",
-    title: "a device reaches the IOAS that it is attached to, and none once it is detached",
-    needs: CDEV,
-    steps: [
-      ...throughNode("edu0"),
-      command(MASTER_ON),
-      allocIoas("@iommufd"),
-      allocIoas("@iommufd", "@ioas1"),
-      map("@iommufd", "@ioas", A, page(2)),
-      put(0, 0x1001),
-      put(page(1), 0x1002),
-      // Attached to nothing, it reaches nothing.
-      deviceReads(A),
-      deviceWrites(A + 8),
-      gives(0, look(8)),
-      attach("@device", "@ioas"),
-      deviceReads(A),
-      deviceWrites(A + 8),
-      gives(0, look(8)),
-      attach("@device", "@ioas1"),
-      deviceWrites(A + 16),
-      gives(0, look(16)),
-      attach("@device", "@ioas"),
-      deviceReads(A + PAGE),
-      deviceWrites(A + 24),
-      gives(0, look(24)),
-      detach("@device"),
-      deviceWrites(A + 32),
-      gives(0, look(32)),
-    ],
-  }),
-  scenario({
-    id: "dma-ioas-unmapped",
-    title: "what an IOAS maps is reached until it is unmapped, and is not written where it is mapped read-only",
-    needs: CDEV,
-    steps: [
-      ...throughNode("edu0"),
-      command(MASTER_ON),
-      allocIoas("@iommufd"),
-      attach("@device", "@ioas"),
-      map("@iommufd", "@ioas", A, page(1)),
-      put(0, 0x2001),
-      deviceReads(A),
-      unmap("@iommufd", "@ioas", A, page(1)),
-      deviceWrites(A + 8),
-      gives(0, look(8)),
-      ioctl("@iommufd", "IOMMU_IOAS_MAP", {
-        size: 40,
-        flags: 5,
-        ioas_id: "@ioas",
-        user_va: USER,
-        length: PAGE,
-        iova: B,
-      }),
-      deviceReads(B),
-      deviceWrites(B + 8),
-      gives(0, look(8)),
-      detach("@device"),
-      destroy("@iommufd", "@ioas"),
     ],
   }),
 ];
