@@ -60,6 +60,7 @@ import { type1ReplayCrawl } from "./type1-replay-crawl.ts";
 import { type1UnmapFault } from "./type1-unmap-fault.ts";
 import { vgaRegionRefused } from "./vga-region-refused.ts";
 import { viommuReservedUnchecked } from "./viommu-reserved-unchecked.ts";
+import { vtdWriteOnlyReadable } from "./vtd-write-only-readable.ts";
 
 export const DEVIATIONS: readonly Deviation[] = [
   acpiCountLost,
@@ -131,6 +132,7 @@ export const DEVIATIONS: readonly Deviation[] = [
   type1ReplayCrawl,
   type1UnmapFault,
   vgaRegionRefused,
+  vtdWriteOnlyReadable,
   errIrqRefused,
   singleIrqNegative,
   viommuReservedUnchecked,

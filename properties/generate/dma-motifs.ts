@@ -5,7 +5,7 @@ import { hardwareOf } from "../../model/pci/hardware.ts";
 import { PCI_REGION, REGION_SIZE } from "../../model/vfio/device-info.ts";
 import { DmaMap, DmaUnmap, MAP } from "../../model/vfio/type1-layouts.ts";
 import { oneIn, pick } from "./dice.ts";
-import { copyMove, ownMemory } from "./dma-moves.ts";
+import { copyMove } from "./dma-moves.ts";
 import { allocIoas, attach, getDevice, type Make, open, openBound, setContainer, setIommu } from "./motif-calls.ts";
 import type { Motif } from "./motifs.ts";
 import type { Situation } from "./moves.ts";
@@ -78,32 +78,46 @@ function copier(on: Situation, make: Make): Copier {
   return inIoas(on, make);
 }
 
-/** Maps some of the process's memory in the first pages. */
-function mapSome({ dice }: Situation, { map }: Copier): void {
-  for (let left = 1 + dice.roll(3); left > 0; left--) {
-    const readonly = oneIn(dice, 10);
-    const from = readonly ? MEMORY.userReadonly : MEMORY.user + BigInt(dice.roll(6) * PAGE);
-    map(dice.roll(6), 1 + dice.roll(2), from, readonly ? [MAP.READ, 4] : pick(dice, IOAS_ACCESS));
-  }
+/** Pages that are mapped: from one on, and the page of the process's memory that is first. */
+interface Mapped {
+  readonly page: number;
+  readonly pages: number;
+  readonly from: number;
 }
 
-function copy({ dice }: Situation, make: Make, fd: string, toMemory: boolean): void {
-  const { at: offset, count, bytes } = copyMove(dice, toMemory);
+/** Maps some of the process's memory in the first pages; seldom what can't be written. */
+function mapSome({ dice }: Situation, { map }: Copier): Mapped {
+  const mapped = { page: dice.roll(6), pages: 1 + dice.roll(2), from: dice.roll(6) };
+  const readonly = oneIn(dice, 10);
+  const first = readonly ? MEMORY.userReadonly : MEMORY.user + BigInt(mapped.from * PAGE);
+  map(mapped.page, mapped.pages, first, readonly ? [MAP.READ, 4] : pick(dice, IOAS_ACCESS));
+  return mapped;
+}
+
+/** Has the device copy from a page that is mapped, or to one, and the process look at what lies there. */
+function copy({ dice }: Situation, make: Make, fd: string, { page, pages, from }: Mapped, toMemory: boolean): void {
+  const which = dice.roll(pages);
+  if (!toMemory)
+    make({ op: "store", at: MEMORY.user, offset: (from + which) * PAGE, width: 4, value: 1 + dice.roll(2 ** 24) });
+  const { at: offset, count, bytes } = copyMove(dice, toMemory, page + which);
   make({ op: "pwrite", fd, count, offset, ...(bytes ? { bytes } : {}) });
+  if (toMemory) make({ op: "load", at: MEMORY.user, offset: (from + which) * PAGE, width: 8 });
 }
 
-/** Memory is mapped, filled, read by the device and written to again; mostly some of it is taken away before that. */
+/** Memory is mapped, filled, read by the device and written to again; mostly some of it is taken away, and tried once more. */
 const copied: Motif = (on, make) => {
   const { dice } = on;
   const device = copier(on, make);
   if (!oneIn(dice, 8)) make({ op: "pwrite", fd: device.fd, count: 1, offset: COMMAND, bytes: [MASTER] });
-  mapSome(on, device);
-  for (let left = 1 + dice.roll(3); left > 0; left--) make(ownMemory(dice));
-  copy(on, make, device.fd, false);
-  if (oneIn(dice, 3)) device.unmap(dice.roll(4), 1 + dice.roll(2));
+  const [source, target] = [mapSome(on, device), mapSome(on, device)];
+  copy(on, make, device.fd, source, false);
+  copy(on, make, device.fd, target, true);
+  if (oneIn(dice, 4)) return;
+  const gone = oneIn(dice, 2) ? source : target;
+  device.unmap(gone.page, gone.pages);
+  copy(on, make, device.fd, source, false);
   if (oneIn(dice, 3)) mapSome(on, device);
-  copy(on, make, device.fd, true);
-  for (let left = 1 + dice.roll(3); left > 0; left--) make(ownMemory(dice));
+  copy(on, make, device.fd, target, true);
 };
 
 export const DMA_MOTIFS: readonly Motif[] = [copied];

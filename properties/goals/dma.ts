@@ -8,6 +8,5 @@ export const DMA_GOALS: readonly Goal[] = [
   clauseSeen("dma-written", "a device wrote to what was mapped for it", rule["IOMMU-DMA-2"]),
   clauseSeen("dma-unmapped", "a device was to reach what was not mapped for it", rule["IOMMU-DMA-3"]),
   clauseSeen("dma-read-only", "a device was to write to what was mapped to be read", rule["IOMMU-DMA-4"]),
-  clauseSeen("dma-write-only", "a device was to read what was mapped to be written", rule["IOMMU-DMA-5"]),
   clauseSeen("dma-no-master", "a device was to copy that was no bus master", rule["IOMMU-DMA-6"]),
 ];
