@@ -249,8 +249,12 @@ export class Machine {
       case "load":
         return this.#load(call);
       case "store": {
-        const { file, offset } = this.#accessed(call, PROT_WRITE);
-        runStraight(file.store(k, offset, call.width, BigInt.asUintN(8 * call.width, BigInt(call.value))));
+        const value = BigInt.asUintN(8 * call.width, BigInt(call.value));
+        if (k.mm.content.has(this.#addressOf(call))) k.mm.store(this.#addressOf(call), call.width, value);
+        else {
+          const { file, offset } = this.#accessed(call, PROT_WRITE);
+          runStraight(file.store(k, offset, call.width, value));
+        }
         return 0;
       }
       case "sysfs-write":
@@ -344,11 +348,20 @@ export class Machine {
   }
 
   #load(call: Call & { op: "load" }): number {
-    const { file, offset } = this.#accessed(call, 0);
-    const value = runStraight(file.load(this.k, offset, call.width));
+    const address = this.#addressOf(call);
+    let value: bigint | null;
+    if (this.k.mm.content.has(address)) value = this.k.mm.load(address, call.width);
+    else {
+      const { file, offset } = this.#accessed(call, 0);
+      value = runStraight(file.load(this.k, offset, call.width));
+    }
     this.#blocks.loaded(call.width, value);
     this.answer.length = call.width;
     return 0;
+  }
+
+  #addressOf({ at, offset }: Call & { op: "load" | "store" }): bigint {
+    return BigInt(this.resolve(at)) + BigInt(offset);
   }
 
   /** The file and the place in it that an access of memory hits; on x86 what is mapped in any way can be read. */

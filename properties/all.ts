@@ -8,7 +8,7 @@ import { iommufdAreas, iommufdObjects, pageTables } from "./definitions/iommufd.
 import { mdevLifecycle, migration, sampleDevices } from "./definitions/mdevs.ts";
 import { allocationFailures } from "./definitions/memory.ts";
 import { iommufdAccess, iommufdMock, mockPasids, mockTables, mockViommus } from "./definitions/mocks.ts";
-import { functionRegions } from "./definitions/regions.ts";
+import { eduDma, functionRegions } from "./definitions/regions.ts";
 import { DRIVER_PROPERTIES } from "./definitions/variant-drivers.ts";
 import {
   driverBinding,
@@ -42,6 +42,7 @@ export const PROPERTIES: readonly Property[] = [
   sriov,
   functionRegions,
   dmaBuffers,
+  eduDma,
   mdevLifecycle,
   migration,
   sampleDevices,

@@ -56,10 +56,12 @@ import { type1BitmapFault } from "./type1-bitmap-fault.ts";
 import { type1DirtyLeftovers } from "./type1-dirty-leftovers.ts";
 import { type1EndOfSpace, type1LastPage } from "./type1-end-of-space.ts";
 import { type1LateAperture } from "./type1-late-aperture.ts";
+import { type1PinsZeroPage } from "./type1-pins-zero-page.ts";
 import { type1ReplayCrawl } from "./type1-replay-crawl.ts";
 import { type1UnmapFault } from "./type1-unmap-fault.ts";
 import { vgaRegionRefused } from "./vga-region-refused.ts";
 import { viommuReservedUnchecked } from "./viommu-reserved-unchecked.ts";
+import { vtdWriteOnlyReadable } from "./vtd-write-only-readable.ts";
 
 export const DEVIATIONS: readonly Deviation[] = [
   acpiCountLost,
@@ -127,9 +129,11 @@ export const DEVIATIONS: readonly Deviation[] = [
   type1EndOfSpace,
   type1LastPage,
   type1LateAperture,
+  type1PinsZeroPage,
   type1ReplayCrawl,
   type1UnmapFault,
   vgaRegionRefused,
+  vtdWriteOnlyReadable,
   errIrqRefused,
   singleIrqNegative,
   viommuReservedUnchecked,

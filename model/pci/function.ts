@@ -12,6 +12,7 @@ import { FunctionPower } from "../vfio-pci/function-power.ts";
 import type { Ioeventfd } from "../vfio-pci/ioeventfd.ts";
 import type { VfToken } from "../vfio-pci/vf-token.ts";
 import { type Hardware, hardwareOf } from "./hardware.ts";
+import { romOf } from "./rom.ts";
 
 export class PciFunction implements IommuDevice {
   readonly spec: FunctionSpec;
@@ -41,6 +42,8 @@ export class PciFunction implements IommuDevice {
   /** What lies behind its BARs; null where nobody knows. */
   readonly hardware: Hardware | null;
   readonly irqs: FunctionIrqs;
+  /** What its ROM holds; null where nobody knows. */
+  readonly rom: Uint8Array | null;
   /** Writes that eventfds do, the latest first. */
   readonly ioeventfds: Ioeventfd[] = [];
   /** Buffers of its BARs, while it is open. */
@@ -53,6 +56,7 @@ export class PciFunction implements IommuDevice {
   constructor(spec: FunctionSpec, group: IommuGroup | null, driver: PciDriver | null, driverOverride: string | null) {
     this.spec = spec;
     this.hardware = hardwareOf(spec);
+    this.rom = romOf(spec);
     this.irqs = new FunctionIrqs(this.hardware);
     this.aperture = { start: 0n, last: (1n << BigInt(spec.apertureBits)) - 1n };
     this.group = group;

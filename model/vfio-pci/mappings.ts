@@ -97,8 +97,9 @@ export const steps = {
     value: bigint,
   ): Operation<void> {
     yield* k.vfioPci.fault(k, pciFunction);
-    k.vfioPci.foreseeStore(k, pciFunction, ...placeOf(offset), width, value);
-    k.vfioPci.store(k, pciFunction, ...placeOf(offset), width, value);
+    const [bar, at] = placeOf(offset);
+    k.vfioPci.foreseeStores(k, pciFunction, bar, [{ at, width, value }]);
+    k.vfioPci.store(k, pciFunction, bar, { at, width, value });
     k.keeps(rule["VFIO-PCI-FAULT-3"]);
   },
 };

@@ -97,10 +97,10 @@ function ofDevice(k: Kernel, dice: Dice, fd: string | -1, file: File, place: Pla
   return plain ? { op: "write", fd, count, ...content } : { op: "pwrite", fd, count, offset, ...content };
 }
 
-/** Configuration space mostly; of hardware that the suite knows mostly its own registers. */
+/** Configuration space mostly; of what the suite knows mostly what is behind its BARs. */
 function ofFunction(dice: Dice, pciFunction: PciFunction): Move {
   if (pciFunction.buffers.size > 0 && oneIn(dice, 3)) return memoryMove(dice, pciFunction);
-  const bars = pciFunction.hardware ? !oneIn(dice, 3) : oneIn(dice, 8);
+  const bars = pciFunction.hardware || pciFunction.rom ? !oneIn(dice, 3) : oneIn(dice, 8);
   return bars ? inBar(dice, pciFunction) : inFunction(dice, pciFunction);
 }
 

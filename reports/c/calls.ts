@@ -17,7 +17,7 @@ import {
   type WriteBuffer,
 } from "../../model/program.ts";
 import type { Topology } from "../../model/topology.ts";
-import { leavingWork, WAIT_NS } from "../../targets/lower/put-off.ts";
+import { workLeft } from "../../targets/lower/put-off.ts";
 import { deviceVariable } from "./devices.ts";
 import type { Expectation } from "./expectations.ts";
 import { isChosen, isNowhere, placed, readableAt } from "./placing.ts";
@@ -54,13 +54,14 @@ export class CallWriter {
 
   /** Statements of all calls. */
   lines(): string[] {
-    const leaving = leavingWork(this.#program.calls);
+    const left = workLeft(this.#program.calls);
     return this.#program.calls.flatMap((call, index) => {
       const text = printCall(call, this.#topology).replaceAll("→", "->");
       const expectation = this.#expectations[index] ?? null;
       const lines = this.#lines(call, expectation);
       if (expectation?.failed) lines.push(...this.#style.injected());
-      if (leaving.has(call)) lines.push(`usleep(${WAIT_NS / 1000}); /* a thread of the kernel's may have work left */`);
+      const wait = left.get(call);
+      if (wait !== undefined) lines.push(`usleep(${wait / 1000}); /* others may have work left of it */`);
       return [...this.#style.begin(index, text), ...lines, ""];
     });
   }

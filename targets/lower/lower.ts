@@ -29,7 +29,7 @@ import { POLL_ALL } from "../../model/uapi/poll.ts";
 import type { Assembler, SyscallArgument } from "../agent/assembler.ts";
 import { NO_SLOT, SLOT_COUNT } from "../agent/layout.ts";
 import { attributePath, devicePath, groupPrefix, KVM_DEBUGFS, MDEV_DEVICES } from "./paths.ts";
-import { leavingWork, WAIT_NS } from "./put-off.ts";
+import { workLeft } from "./put-off.ts";
 import {
   AT_FDCWD,
   EFD_NONBLOCK,
@@ -61,8 +61,8 @@ export type Shape =
   | { readonly kind: "load"; readonly width: AccessWidth }
   /** the signal */
   | { readonly kind: "store" }
-  /** opened and mapped, then so many stores: the first that failed, by an errno or a signal */
-  | { readonly kind: "stores"; readonly count: number }
+  /** opened and mapped, then stores, each of which may be waited for: the first that failed, by an errno or a signal */
+  | { readonly kind: "stores"; readonly waited: readonly boolean[] }
   /** opened, then read into a buffer that follows */
   | { readonly kind: "sysfs-read" }
   | { readonly kind: "readlink" }
@@ -133,11 +133,12 @@ export class Lowering {
   /** Lowers a whole program; gives the shape of each call's output. */
   program(program: Program): Shape[] {
     const shapes: Shape[] = [];
-    const leaving = leavingWork(program.calls);
+    const left = workLeft(program.calls);
     for (const [index, call] of program.calls.entries()) {
       this.#code.mark(index);
       const shape = this.call(call);
-      shapes.push(leaving.has(call) ? this.#waited(shape) : shape);
+      const wait = left.get(call);
+      shapes.push(wait === undefined ? shape : this.#waited(shape, wait));
     }
     if (this.#blocks > MAX_BLOCKS) throw new TooLarge(`A program has at most ${MAX_BLOCKS} structs; split it.`);
     return shapes;
@@ -152,9 +153,9 @@ export class Lowering {
     return shape;
   }
 
-  /** Waits for what the call has left to a thread of the kernel's. */
-  #waited(of: Shape): Shape {
-    this.#code.poke(TEXT, WAIT).syscall(SYS.nanosleep, TEXT, 0);
+  /** Waits for what the call has left to others. */
+  #waited(of: Shape, nanoseconds: number): Shape {
+    this.#code.poke(TEXT, timespec(nanoseconds)).syscall(SYS.nanosleep, TEXT, 0);
     return { kind: "waited", of };
   }
 
@@ -302,12 +303,15 @@ export class Lowering {
       .unlessFailed((code) => {
         code.syscall(SYS.mmap, 0, PAGE, PROT_WRITE, MAP_SHARED, { slot: FD_SLOT }, 0).keep(NUMBER_SLOT);
         code.unlessFailed((mapped) => {
-          for (const { at, width, value } of stores) mapped.touchWrite(at, width, value, NUMBER_SLOT);
+          for (const { at, width, value, busyNs } of stores) {
+            mapped.touchWrite(at, width, value, NUMBER_SLOT);
+            if (busyNs !== undefined) mapped.poke(TEXT, timespec(busyNs)).syscall(SYS.nanosleep, TEXT, 0);
+          }
           mapped.syscall(SYS.munmap, { slot: NUMBER_SLOT }, PAGE);
         });
         code.syscall(SYS.close, { slot: FD_SLOT });
       });
-    return { kind: "stores", count: stores.length };
+    return { kind: "stores", waited: stores.map(({ busyNs }) => busyNs !== undefined) };
   }
 
   /** Lists a directory. */
@@ -577,9 +581,6 @@ export class Lowering {
 
 /** Zeros to read a link into, so that what is left of an earlier one does not count. */
 const NO_TEXT = new Uint8Array(256);
-
-/** struct timespec */
-const WAIT = new Uint8Array(new BigInt64Array([0n, BigInt(WAIT_NS)]).buffer);
 
 const RLIMIT_MEMLOCK = 8;
 

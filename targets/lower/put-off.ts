@@ -1,26 +1,61 @@
 /**
- * Work that a call leaves to a kernel thread: INTx that an eventfd unmasks while its function pulls it is signalled by one
- * (drivers/vfio/virqfd.c:virqfd_inject). What programs see must not hang on when it runs, so it is waited for.
+ * Work that a call leaves to others. INTx that an eventfd unmasks while its function pulls it is signalled by a kernel thread
+ * (drivers/vfio/virqfd.c:virqfd_inject), and edu copies memory by itself. What programs see must not hang on when that
+ * comes about, so it is waited for.
  */
+import { handleKind } from "../../model/handles.ts";
+import { PAGE } from "../../model/kernel/memory-map.ts";
+import { Edu } from "../../model/pci/edu.ts";
 import type { Call } from "../../model/program.ts";
 import { PCI_IRQ } from "../../model/vfio/device-info.ts";
 import { IRQ_SET } from "../../model/vfio/irqs.ts";
 
-/** How long it is waited for: far more than a thread takes to run that nothing stops. On an idle guest it costs nothing. */
-export const WAIT_NS = 1_000_000;
+/** How long a thread is waited for: far more than it takes to run if nothing stops it. On an idle guest it costs nothing. */
+const THREAD_NS = 1_000_000;
 
 const UNMASK_BY_EVENTFD = IRQ_SET.EVENTFD | IRQ_SET.UNMASK;
 
-/** Calls of a program behind which work may be left. */
-export function leavingWork(calls: readonly Call[]): ReadonlySet<Call> {
-  const leaving = new Set<Call>();
-  if (!calls.some(unmasksByEventfd)) return leaving;
-  for (const call of calls) if (call.op === "write" || unmasksByEventfd(call)) leaving.add(call);
-  return leaving;
+const COMMAND = { FROM: Edu.REGISTER.DMA_COMMAND, TO: Edu.REGISTER.DMA_COMMAND + 8 } as const;
+
+/** Calls of a program behind which work may be left, and the nanoseconds that it is given. */
+export function workLeft(calls: readonly Call[]): ReadonlyMap<Call, number> {
+  const left = new Map<Call, number>();
+  if (calls.some(unmasksByEventfd)) {
+    for (const call of calls) if (call.op === "write" || unmasksByEventfd(call)) left.set(call, THREAD_NS);
+  }
+  const byEventfd = calls.some(commandsByEventfd);
+  for (const call of calls) {
+    if (mayCommand(call) || (byEventfd && (call.op === "write" || commandsByEventfd(call))))
+      left.set(call, Edu.COPY_NS);
+  }
+  return left;
 }
 
 function unmasksByEventfd(call: Call): boolean {
   if (call.op !== "ioctl" || call.request !== "VFIO_DEVICE_SET_IRQS" || call.arg.kind !== "struct") return false;
   const { flags, index = 0 } = call.arg.struct.fields;
   return flags === UNMASK_BY_EVENTFD && index === PCI_IRQ.INTX;
+}
+
+/** Whether a call may itself write to where edu has its command: what a plain write reaches hangs on those before. */
+function mayCommand(call: Call): boolean {
+  switch (call.op) {
+    case "pwrite": {
+      if (typeof call.offset === "string") return true;
+      const from = Number(call.offset);
+      return from < COMMAND.TO && from + call.count > COMMAND.FROM;
+    }
+    case "write":
+      return typeof call.fd !== "string" || handleKind(call.fd) !== "eventfd";
+    case "store":
+      return call.offset % PAGE >= COMMAND.FROM && call.offset % PAGE < COMMAND.TO;
+    default:
+      return false;
+  }
+}
+
+/** Whether a call has an eventfd write there. */
+function commandsByEventfd(call: Call): boolean {
+  if (call.op !== "ioctl" || call.request !== "VFIO_DEVICE_IOEVENTFD" || call.arg.kind !== "struct") return false;
+  return Number(call.arg.struct.fields["offset"] ?? 0) === COMMAND.FROM;
 }
