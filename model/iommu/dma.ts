@@ -49,7 +49,10 @@ export const rule = clauses({
     source: "drivers/vfio/pci/vfio_pci_core.c:vfio_pci_core_enable",
     observable: "later-call",
   },
+  // Without iommufd no function can be open and attached to nothing.
   "IOMMU-DMA-7": {
+    since: "6.2",
+    kconfig: ["IOMMUFD"],
     rule: "a function whose group user space owns, and that is attached to nothing, neither reads nor writes memory",
     source: "drivers/iommu/iommu.c:__iommu_group_set_core_domain",
     observable: "later-call",
