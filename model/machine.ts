@@ -244,6 +244,8 @@ export class Machine {
         return this.#write(call);
       case "poll":
         return this.fileOf(call.fd)?.poll(k) ?? k.vfs.pollNothing(k, Number(this.resolve(call.fd)));
+      case "lseek":
+        return this.#file(call.fd).llseek(k, call.offset, call.whence);
       case "mmap":
         return this.#mmap(call);
       case "munmap":
@@ -251,8 +253,12 @@ export class Machine {
       case "load":
         return this.#load(call);
       case "store": {
-        const { file, offset } = this.#accessed(call, PROT_WRITE);
-        runStraight(file.store(k, offset, call.width, BigInt.asUintN(8 * call.width, BigInt(call.value))));
+        const value = BigInt.asUintN(8 * call.width, BigInt(call.value));
+        if (k.mm.content.has(this.#addressOf(call))) k.mm.store(this.#addressOf(call), call.width, value);
+        else {
+          const { file, offset } = this.#accessed(call, PROT_WRITE);
+          runStraight(file.store(k, offset, call.width, value));
+        }
         return 0;
       }
       case "sysfs-write":
@@ -349,7 +355,9 @@ export class Machine {
     const file = this.#file(fd);
     if (length === 0) return refuse(vfsRule["VFS-FD-6"]);
     if (!canRead(file) || (!isPrivate && prot & PROT_WRITE && !canWrite(file))) return refuse(vfsRule["VFS-FD-5"]);
-    const address = runStraight(file.mmap(this.k, length, from, prot, !isPrivate));
+    // do_mmap: what nobody may write through is no shared mapping.
+    const shared = !isPrivate && canWrite(file);
+    const address = runStraight(file.mmap(this.k, length, from, prot, shared));
     file.refs++;
     this.#mapped.push({ address, length: Math.ceil(length / PAGE) * PAGE, prot, file, offset: from });
     return address;
@@ -370,11 +378,20 @@ export class Machine {
   }
 
   #load(call: Call & { op: "load" }): number {
-    const { file, offset } = this.#accessed(call, 0);
-    const value = runStraight(file.load(this.k, offset, call.width));
+    const address = this.#addressOf(call);
+    let value: bigint | null;
+    if (this.k.mm.content.has(address)) value = this.k.mm.load(address, call.width);
+    else {
+      const { file, offset } = this.#accessed(call, 0);
+      value = runStraight(file.load(this.k, offset, call.width));
+    }
     this.#blocks.loaded(call.width, value);
     this.answer.length = call.width;
     return 0;
+  }
+
+  #addressOf({ at, offset }: Call & { op: "load" | "store" }): bigint {
+    return BigInt(this.resolve(at)) + BigInt(offset);
   }
 
   /** The file and the place in it that an access of memory hits; on x86 what is mapped in any way can be read. */

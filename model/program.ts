@@ -179,6 +179,8 @@ type SystemCall =
   | ({ readonly op: "pwrite"; readonly fd: Value; readonly offset: Value } & WriteBuffer)
   /** Asks what can be done with a file now, without waiting for anything. The result is what poll(2) has in `revents`. */
   | { readonly op: "poll"; readonly fd: Value }
+  /** Asks a file where it begins and ends; of a buffer that drivers share that is how its size is told. */
+  | { readonly op: "lseek"; readonly fd: Value; readonly offset: number; readonly whence: number }
   | {
       readonly op: "mmap";
       readonly fd: Value;

@@ -5,6 +5,8 @@
  */
 
 import type { FunctionId } from "./driver-core/pci-id.ts";
+import { formatRegisters } from "./pci/register-text.ts";
+import { makeRom, ROM_SIZE } from "./pci/rom.ts";
 import { E1000, E1000E, EDU, NVME, NVME_SRIOV } from "./reference-config.ts";
 import { type Bar, type FunctionSpec, mdevsFor, type Topology, type WorkQueueSpec } from "./topology.ts";
 
@@ -31,6 +33,7 @@ export function pciFunction(given: Given): FunctionSpec {
     resetScope: null,
     hotResetWorks: false,
     romImage: false,
+    rom: null,
     totalVfs: 0,
     physicalFunction: null,
     configSize: 4096,
@@ -114,7 +117,17 @@ export const REFERENCE_TOPOLOGY: Topology = {
       msi: 1,
       resettable: false,
     }),
-    pciFunction({ ...e1000, ...E1000[0], name: "bridged0", bus: 2, devfn: 0x08, group: 6 }),
+    pciFunction({
+      ...e1000,
+      ...E1000[0],
+      name: "bridged0",
+      bus: 2,
+      devfn: 0x08,
+      group: 6,
+      bars: [memory(0x20000), ports(64), null, null, null, null, memory(ROM_SIZE)],
+      romImage: true,
+      rom: formatRegisters(makeRom(e1000.vendor, e1000.device)),
+    }),
     pciFunction({ ...e1000, ...E1000[1], name: "bridged1", bus: 2, devfn: 0x10, group: 6 }),
     pciFunction({
       ...NVME,

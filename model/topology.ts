@@ -46,6 +46,8 @@ export interface FunctionSpec {
   readonly bars: readonly (Bar | null)[];
   /** Whether the ROM holds an image, so that the kernel can read it. */
   readonly romImage: boolean;
+  /** What the ROM holds as text, see pci/register-text.ts, where the suite has made it; null where nobody knows. */
+  readonly rom: string | null;
   /** Virtual functions that it can have; 0 where it is no physical function of SR-IOV. */
   readonly totalVfs: number;
   /** Of a virtual function, which is there only while its physical one has it: the name of that one. */

@@ -51,6 +51,7 @@ function alone({ name, bus, traits, vga = false, ...given }: Given): FunctionSpe
     hotResetWorks: false,
     bars,
     romImage: false,
+    rom: null,
     ...configOf(parts),
     express: parts.express,
     vga,

@@ -1,4 +1,5 @@
 /** The properties of the suite. */
+import { dmaBuffers } from "./definitions/buffers.ts";
 import { iommufdCompat, type1 } from "./definitions/containers.ts";
 import { auxiliary, driverIds } from "./definitions/drivers.ts";
 import { configSpace, lowPower, sriov } from "./definitions/functions.ts";
@@ -7,7 +8,7 @@ import { iommufdAreas, iommufdObjects, pageTables } from "./definitions/iommufd.
 import { mdevLifecycle, migration, sampleDevices } from "./definitions/mdevs.ts";
 import { allocationFailures } from "./definitions/memory.ts";
 import { iommufdAccess, iommufdMock, mockPasids, mockTables, mockViommus } from "./definitions/mocks.ts";
-import { functionRegions } from "./definitions/regions.ts";
+import { eduDma, functionRegions } from "./definitions/regions.ts";
 import { DRIVER_PROPERTIES } from "./definitions/variant-drivers.ts";
 import {
   driverBinding,
@@ -41,6 +42,8 @@ export const PROPERTIES: readonly Property[] = [
   lowPower,
   sriov,
   functionRegions,
+  dmaBuffers,
+  eduDma,
   mdevLifecycle,
   migration,
   sampleDevices,

@@ -43,6 +43,7 @@ export function property(
     readonly motifs?: Focus["motifs"];
     readonly alwaysOpens?: boolean;
     readonly memfds?: boolean;
+    readonly copies?: boolean;
     readonly wrongOneIn?: number;
     readonly shortest?: number;
     /** One call in so many runs out of memory, which the kernel must be able to bring about. */
@@ -96,6 +97,7 @@ export function property(
           ...(given.ioctls ? { ioctls: given.ioctls } : {}),
           ...(given.otherIoctls === undefined ? {} : { otherIoctls: given.otherIoctls }),
           ...(given.memfds === undefined ? {} : { memfds: given.memfds }),
+          ...(given.copies === undefined ? {} : { copies: given.copies }),
           ...(given.alwaysOpens === undefined ? {} : { alwaysOpens: given.alwaysOpens }),
           ...(given.motifs ? { motifs: given.motifs } : {}),
         };

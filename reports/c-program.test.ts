@@ -80,6 +80,7 @@ const EVERY_SHAPE = program(
   { op: "memfd", size: 4096, as: "@memfd" },
   { op: "memfd", size: 4096, sealed: true, as: "@sealed" },
   { op: "poll", fd: "@ret" },
+  { op: "lseek", fd: "@ret", offset: -1, whence: 2 },
   { op: "pread", fd: "@ret", count: 4, offset: 1n << 40n, place: "readonly" },
   { op: "sysfs-write", attribute: { kind: "driver_override", device: "nic0.0" }, text: { text: 'a\n"??/\u0001ü' } },
   { op: "sysfs-write", attribute: { kind: "new_id", driver: "pci-stub" }, text: { text: "8086 10d3" } },

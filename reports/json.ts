@@ -81,6 +81,7 @@ const functionSpec = z.strictObject({
   hotResetWorks: z.boolean(),
   bars: z.array(bar.nullable()),
   romImage: z.boolean(),
+  rom: z.string().nullable().default(null),
   configSize: count,
   express: z.boolean(),
   // Not in files from before configuration space was looked at.

@@ -7,6 +7,9 @@ import { COMPAT } from "./compat.ts";
 import { CONFIG_SPACE } from "./config-space.ts";
 import { CONFIG_READS, CONFIG_SWEEPS } from "./config-sweeps.ts";
 import { CORNERS } from "./corners.ts";
+import { DMA } from "./dma.ts";
+import { DMA_BUFFERS } from "./dma-buffers.ts";
+import { IOAS_DMA } from "./dma-ioas.ts";
 import { DRIVER_IDS } from "./driver-ids.ts";
 import { DRIVERS } from "./drivers.ts";
 import { EVIDENCE } from "./evidence.ts";
@@ -43,6 +46,7 @@ import { NOIOMMU } from "./noiommu.ts";
 import { OWNERSHIP } from "./ownership.ts";
 import { PAGE_TABLES } from "./page-tables.ts";
 import { PASIDS } from "./pasids.ts";
+import { ROMS } from "./roms.ts";
 import { SAMPLES } from "./samples.ts";
 import type { Scenario } from "./scenario.ts";
 import { SELFTESTS } from "./selftests.ts";
@@ -84,7 +88,10 @@ export const SCENARIOS: readonly Scenario[] = [
   ...CONFIG_SWEEPS,
   ...CONFIG_SPACE,
   ...BARS,
+  ...ROMS,
   ...INTERRUPTS,
+  ...DMA,
+  ...IOAS_DMA,
   ...MAPPINGS,
   ...IOEVENTFDS,
   ...IOAS,
@@ -106,6 +113,7 @@ export const SCENARIOS: readonly Scenario[] = [
   ...CORNERS,
   ...TYPE1,
   ...FEATURES,
+  ...DMA_BUFFERS,
   ...SAMPLES,
   ...DRIVERS,
   ...IDXD,

@@ -43,7 +43,7 @@ export const CONFIG_SPACE: readonly Scenario[] = [
     id: "config-ends",
     title: "accesses at the end of a configuration space, past it, and where there is no region",
     needs: BY_GROUP,
-    steps: ends("bridged0", 256),
+    steps: ends("bridged1", 256),
   }),
   scenario({
     id: "config-ends-extended",

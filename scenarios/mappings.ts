@@ -1,4 +1,5 @@
 /** BARs that are mapped: what can be, what is loaded and stored there, and when an access ends in a signal. */
+import { O_RDONLY } from "../model/kernel/file.ts";
 import { PAGE } from "../model/kernel/memory-map.ts";
 import type { AccessWidth, Call, Value } from "../model/program.ts";
 import { PCI_IRQ } from "../model/vfio/device-info.ts";
@@ -18,9 +19,10 @@ import {
   VGA,
   writeRegister,
 } from "./bar-calls.ts";
-import { close, getDeviceFd, hotReset, resetDevice, throughContainer } from "./calls.ts";
+import { bind, close, getDeviceFd, hotReset, openIommufd, resetDevice, throughContainer } from "./calls.ts";
 import { BY_GROUP, E1000E, inRegion, NVME, WAYS, writeConfig } from "./config-calls.ts";
 import { set, signalled, silent } from "./irq-calls.ts";
+import { CDEV } from "./needs.ts";
 import { gives, refused, type Scenario, scenario } from "./scenario.ts";
 
 const { IDENTIFICATION, LIVENESS, DMA_SOURCE, INTERRUPT_STATUS, INTERRUPT_RAISE, INTERRUPT_ACKNOWLEDGE } = REGISTER;
@@ -99,6 +101,19 @@ export const MAPPINGS: readonly Scenario[] = [
       refused("EINVAL", mapBar(VGA, 0, PAGE)),
       refused("EINVAL", mapBar(9, 0, PAGE)),
       refused("EINVAL", mapBar(2 ** 20, 0, PAGE)),
+    ],
+  }),
+  scenario({
+    id: "mapping-of-reader",
+    title: "who may not write a device can't map it, to read neither",
+    needs: CDEV,
+    steps: [
+      openIommufd(),
+      { op: "open", node: { kind: "cdev", device: "edu0" }, as: "@device", flags: O_RDONLY },
+      bind("@device", "@iommufd"),
+      refused("EACCES", mapBar(BAR0, 0, PAGE)),
+      refused("EINVAL", mapBar(BAR0, 0, PAGE, READ)),
+      refused("EINVAL", mapBar(BAR0, 0, PAGE, NONE)),
     ],
   }),
   scenario({

@@ -18,6 +18,8 @@ const CAP_MSIX = 0x11;
 export interface Hints {
   /** Whether a hot reset of what is behind this bridge succeeds. */
   hotResetWorks(bridge: PlacedFunction): boolean;
+  /** What the suite has put into the ROM of a function, if anything. */
+  romOf(device: SurveyedDevice): Uint8Array | null;
 }
 
 export function topologyOf(name: string, survey: Survey, hints: Hints): Topology {
@@ -73,6 +75,7 @@ function functionOf(
   const msi = capability(device.config, CAP_MSI);
   const msix = capability(device.config, CAP_MSIX);
   const sriov = sriovAt(device.config);
+  const rom = hints.romOf(device);
   return {
     name: device.name,
     address: device.bdf,
@@ -88,6 +91,7 @@ function functionOf(
     hotResetWorks: bridge !== undefined && hints.hotResetWorks(bridge),
     bars: Array.from({ length: 7 }, (_, at) => barOf(device.resources[at], survey)),
     romImage: device.romImage,
+    rom: rom && formatRegisters(rom),
     totalVfs: sriov === 0 ? 0 : word(device.config, sriov + SRIOV.TOTAL_VFS),
     physicalFunction: null,
     configSize: device.config.length,

@@ -14,6 +14,7 @@ import { deviceCtrlUnsaid } from "./device-ctrl-unsaid.ts";
 import { dirtyBitmapErrorLost } from "./dirty-bitmap.ts";
 import { dirtyLastItemLost } from "./dirty-last-item-lost.ts";
 import { dirtyPartHangs } from "./dirty-part-hangs.ts";
+import { bufferKeptAfterWakeup, bufferLentAsleep, bufferRangesPastArgsz } from "./dma-buffers.ts";
 import { faultReadLoops, faultReplaceKeeps } from "./fault-queue.ts";
 import { groupChangesBackend } from "./group-changes-backend.ts";
 import { groupLeaks } from "./group-leaks.ts";
@@ -57,10 +58,12 @@ import { type1BitmapFault } from "./type1-bitmap-fault.ts";
 import { type1DirtyLeftovers } from "./type1-dirty-leftovers.ts";
 import { type1EndOfSpace, type1LastPage } from "./type1-end-of-space.ts";
 import { type1LateAperture } from "./type1-late-aperture.ts";
+import { type1PinsZeroPage } from "./type1-pins-zero-page.ts";
 import { type1ReplayCrawl } from "./type1-replay-crawl.ts";
 import { type1UnmapFault } from "./type1-unmap-fault.ts";
 import { vgaRegionRefused } from "./vga-region-refused.ts";
 import { viommuReservedUnchecked } from "./viommu-reserved-unchecked.ts";
+import { vtdWriteOnlyReadable } from "./vtd-write-only-readable.ts";
 
 export const DEVIATIONS: readonly Deviation[] = [
   acpiCountLost,
@@ -130,12 +133,17 @@ export const DEVIATIONS: readonly Deviation[] = [
   type1EndOfSpace,
   type1LastPage,
   type1LateAperture,
+  type1PinsZeroPage,
   type1ReplayCrawl,
   type1UnmapFault,
   vgaRegionRefused,
+  vtdWriteOnlyReadable,
   errIrqRefused,
   singleIrqNegative,
   viommuReservedUnchecked,
+  bufferRangesPastArgsz,
+  bufferLentAsleep,
+  bufferKeptAfterWakeup,
 ];
 
 /** Deviations that a kernel of this profile is known to have. */

@@ -137,6 +137,7 @@ describe("a call reads as strace has it", () => {
     expect(printCall({ op: "memfd", size: 0, sealed: true, as: "@m" })).toBe(
       'm = memfd_create("memfd", MFD_ALLOW_SEALING), ftruncate(m, 0), fcntl(m, F_ADD_SEALS, F_SEAL_WRITE)',
     );
+    expect(printCall({ op: "lseek", fd: "@d", offset: 0, whence: 2 })).toBe("lseek(d, 0, SEEK_END)");
     expect(printCall({ op: "poll", fd: "@d" })).toBe("poll({fd=d, events=<all>}, 1, 0)");
     expect(printOutcome({ op: "poll", fd: "@d" }, { ret: 5 })).toBe("POLLIN|POLLOUT");
   });

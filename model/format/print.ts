@@ -22,6 +22,8 @@ import { AUXILIARY_DEVICES, fixedPath, queuePath, typePath } from "./attribute-p
 import { named, namesOfArgument } from "./names.ts";
 import { handle, hex, printData, printField, printValue, quote } from "./values.ts";
 
+const SEEK = ["SEEK_SET", "SEEK_CUR", "SEEK_END"] as const;
+
 export { printOutcome } from "./outcome.ts";
 
 /**
@@ -61,6 +63,8 @@ function printSystemCall(call: Call, topology: Topology | undefined): string {
       return `pwrite(${printValue(call.fd)}, ${writeBuffer(call)}, ${call.count}, ${hex(call.offset)})`;
     case "poll":
       return `poll({fd=${printValue(call.fd)}, events=<all>}, 1, 0)`;
+    case "lseek":
+      return `lseek(${printValue(call.fd)}, ${call.offset}, ${SEEK[call.whence] ?? call.whence})`;
     case "mmap":
       return printMmap(call);
     case "munmap":

@@ -65,6 +65,7 @@ const anyOther: fc.Arbitrary<Call> = fc.oneof(
     { op: "memfd", size: 4096, as: "@memfd0" },
     { op: "memfd", size: 4096, sealed: true, as: "@memfd1" },
     { op: "poll", fd: "@iommufd0" },
+    { op: "lseek", fd: "@iommufd0", offset: -1, whence: 2 },
     { op: "probe", probe: { kind: "tainted" } },
     { op: "probe", probe: { kind: "asleep", device: "nic0.0" } },
     { op: "capset", without: ["CAP_IPC_LOCK", "CAP_SYS_RAWIO"] },

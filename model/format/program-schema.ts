@@ -153,6 +153,7 @@ export const callSchema: z.ZodType<Call> = z.discriminatedUnion("op", [
   made({ op: z.literal("pread"), fd: value, offset: value, ...readBuffer }),
   made({ op: z.literal("pwrite"), fd: value, offset: value, ...writeBuffer }),
   z.strictObject({ op: z.literal("poll"), fd: value }),
+  z.strictObject({ op: z.literal("lseek"), fd: value, offset: z.int(), whence: z.int().min(0) }),
   made({
     op: z.literal("mmap"),
     fd: value,

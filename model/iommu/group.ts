@@ -4,6 +4,7 @@ import type { ChoiceSite, Kernel } from "../kernel/kernel.ts";
 import { Lock, LockClass } from "../kernel/lock.ts";
 import type { Operation } from "../kernel/operation.ts";
 import type { PciFunction } from "../pci/function.ts";
+import { steps as dma } from "./dma.ts";
 
 export const rule = clauses({
   "IOMMU-OWNER-1": {
@@ -65,6 +66,8 @@ export class IommuGroup {
 }
 
 export const steps = {
+  ...dma,
+
   /** iommu_group_alloc: it gets the lowest number that is free. */
   alloc(k: Kernel): IommuGroup {
     const used = new Set(k.iommuGroups.map((group) => group.id));

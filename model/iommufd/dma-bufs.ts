@@ -7,8 +7,8 @@ import { Area, type Memory, type Pages } from "./area.ts";
 import { IOMMUFD, iommufdSource } from "./availability.ts";
 import type { Hwpt, Ioas } from "./objects.ts";
 
-/** Without the selftests' own, only functions lend buffers. */
-const SINCE = { ...IOMMUFD, since: "6.19", kconfig: ["IOMMUFD", "IOMMUFD_TEST"] } as const;
+/** Functions lend buffers, and the selftests do. */
+const SINCE = { ...IOMMUFD, since: "6.19" } as const;
 
 export const rule = clauses({
   "IOMMUFD-DMABUF-1": {
@@ -29,6 +29,13 @@ export const rule = clauses({
     source: "include/uapi/linux/iommufd.h:iommu_ioas_map_file",
     observable: "later-call",
   },
+  "IOMMUFD-DMABUF-5": {
+    ...SINCE,
+    kconfig: ["IOMMUFD", "VFIO_PCI_DMABUF"],
+    rule: "a dma-buf that lies in several pieces can't be mapped",
+    errno: "EOPNOTSUPP",
+    source: "drivers/vfio/pci/vfio_pci_dmabuf.c:vfio_pci_dma_buf_iommufd_map",
+  },
   "IOMMUFD-DMABUF-4": {
     ...SINCE,
     machine: "mock",
@@ -44,7 +51,7 @@ export const steps = {
     must(memory.address + memory.length <= BigInt(buffer.size), rule["IOMMUFD-DMABUF-1"]);
     k.alloc();
     using _ = yield* k.lock(buffer.lock);
-    buffer.lend({ revoked: rule["IOMMUFD-DMABUF-2"] });
+    buffer.lend({ revoked: rule["IOMMUFD-DMABUF-2"], scattered: rule["IOMMUFD-DMABUF-5"] });
     const area = Area.of(memory);
     buffer.refs++;
     buffer.importers.add(area.pages);

@@ -1,10 +1,10 @@
 /** The file of /dev/iommu. Beside drivers/iommu/iommufd/main.c. */
 import { clauses, must } from "../kernel/clause.ts";
-import { File, O_RDWR } from "../kernel/file.ts";
+import { File } from "../kernel/file.ts";
 import type { Argument, Ioctl } from "../kernel/ioctl.ts";
 import type { Kernel } from "../kernel/kernel.ts";
 import { PAGE } from "../kernel/memory-map.ts";
-import { type Operation, Unmodelled } from "../kernel/operation.ts";
+import type { Operation } from "../kernel/operation.ts";
 import type { Accounting } from "./area.ts";
 import { IOMMUFD, iommufdSource } from "./availability.ts";
 import { IommufdContext } from "./objects.ts";
@@ -58,10 +58,8 @@ export class IommufdFile extends File {
   readonly #mapped: { users: number }[] = [];
 
   override *mmap(k: Kernel, length: number, offset: number, _prot: number, shared: boolean): Operation<number> {
-    if (!shared) throw new Unmodelled("an iommufd that is mapped privately");
     if (!k.since("6.17")) return k.vfs.noMmap();
-    // A file that can't be written has no shared mappings.
-    must(this.mode === O_RDWR, rule["IOMMUFD-MMAP-2"]);
+    must(shared, rule["IOMMUFD-MMAP-2"]);
     const owner = this.context.mmaps.ownerOf(offset, Math.ceil(length / PAGE) * PAGE);
     must(owner !== undefined, rule["IOMMUFD-MMAP-1"]);
     const address = k.chooseAddress();

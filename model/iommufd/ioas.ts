@@ -1,5 +1,6 @@
 /** I/O address spaces: IOMMU_IOAS_ALLOC, and what narrows an IOAS. Beside drivers/iommu/iommufd/ioas.c and io_pagetable.c. */
 import type { IommuDevice } from "../iommu/device.ts";
+import type { Translation } from "../iommu/dma.ts";
 import { type Clause, clauses, must } from "../kernel/clause.ts";
 import { ioctl, vfioRequest } from "../kernel/ioctl.ts";
 import type { ChoiceSite, Kernel } from "../kernel/kernel.ts";
@@ -128,6 +129,14 @@ export const steps = {
   *destroy(k: Kernel, ioas: Ioas): Operation<void> {
     using _ = yield* k.lock(ioas.pagetable.domainsRwsem);
     yield* k.ioas.removeAreas(k, ioas, [...ioas.pagetable.areas]);
+  },
+
+  /** What the page tables of an IOAS have for an address. */
+  translate({ pagetable }: Ioas, iova: bigint): Translation | null {
+    const [area] = pagetable.areasIn(iova, iova);
+    if (!area?.filled) return null;
+    const { pages, readable, writable } = area;
+    return { file: pages.file, address: area.address + iova - area.start, readable, writable };
   },
 
   /** iopt_table_add_domain: the hwpt gets every mapping of the IOAS, or nothing has happened. */

@@ -59,6 +59,7 @@ function pciFunction(group: IommuGroup, apertureBits = 39): PciFunction {
     hotResetWorks: false,
     bars: [],
     romImage: false,
+    rom: null,
     totalVfs: 0,
     physicalFunction: null,
     configSize: 4096,

@@ -82,7 +82,15 @@ export abstract class File {
     return k.vfs.noPoll(k);
   }
 
-  /** f_op->mmap of so many bytes from an offset on, to be used as `prot` says; files without it refuse in the VFS. */
+  /** f_op->llseek: where the file is to go on, or a refusal. */
+  llseek(_k: Kernel, _offset: number, _whence: number): number {
+    throw new Unmodelled("positions of files that are no buffers");
+  }
+
+  /**
+   * f_op->mmap of so many bytes from an offset on, to be used as `prot` says; files without it refuse in the VFS. A shared one
+   * (VM_SHARED) may be written through: the kernel takes none for it whose descriptor is not open for writing.
+   */
   *mmap(k: Kernel, _length: number, _offset: number, _prot: number, _shared: boolean): Operation<number> {
     return k.vfs.noMmap();
   }

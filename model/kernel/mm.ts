@@ -1,8 +1,11 @@
 /** The caller's address space, as far as pinning its memory goes (mm/gup.c, mm/util.c). */
+import type { AccessWidth } from "../program.ts";
+import { must } from "./clause.ts";
 import { Lock, LockClass } from "./lock.ts";
 import { MemoryContent } from "./memory-content.ts";
 import { MEMORY } from "./memory-map.ts";
 import { Unmodelled } from "./operation.ts";
+import { rule as vfsRule } from "./vfs.ts";
 
 /** PAGE_SIZE */
 export const PAGE = 4096n;
@@ -80,6 +83,29 @@ export class Mm {
     if (address < LOWEST_MAPPABLE || address >= USER_END) return NOTHING;
     if (address >= MEMORY.scratch && address < LAID_OUT_BEFORE) return NOTHING;
     throw new Unmodelled("mapping memory outside the regions that every target lays out");
+  }
+
+  /** What the process loads from its own memory. */
+  load(address: bigint, width: AccessWidth): bigint {
+    this.#check(address, width);
+    const bytes = this.content.read(address, width);
+    return bytes.reduceRight((value, byte) => (value << 8n) | BigInt(byte), 0n);
+  }
+
+  /** What it stores there, which makes a private page its own. */
+  store(address: bigint, width: AccessWidth, value: bigint): void {
+    this.#check(address, width);
+    must(this.reach(address, 1).writable, vfsRule["VFS-MMAP-2"]);
+    this.content.write(
+      address,
+      Uint8Array.from({ length: width }, (_, at) => Number((value >> BigInt(8 * at)) & 0xffn)),
+    );
+    this.makeOwn(address, 1, Number.POSITIVE_INFINITY);
+  }
+
+  /** An access lies in a page. */
+  #check(address: bigint, width: AccessWidth): void {
+    if (address % BigInt(width) !== 0n) throw new Unmodelled("memory that is accessed across its own width");
   }
 
   /** What tells the byte behind an address from others: memory that lies at two addresses goes by the first. */

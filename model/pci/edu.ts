@@ -1,10 +1,11 @@
 /**
- * QEMU's device for teaching: what its registers hold, and how it interrupts. After its description in QEMU's
- * docs/specs/edu. No reset changes them.
+ * QEMU's device for teaching: what its registers hold, how it interrupts, and what it copies. After its description in
+ * QEMU's docs/specs/edu. No reset changes any of it.
  */
 import { Unmodelled } from "../kernel/operation.ts";
 import type { AccessWidth } from "../program.ts";
-import type { Hardware, RegisterStore } from "./hardware.ts";
+import { EduBuffer } from "./edu-buffer.ts";
+import type { BarStore, Hardware, MemoryBus, RegisterStore } from "./hardware.ts";
 
 const REGISTER = {
   IDENTIFICATION: 0x00,
@@ -25,28 +26,43 @@ const IDENTIFICATION = 0x0100_00edn;
 const WIDE = 0x80;
 /** Of the status register: an interrupt is raised once a factorial is computed. */
 const INTERRUPTS_WHEN_DONE = 0x80n;
-/** Of the command register: begin to copy. */
-const START = 1n;
+/** Bits of the command register: begin to copy, to memory, and interrupt when done. */
+const COMMAND = { START: 1n, TO_MEMORY: 2n, INTERRUPT: 4n } as const;
+/** What an interrupt after a copy has in the interrupt status. */
+const COPIED = 0x100n;
+/** A copy is done 100 ms after it was begun. */
+const COPY_NS = 110_000_000;
 
 export class Edu implements Hardware {
   static readonly VENDOR = 0x1234;
   static readonly DEVICE = 0x11e8;
   static readonly REGISTER = REGISTER;
-  /** Brings all registers back to what they are in the beginning: the liveness check keeps what is written, inverted. */
+  static readonly COMMAND = COMMAND;
+  static readonly BUFFER = EduBuffer;
+  /** How long a copy is waited for. */
+  static readonly COPY_NS = COPY_NS;
+  /**
+   * Brings all registers back to what they are in the beginning: the liveness check keeps what is written, inverted. The
+   * buffer is filled with zeros, which is what a device that is no bus master reads.
+   */
   static readonly RESTORE: readonly RegisterStore[] = [
-    { at: REGISTER.INTERRUPT_ACKNOWLEDGE, width: 4, value: 0xffff_ffff },
     { at: REGISTER.LIVENESS, width: 4, value: 0xffff_ffff },
     { at: REGISTER.STATUS, width: 4, value: 0 },
     { at: REGISTER.DMA_SOURCE, width: 8, value: 0 },
+    { at: REGISTER.DMA_DESTINATION, width: 8, value: EduBuffer.AT },
+    { at: REGISTER.DMA_COUNT, width: 8, value: EduBuffer.MOST },
+    { at: REGISTER.DMA_COMMAND, width: 8, value: Number(COMMAND.START), busyNs: COPY_NS },
     { at: REGISTER.DMA_DESTINATION, width: 8, value: 0 },
     { at: REGISTER.DMA_COUNT, width: 8, value: 0 },
+    { at: REGISTER.INTERRUPT_ACKNOWLEDGE, width: 4, value: 0xffff_ffff },
   ];
 
   line = false;
   #liveness = 0n;
   #status = 0n;
   #interrupts = 0n;
-  readonly #dma = new Map<number, bigint>();
+  #dma: ReadonlyMap<number, bigint> = new Map();
+  readonly #buffer = new EduBuffer();
 
   read(_bar: number, at: number, width: AccessWidth): bigint {
     // QEMU answers in the device's place where the device takes no access of that width.
@@ -76,18 +92,26 @@ export class Edu implements Hardware {
     }
   }
 
-  foresee(_bar: number, at: number, width: AccessWidth, value: bigint): void {
-    if (!takes(at, width)) return;
-    if (at === REGISTER.FACTORIAL) throw new Unmodelled("when a factorial is computed");
-    if (at === REGISTER.DMA_COMMAND && value & START) throw new Unmodelled("when the device has copied memory");
+  foresee(_bar: number, stores: readonly BarStore[], bus: MemoryBus): void {
+    let dma = this.#dma;
+    for (const store of stores) {
+      if (!takes(store)) continue;
+      // A thread of QEMU's computes it, in time of its own.
+      if (store.at === REGISTER.FACTORIAL) throw new Unmodelled("when a factorial is computed");
+      dma = withStore(dma, store);
+      if (starts(store)) this.#buffer.foresee(transferOf(dma), bus);
+    }
   }
 
-  raises(_bar: number, at: number, width: AccessWidth, value: bigint): boolean {
-    return takes(at, width) && at === REGISTER.INTERRUPT_RAISE && (this.#interrupts | value) !== 0n;
+  raises(_bar: number, store: BarStore): boolean {
+    if (!takes(store)) return false;
+    if (starts(store)) return (store.value & COMMAND.INTERRUPT) !== 0n;
+    return store.at === REGISTER.INTERRUPT_RAISE && (this.#interrupts | store.value) !== 0n;
   }
 
-  write(_bar: number, at: number, width: AccessWidth, value: bigint, messages: boolean): boolean {
-    if (!takes(at, width)) return false;
+  write(_bar: number, store: BarStore, messages: boolean, bus: MemoryBus): boolean {
+    const { at, value } = store;
+    if (!takes(store)) return false;
     switch (at) {
       case REGISTER.LIVENESS:
         this.#liveness = BigInt.asUintN(32, ~value);
@@ -96,22 +120,25 @@ export class Edu implements Hardware {
         this.#status = value & INTERRUPTS_WHEN_DONE;
         return false;
       case REGISTER.INTERRUPT_RAISE:
-        this.#interrupts |= value;
-        if (this.#interrupts === 0n) return false;
-        if (!messages) this.line = true;
-        return messages;
+        return this.#raise(value, messages);
       case REGISTER.INTERRUPT_ACKNOWLEDGE:
         this.#interrupts &= ~value;
         if (this.#interrupts === 0n && !messages) this.line = false;
         return false;
-      case REGISTER.DMA_SOURCE:
-      case REGISTER.DMA_DESTINATION:
-      case REGISTER.DMA_COUNT:
-        this.#dma.set(at, value);
-        return false;
       default:
-        return false;
+        this.#dma = withStore(this.#dma, store);
+        if (!starts(store)) return false;
+        this.#buffer.copy(transferOf(this.#dma), bus);
+        return (value & COMMAND.INTERRUPT) !== 0n && this.#raise(COPIED, messages);
     }
+  }
+
+  /** Interrupts for what is in the interrupt status; whether by a message. */
+  #raise(reasons: bigint, messages: boolean): boolean {
+    this.#interrupts |= reasons;
+    if (this.#interrupts === 0n) return false;
+    if (!messages) this.line = true;
+    return messages;
   }
 
   enableMessages(): void {
@@ -121,12 +148,34 @@ export class Edu implements Hardware {
   trace(): number {
     let sum = Number((this.#liveness ^ (this.#interrupts << 7n) ^ (this.#status << 3n)) & 0x3fff_ffffn);
     for (const [at, value] of this.#dma) sum = (sum + Math.imul(at, Number(value & 0xffff_ffffn))) | 0;
-    return (sum << 1) | (this.line ? 1 : 0);
+    return ((sum + this.#buffer.trace) << 1) | (this.line ? 1 : 0);
   }
 }
 
 /** Whether the device takes a store of that width there. */
-function takes(at: number, width: AccessWidth): boolean {
+function takes({ at, width }: BarStore): boolean {
   if (at % width !== 0) return false;
   return at < WIDE ? width === 4 : width >= 4;
+}
+
+/** Whether a store begins a copy. */
+function starts({ at, value }: BarStore): boolean {
+  return at === REGISTER.DMA_COMMAND && (value & COMMAND.START) !== 0n;
+}
+
+/** The registers of a copy after a store. The command is one that begins a copy, and has that bit until it is done. */
+function withStore(dma: ReadonlyMap<number, bigint>, store: BarStore): ReadonlyMap<number, bigint> {
+  const { at, value } = store;
+  if (at === REGISTER.DMA_COMMAND) return starts(store) ? new Map(dma).set(at, value & ~COMMAND.START) : dma;
+  const isRegister = at === REGISTER.DMA_SOURCE || at === REGISTER.DMA_DESTINATION || at === REGISTER.DMA_COUNT;
+  return isRegister ? new Map(dma).set(at, value) : dma;
+}
+
+function transferOf(dma: ReadonlyMap<number, bigint>) {
+  return {
+    source: dma.get(REGISTER.DMA_SOURCE) ?? 0n,
+    destination: dma.get(REGISTER.DMA_DESTINATION) ?? 0n,
+    count: dma.get(REGISTER.DMA_COUNT) ?? 0n,
+    toMemory: ((dma.get(REGISTER.DMA_COMMAND) ?? 0n) & COMMAND.TO_MEMORY) !== 0n,
+  };
 }

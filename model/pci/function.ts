@@ -6,11 +6,13 @@ import type { FunctionSpec, ReservedRegion } from "../topology.ts";
 import type { VfioDevice } from "../vfio/device.ts";
 import type { ConfigSpace } from "../vfio-pci/config-space.ts";
 import type { DeviceRegion, VfioPciCoreDevice } from "../vfio-pci/core-device.ts";
+import type { FunctionBufferFile } from "../vfio-pci/dmabuf.ts";
 import { FunctionIrqs } from "../vfio-pci/function-irqs.ts";
 import { FunctionPower } from "../vfio-pci/function-power.ts";
 import type { Ioeventfd } from "../vfio-pci/ioeventfd.ts";
 import type { VfToken } from "../vfio-pci/vf-token.ts";
 import { type Hardware, hardwareOf } from "./hardware.ts";
+import { romOf } from "./rom.ts";
 
 export class PciFunction implements IommuDevice {
   readonly spec: FunctionSpec;
@@ -44,8 +46,12 @@ export class PciFunction implements IommuDevice {
   /** What lies behind its BARs; null where nobody knows. */
   readonly hardware: Hardware | null;
   readonly irqs: FunctionIrqs;
+  /** What its ROM holds; null where nobody knows. */
+  readonly rom: Uint8Array | null;
   /** Writes that eventfds do, the latest first. */
   readonly ioeventfds: Ioeventfd[] = [];
+  /** Buffers of its BARs, while it is open. */
+  readonly buffers = new Set<FunctionBufferFile>();
   /** Its configuration space since a user looked into it; null while it is closed. */
   config: ConfigSpace | null = null;
   /** Registers that users wrote and nobody puts back, by offset; null where a reset may have changed them. */
@@ -62,6 +68,7 @@ export class PciFunction implements IommuDevice {
     this.spec = spec;
     this.hardware = was?.hardware ?? hardwareOf(spec);
     this.strays = was?.strays ?? new Map();
+    this.rom = romOf(spec);
     this.irqs = new FunctionIrqs(this.hardware);
     this.aperture = { start: 0n, last: (1n << BigInt(spec.apertureBits)) - 1n };
     this.group = group;

@@ -8,6 +8,23 @@ export interface RegisterStore {
   readonly at: number;
   readonly width: AccessWidth;
   readonly value: number;
+  /** Nanoseconds that the function is given for what it then does by itself. */
+  readonly busyNs?: number;
+}
+
+/** A store to a BAR, at a multiple of its width. */
+export interface BarStore {
+  readonly at: number;
+  readonly width: AccessWidth;
+  readonly value: bigint;
+}
+
+/** Memory, as a function gets to it by itself. */
+export interface MemoryBus {
+  /** Throws Unmodelled where nobody knows what a transfer would meet. */
+  foresee(address: bigint, length: number): void;
+  read(address: bigint, length: number): Uint8Array;
+  write(address: bigint, bytes: Uint8Array): void;
 }
 
 export interface Hardware {
@@ -15,12 +32,12 @@ export interface Hardware {
   readonly line: boolean;
   /** What a load from a BAR brings, at a multiple of its width. */
   read(bar: number, at: number, width: AccessWidth): bigint;
-  /** Throws Unmodelled where nobody knows what a store does. */
-  foresee(bar: number, at: number, width: AccessWidth, value: bigint): void;
+  /** Throws Unmodelled where nobody knows what stores do, one after the other. */
+  foresee(bar: number, stores: readonly BarStore[], bus: MemoryBus): void;
   /** Whether a store asks for an interrupt. */
-  raises(bar: number, at: number, width: AccessWidth, value: bigint): boolean;
+  raises(bar: number, store: BarStore): boolean;
   /** A store to a BAR; with `messages` it interrupts by MSI, and not by its line. Gives whether it sends a message. */
-  write(bar: number, at: number, width: AccessWidth, value: bigint, messages: boolean): boolean;
+  write(bar: number, store: BarStore, messages: boolean, bus: MemoryBus): boolean;
   /** MSI was enabled: the line is let go (PCI Local Bus 3.0, 6.8.1). */
   enableMessages(): void;
   /** A number for the content of all registers; 0 where it is as it is in the beginning. */

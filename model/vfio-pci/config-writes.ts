@@ -97,6 +97,12 @@ export const steps = {
   /** vfio_lock_and_set_power_state */
   *setPower(k: Kernel, pciFunction: PciFunction, space: ConfigSpace, state: number): Operation<void> {
     using _ = yield* k.vfioPci.memoryLock(k, pciFunction);
+    yield* k.vfioPci.changePower(k, pciFunction, space, state);
+    k.vfioPci.returnBuffers(k, pciFunction);
+  },
+
+  /** vfio_pci_set_power_state. What is in D3hot lends nothing. */
+  *changePower(k: Kernel, pciFunction: PciFunction, space: ConfigSpace, state: number): Operation<void> {
     const before = space.powerState;
     const known =
       state === D0 ||
@@ -112,8 +118,17 @@ export const steps = {
       return;
     }
     k.keeps(rule["VFIO-PCI-CONFIG-15"]);
+    if (state === D3_HOT) yield* k.vfioPci.takeBuffersBack(k, pciFunction);
     if (state === D0) k.vfioPci.powerUp(k, pciFunction, space);
     else k.vfioPci.powerDown(space, state);
+  },
+
+  /** pci_try_reset_function, by who holds the memory's lock: whoever was lent any of it has it no more. */
+  *resetFunction(k: Kernel, pciFunction: PciFunction): Operation<void> {
+    yield* k.vfioPci.takeBuffersBack(k, pciFunction);
+    k.vfioPci.resetRegisters(k, pciFunction);
+    yield* k.vfioPci.resetDone(k, pciFunction);
+    k.vfioPci.returnBuffers(k, pciFunction);
   },
 
   /** Into D1, D2 or D3hot: from the last a function may come back with its registers reset. */
@@ -158,8 +173,7 @@ export const steps = {
     const can = ((space.physical[region.start + EXPRESS.CAPABILITIES + 3] ?? 0) << 24) & EXPRESS.HAS_FLR;
     if (can === 0) return;
     using _ = yield* k.vfioPci.memoryLock(k, pciFunction);
-    k.vfioPci.resetRegisters(k, pciFunction);
-    yield* k.vfioPci.resetDone(k, pciFunction);
+    yield* k.vfioPci.resetFunction(k, pciFunction);
     k.keeps(rule["VFIO-PCI-CONFIG-19"]);
   },
 
@@ -171,8 +185,7 @@ export const steps = {
     space.setVirtual(control, asked & ~AF.FLR);
     if (((space.physical[region.start + AF.CAPABILITIES] ?? 0) & AF.HAS_FLR) !== AF.HAS_FLR) return;
     using _ = yield* k.vfioPci.memoryLock(k, pciFunction);
-    k.vfioPci.resetRegisters(k, pciFunction);
-    yield* k.vfioPci.resetDone(k, pciFunction);
+    yield* k.vfioPci.resetFunction(k, pciFunction);
     k.keeps(rule["VFIO-PCI-CONFIG-20"]);
   },
 };

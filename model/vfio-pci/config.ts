@@ -238,6 +238,9 @@ export const steps = {
         if (offset === COMMAND.AT) {
           k.vfioPci.noteMemory(space, bytes[chunk.done] ?? 0);
           using _ = yield* k.vfioPci.memoryLock(k, pciFunction);
+          const enables = ((bytes[chunk.done] ?? 0) & COMMAND.MEMORY) !== 0;
+          if (!enables) yield* k.vfioPci.takeBuffersBack(k, pciFunction);
+          k.vfioPci.returnBuffers(k, pciFunction);
           k.keeps(rule["VFIO-PCI-CONFIG-10"]);
         }
         if (offset === COMMAND.AT || offset === COMMAND.AT + 1) k.vfioPci.disableIntxBit(k, space);

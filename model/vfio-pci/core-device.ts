@@ -12,11 +12,13 @@ import type { Kernel } from "../kernel/kernel.ts";
 import type { Operation } from "../kernel/operation.ts";
 import type { PciFunction } from "../pci/function.ts";
 import type { AccessWidth } from "../program.ts";
+import type { Bar } from "../topology.ts";
 import type { DeviceFile, VfioDevice, VfioDeviceOps } from "../vfio/device.ts";
 import { type Capability, PCI_IRQ, type RegionDescription } from "../vfio/device-info.ts";
 import type { LoggingOps } from "../vfio/dma-logging.ts";
 import type { Feature } from "../vfio/feature.ts";
 import type { MigrationOps } from "../vfio/migration.ts";
+import { traceBuffers } from "./dmabuf.ts";
 import { vfioPciFeatures } from "./feature.ts";
 
 /** struct vfio_pci_region: a region behind those that every PCI device has; it is there while the device is open. */
@@ -104,12 +106,16 @@ export abstract class VfioPciCoreDevice implements VfioDeviceOps {
     return k.vfioPci.storeMapped(k, this.function, offset, width, value);
   }
 
+  /** get_dmabuf_phys: a region that can be lent as a buffer, or null where there is none; a driver without it lends nothing. */
+  lendable?(region: number): Pick<Bar, "size" | "memory"> | null;
+
   /** reset_done of struct pci_error_handlers: the function was reset, by whoever. */
   *resetDone(_k: Kernel): Operation<void> {}
 
   trace(_device: VfioDevice): number {
     const { irqs, power, vfToken, ioeventfds } = this.function;
     const token = vfToken ? vfToken.trace() * 31 : 0;
-    return irqs.trace() * 4 + power.trace() + token + 0x100000 * ioeventfds.length;
+    const lent = 0x1000_0000 * traceBuffers(this.function);
+    return irqs.trace() * 4 + power.trace() + token + 0x100000 * ioeventfds.length + lent;
   }
 }

@@ -175,7 +175,7 @@ export const steps = {
   foreseeIoeventfd(k: Kernel, pciFunction: PciFunction, { bar, at, width, data }: RegisterWrite): void {
     if (pciFunction.power.engaged) throw new Unmodelled("registers of a function that may sleep");
     if (!k.vfioPci.reaches(k, pciFunction, bar)) return;
-    k.vfioPci.foreseeStore(k, pciFunction, bar, at, width, BigInt.asUintN(8 * width, data));
+    k.vfioPci.foreseeStores(k, pciFunction, bar, [{ at, width, value: BigInt.asUintN(8 * width, data) }]);
   },
 
   /** vfio_pci_ioeventfd_handler */
@@ -184,7 +184,7 @@ export const steps = {
       k.keeps(rule["VFIO-PCI-IOEVENTFD-13"]);
       return;
     }
-    k.vfioPci.store(k, pciFunction, bar, at, width, BigInt.asUintN(8 * width, data));
+    k.vfioPci.store(k, pciFunction, bar, { at, width, value: BigInt.asUintN(8 * width, data) });
     k.keeps(rule["VFIO-PCI-IOEVENTFD-12"]);
   },
 

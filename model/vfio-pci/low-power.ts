@@ -1,5 +1,5 @@
 /** Low power of functions: allowed, forbidden, and ended by a wakeup. Beside the runtime PM of drivers/vfio/pci/vfio_pci_core.c. */
-import { eventfdOf } from "../eventfd.ts";
+import { type EventCounter, eventfdOf } from "../eventfd.ts";
 import { clauses, must } from "../kernel/clause.ts";
 import type { Kernel } from "../kernel/kernel.ts";
 import { type Operation, Unmodelled } from "../kernel/operation.ts";
@@ -92,11 +92,7 @@ const entry: Feature = {
   index: FEATURE_INDEX.LOW_POWER_ENTRY,
   *run(k, request): Operation<number> {
     if (!k.feature.check(k, request, SET, 0)) return 0;
-    const pciFunction = functionOf(request.device);
-    using _ = yield* k.lock(locksOf(pciFunction).memory);
-    must(!pciFunction.power.engaged, rule["VFIO-PCI-POWER-1"]);
-    pciFunction.power.engage(null);
-    k.keeps(rule["VFIO-PCI-POWER-2"]);
+    yield* k.vfioPci.allowLowPower(k, functionOf(request.device), null);
     return 0;
   },
 };
@@ -111,12 +107,8 @@ const entryWithWakeup: Feature = {
     const fd = block.s32(FEATURE_HEADER);
     must(fd >= 0, rule["VFIO-PCI-WAKEUP-2"]);
     const wakeup = eventfdOf(k, fd, rule["VFIO-PCI-WAKEUP-3"], rule["VFIO-PCI-WAKEUP-4"]);
-    const pciFunction = functionOf(request.device);
-    using _ = yield* k.lock(locksOf(pciFunction).memory);
-    must(!pciFunction.power.engaged, rule["VFIO-PCI-POWER-1"]);
+    yield* k.vfioPci.allowLowPower(k, functionOf(request.device), wakeup);
     wakeup.signalled = true;
-    pciFunction.power.engage(wakeup);
-    k.keeps(rule["VFIO-PCI-POWER-2"]);
     return 0;
   },
 };
@@ -126,10 +118,12 @@ const exit: Feature = {
   index: FEATURE_INDEX.LOW_POWER_EXIT,
   *run(k, request): Operation<number> {
     if (!k.feature.check(k, request, SET, 0)) return 0;
-    const { power } = functionOf(request.device);
-    using _ = yield* k.lock(locksOf(functionOf(request.device)).memory);
+    const pciFunction = functionOf(request.device);
+    const { power } = pciFunction;
+    using _ = yield* k.lock(locksOf(pciFunction).memory);
     if (power.wakeup) k.keeps(rule["VFIO-PCI-WAKEUP-6"]);
     power.disengage();
+    k.vfioPci.returnBuffers(k, pciFunction);
     k.keeps(rule["VFIO-PCI-POWER-3"]);
     return 0;
   },
@@ -138,6 +132,15 @@ const exit: Feature = {
 export const lowPowerFeatures: readonly Feature[] = [entry, entryWithWakeup, exit];
 
 export const steps = {
+  /** vfio_pci_runtime_pm_entry: what may sleep lends nothing. */
+  *allowLowPower(k: Kernel, pciFunction: PciFunction, wakeup: EventCounter | null): Operation<void> {
+    using _ = yield* k.lock(locksOf(pciFunction).memory);
+    must(!pciFunction.power.engaged, rule["VFIO-PCI-POWER-1"]);
+    yield* k.vfioPci.takeBuffersBack(k, pciFunction);
+    pciFunction.power.engage(wakeup);
+    k.keeps(rule["VFIO-PCI-POWER-2"]);
+  },
+
   /** pm_runtime_resume_and_get: the function is in full power before anything is done with it. */
   resume(k: Kernel, pciFunction: PciFunction): void {
     const { power } = pciFunction;
@@ -155,7 +158,8 @@ export const steps = {
   },
 
   /** vfio_pci_core_runtime_resume. It may fall asleep again as soon as the call is over. */
-  wake(k: Kernel, { power }: PciFunction): void {
+  wake(k: Kernel, pciFunction: PciFunction): void {
+    const { power } = pciFunction;
     const { wakeup } = power;
     k.undo.push(() => {
       power.engage(wakeup);
@@ -170,6 +174,7 @@ export const steps = {
     });
     wakeup.signal();
     power.disengage();
+    k.vfioPci.returnWoken(k, pciFunction);
     k.keeps(rule["VFIO-PCI-WAKEUP-5"]);
   },
 

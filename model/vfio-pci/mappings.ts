@@ -16,7 +16,7 @@ export const rule = clauses({
     source: source("vfio_pci_core_mmap"),
   },
   "VFIO-PCI-MMAP-2": {
-    rule: "a mapping must be shared",
+    rule: "a mapping must be shared, for which the descriptor must be open for writing",
     errno: "EINVAL",
     source: source("vfio_pci_core_mmap"),
   },
@@ -97,8 +97,9 @@ export const steps = {
     value: bigint,
   ): Operation<void> {
     yield* k.vfioPci.fault(k, pciFunction);
-    k.vfioPci.foreseeStore(k, pciFunction, ...placeOf(offset), width, value);
-    k.vfioPci.store(k, pciFunction, ...placeOf(offset), width, value);
+    const [bar, at] = placeOf(offset);
+    k.vfioPci.foreseeStores(k, pciFunction, bar, [{ at, width, value }]);
+    k.vfioPci.store(k, pciFunction, bar, { at, width, value });
     k.keeps(rule["VFIO-PCI-FAULT-3"]);
   },
 };

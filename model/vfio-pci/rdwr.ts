@@ -5,6 +5,8 @@ import type { Kernel } from "../kernel/kernel.ts";
 import { type Operation, Unmodelled } from "../kernel/operation.ts";
 import type { UserBlock } from "../kernel/user-memory.ts";
 import type { PciFunction } from "../pci/function.ts";
+import type { BarStore } from "../pci/hardware.ts";
+import { imagesSize, romOf } from "../pci/rom.ts";
 import type { AccessWidth } from "../program.ts";
 import type { FunctionSpec } from "../topology.ts";
 import { readNumber, writeValue } from "../uapi/layout.ts";
@@ -27,10 +29,9 @@ export const rule = clauses({
     observable: "output",
   },
   "VFIO-PCI-RW-6": {
-    rule: "a ROM must hold an image",
+    rule: "a ROM must hold an image, which is looked for while the command register enables memory",
     errno: "ENOMEM",
     source: "drivers/pci/rom.c:pci_map_rom",
-    unseen: "no function of the suite's machines has a ROM",
   },
   "VFIO-PCI-RW-7": {
     rule: "memory behind a BAR is read or written in full power, and while the command register enables it",
@@ -65,6 +66,11 @@ export const rule = clauses({
   "VFIO-PCI-RW-12": {
     rule: "the MSI-X table reads as ones, and drops what is written to it",
     source: source("vfio_pci_core_do_io_rw"),
+    observable: "output",
+  },
+  "VFIO-PCI-RW-13": {
+    rule: "a ROM reads as it is up to the end of its last image, and as ones from there to the end of its BAR",
+    source: source("vfio_pci_bar_rw"),
     observable: "output",
   },
 });
@@ -111,6 +117,10 @@ function stored({ view }: UserBlock, { done, width }: Access): bigint {
   return width === 8 ? view.getBigUint64(done, true) : BigInt(readNumber(view, done, width, false));
 }
 
+/** Bytes as the number that is loaded. */
+const numberIn = (bytes: Uint8Array, at: number, width: AccessWidth): bigint =>
+  bytes.subarray(at, at + width).reduceRight((value, byte) => (value << 8n) | BigInt(byte), 0n);
+
 /** What is left of a transfer within its region, and how it is cut. */
 interface Cut {
   readonly bar: number;
@@ -128,25 +138,34 @@ export const steps = {
   },
 
   /** The checks of vfio_pci_bar_rw, and what comes of the transfer. */
-  cutTransfer(k: Kernel, { spec }: PciFunction, count: number, position: number): Cut {
+  cutTransfer(k: Kernel, pciFunction: PciFunction, count: number, position: number): Cut {
+    const { spec } = pciFunction;
     const bar = Math.floor(position / REGION_SIZE);
     const begin = position % REGION_SIZE;
     const size = spec.bars[bar]?.size ?? 0;
     must(begin < size, rule["VFIO-PCI-RW-3"]);
     const isRom = bar === PCI_REGION.ROM;
-    if (isRom) must(spec.romImage, rule["VFIO-PCI-RW-6"]);
+    if (isRom) must(k.vfioPci.mapsRom(k, pciFunction), rule["VFIO-PCI-RW-6"]);
     const left = Math.min(count, size - begin);
     if (left < count) k.keeps(rule["VFIO-PCI-RW-5"]);
     const widest = isRom ? 4 : k.vfioPci.widestAccess(k);
     return { bar, count: left, parts: accesses(begin, left, k.vfioPci.hiddenRange(spec, bar), widest) };
   },
 
+  /** pci_map_rom: memory that does not answer holds no image. */
+  mapsRom(_k: Kernel, { config, spec }: PciFunction): boolean {
+    if (!config) return spec.romImage;
+    return spec.romImage && ((config.physical[COMMAND.AT] ?? 0) & COMMAND.MEMORY) !== 0;
+  },
+
   widestAccess(k: Kernel): AccessWidth {
     return k.since("6.11") ? 8 : 4;
   },
 
-  /** What of a BAR users get not to see. */
+  /** What of a BAR users get not to see: the MSI-X table, and what lies behind the images of a ROM. */
   hiddenRange(spec: FunctionSpec, bar: number): BarRange {
+    const rom = bar === PCI_REGION.ROM ? romOf(spec) : null;
+    if (rom) return { from: imagesSize(rom), to: spec.bars[bar]?.size ?? 0 };
     return msixTableIn(spec, bar);
   },
 
@@ -158,6 +177,7 @@ export const steps = {
     for (const part of cut.parts) {
       if ("kept" in part) {
         k.vfioPci.readKept(k, block, image, part);
+        k.keeps(rule[cut.bar === PCI_REGION.ROM ? "VFIO-PCI-RW-13" : "VFIO-PCI-RW-12"]);
         continue;
       }
       const { at, width, done } = part;
@@ -171,11 +191,10 @@ export const steps = {
     return cut.count;
   },
 
-  /** The MSI-X table as it is shown, byte by byte. */
-  readKept(k: Kernel, block: UserBlock, image: Uint8Array, { done, kept }: Kept): void {
+  /** What is kept from users as it is shown, byte by byte. */
+  readKept(_k: Kernel, block: UserBlock, image: Uint8Array, { done, kept }: Kept): void {
     image.fill(0xff, done, done + kept);
     for (let i = done; i < done + kept; i++) block.copyTo(image, i, i + 1, rule["VFIO-PCI-RW-8"]);
-    k.keeps(rule["VFIO-PCI-RW-12"]);
   },
 
   /** vfio_pci_bar_rw, writing */
@@ -189,7 +208,8 @@ export const steps = {
       }
       block.copyFrom(part.done + part.width, rule["VFIO-PCI-RW-9"], part.done);
       using _ = yield* k.vfioPci.testMemory(k, pciFunction, cut.bar);
-      k.vfioPci.store(k, pciFunction, cut.bar, part.at, part.width, stored(block, part));
+      const { at, width } = part;
+      k.vfioPci.store(k, pciFunction, cut.bar, { at, width, value: stored(block, part) });
     }
     k.keeps(k.since("6.11") ? rule["VFIO-PCI-RW-11"] : rule["VFIO-PCI-RW-10"]);
     return cut.count;
@@ -203,11 +223,13 @@ export const steps = {
   /** Whether what is to be written can be told: asked before anything has changed. */
   foreseeWriteBar(k: Kernel, pciFunction: PciFunction, block: UserBlock, { bar, parts }: Cut): void {
     if (!k.vfioPci.reaches(k, pciFunction, bar)) return;
+    const stores: BarStore[] = [];
     for (const part of parts) {
       if ("kept" in part) continue;
-      if (part.done + part.width > block.readable) return;
-      k.vfioPci.foreseeStore(k, pciFunction, bar, part.at, part.width, stored(block, part));
+      if (part.done + part.width > block.readable) break;
+      stores.push({ at: part.at, width: part.width, value: stored(block, part) });
     }
+    k.vfioPci.foreseeStores(k, pciFunction, bar, stores);
   },
 
   /** Holds the memory's lock over an access; refuses where memory does not answer. I/O ports are not asked about. */
@@ -220,22 +242,24 @@ export const steps = {
   },
 
   /** What a load from a BAR brings, or null where nobody knows. */
-  load({ hardware }: PciFunction, bar: number, at: number, width: AccessWidth): bigint | null {
+  load({ hardware, rom }: PciFunction, bar: number, at: number, width: AccessWidth): bigint | null {
+    if (bar === PCI_REGION.ROM) return rom && numberIn(rom, at, width);
     return hardware?.read(bar, at, width) ?? null;
   },
 
-  /** Whether a store to a BAR can be told, and the interrupt that may come of it. */
-  foreseeStore(k: Kernel, pciFunction: PciFunction, bar: number, at: number, width: AccessWidth, value: bigint): void {
+  /** Whether stores to a BAR can be told, and the interrupts that may come of them. */
+  foreseeStores(k: Kernel, pciFunction: PciFunction, bar: number, stores: readonly BarStore[]): void {
+    if (stores.length === 0) return;
     const { hardware } = pciFunction;
     if (!hardware) throw new Unmodelled("what a function does when it is written to");
-    hardware.foresee(bar, at, width, value);
-    if (hardware.raises(bar, at, width, value)) k.intrs.foreseeInterrupt(k, pciFunction);
+    hardware.foresee(bar, stores, k.iommu.busOf(k, pciFunction));
+    for (const store of stores) if (hardware.raises(bar, store)) k.intrs.foreseeInterrupt(k, pciFunction);
   },
 
   /** A store to a BAR, and the interrupt that may come of it. */
-  store(k: Kernel, pciFunction: PciFunction, bar: number, at: number, width: AccessWidth, value: bigint): void {
+  store(k: Kernel, pciFunction: PciFunction, bar: number, store: BarStore): void {
     const { hardware, irqs } = pciFunction;
-    const sent = hardware?.write(bar, at, width, value, irqs.sendsMessages) ?? false;
+    const sent = hardware?.write(bar, store, irqs.sendsMessages, k.iommu.busOf(k, pciFunction)) ?? false;
     if (sent) k.intrs.messageArrives(k, pciFunction);
     else k.intrs.intxArrives(k, irqs);
   },

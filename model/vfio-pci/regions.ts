@@ -7,6 +7,8 @@ import type { PciFunction } from "../pci/function.ts";
 import { PCI_REGION, REGION_SIZE } from "../vfio/device-info.ts";
 import { steps as config } from "./config.ts";
 import type { DeviceRegion } from "./core-device.ts";
+import { steps as dmabuf } from "./dmabuf.ts";
+import { steps as dmabufFeature } from "./dmabuf-feature.ts";
 import { steps as ioeventfd } from "./ioeventfd.ts";
 import { steps as mappings } from "./mappings.ts";
 import { steps as rdwr, rule as rdwrRule } from "./rdwr.ts";
@@ -37,6 +39,8 @@ export const steps = {
   ...rdwr,
   ...mappings,
   ...ioeventfd,
+  ...dmabuf,
+  ...dmabufFeature,
 
   /** vfio_pci_core_read */
   *readRegion(k: Kernel, pciFunction: PciFunction, io: Transfer, position: number): Operation<number> {

@@ -172,6 +172,7 @@ export const steps = {
   /** vfio_pci_core_close_device */
   *closeDevice(k: Kernel, pciFunction: PciFunction): Operation<void> {
     if (pciFunction.physical?.vfToken) pciFunction.physical.vfToken.users--;
+    yield* k.vfioPci.closeBuffers(k, pciFunction);
     k.vfioPci.endLowPower(k, pciFunction);
     yield* k.intrs.closeIrqs(k, pciFunction);
     k.vfioPci.closeIoeventfds(k, pciFunction);
@@ -310,8 +311,7 @@ export const steps = {
     using _ = yield* k.lock(locks.memory);
     using device = tryLock(k, locks.device);
     must(device !== null, rule["VFIO-PCI-RESET-2"]);
-    k.vfioPci.resetRegisters(k, pciFunction);
-    yield* k.vfioPci.resetDone(k, pciFunction);
+    yield* k.vfioPci.resetFunction(k, pciFunction);
     k.keeps(rule["VFIO-PCI-RESET-3"]);
   },
 };

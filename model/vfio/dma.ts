@@ -2,6 +2,12 @@
 
 import { type Mm, PAGE, type Pinner } from "../kernel/mm.ts";
 
+/** What devices may do with the memory of a mapping. */
+export interface DmaAccess {
+  readonly read: boolean;
+  readonly write: boolean;
+}
+
 /** struct vfio_dma: the caller's memory at a range of IOVA, both ends included. */
 export class Dma implements Pinner {
   readonly iova: bigint;
@@ -11,6 +17,8 @@ export class Dma implements Pinner {
   vaddr: bigint;
   /** Whether DMA may write to it. */
   readonly writable: boolean;
+  /** Whether DMA may read it. */
+  readonly readable: boolean;
   /** Whether the caller had CAP_IPC_LOCK when it was mapped: its pages are counted, but there is no limit. */
   readonly lockCap: boolean;
   /** Pinned, and in the page tables of an IOMMU. */
@@ -24,12 +32,13 @@ export class Dma implements Pinner {
   /** Whether all of it is to be reported as dirty once, however it is used now. */
   dirty = false;
 
-  constructor(iova: bigint, vaddr: bigint, size: bigint, writable: boolean, lockCap: boolean) {
+  constructor(iova: bigint, vaddr: bigint, size: bigint, may: DmaAccess, lockCap: boolean) {
     this.iova = iova;
     this.last = iova + size - 1n;
     this.size = size;
     this.vaddr = vaddr;
-    this.writable = writable;
+    this.readable = may.read;
+    this.writable = may.write;
     this.lockCap = lockCap;
   }
 

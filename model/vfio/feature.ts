@@ -94,7 +94,7 @@ export function featureIoctl(
   name: keyof typeof FEATURE_INDEX,
   methods: number,
   data: Readonly<Record<string, FieldSpec>>,
-  more: Partial<Pick<Ioctl<DeviceFile>, "useful" | "since">> = {},
+  more: Partial<Pick<Ioctl<DeviceFile>, "useful" | "since" | "returns">> = {},
 ): Ioctl<DeviceFile> {
   const struct = {
     argsz: field.argsz(),

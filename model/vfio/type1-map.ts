@@ -1,4 +1,5 @@
 /** VFIO_IOMMU_MAP_DMA of type1. Beside drivers/vfio/vfio_iommu_type1.c:vfio_dma_do_map. */
+import type { Translation } from "../iommu/dma.ts";
 import { IommufdFile } from "../iommufd/file.ts";
 import { clauses, must } from "../kernel/clause.ts";
 import { type Ioctl, ioctl, vfioRequest } from "../kernel/ioctl.ts";
@@ -144,7 +145,8 @@ export const steps = {
     must(found === undefined, rule["VFIO-TYPE1-MAP-8"]);
     must(k.type1.dmaAvail(k, iommu) > 0, rule["VFIO-TYPE1-MAP-9"]);
     k.alloc();
-    const dma = new Dma(iova, vaddr, size, (flags & MAP.WRITE) !== 0, k.task.credentials.has("CAP_IPC_LOCK"));
+    const may = { read: (flags & MAP.READ) !== 0, write: (flags & MAP.WRITE) !== 0 };
+    const dma = new Dma(iova, vaddr, size, may, k.task.credentials.has("CAP_IPC_LOCK"));
     must(k.type1.isInWindow(iommu, dma), rule["VFIO-TYPE1-MAP-10"]);
     yield* k.type1.addDma(k, iommu, dma);
     return 0;
@@ -153,6 +155,14 @@ export const steps = {
   /** vfio_find_dma: whether and what is mapped in a range, both ends included. */
   findDma(iommu: Type1, start: bigint, last: bigint): Dma | undefined {
     return iommu.dmas.find(start, last);
+  },
+
+  /** What the page tables of its groups have for an address: memory stays where it was pinned, whatever its address is now. */
+  translate(iommu: Type1, iova: bigint): Translation | null {
+    const dma = iommu.dmas.find(iova, iova);
+    if (!dma?.iommuMapped) return null;
+    const { pinnedFrom, readable, writable } = dma;
+    return { file: null, address: pinnedFrom + iova - dma.iova, readable, writable };
   },
 
   /** vfio_iommu_iova_dma_valid: without windows everything is. */

@@ -1,10 +1,17 @@
 /** Properties about what lies behind the regions of functions. */
 import { hardwareOf } from "../../model/pci/hardware.ts";
+import type { Topology } from "../../model/topology.ts";
 import { FEW_OBJECTS, property } from "../define.ts";
 import { functions } from "../devices.ts";
 import { times } from "../generate/dice.ts";
+import { DMA_MOTIFS } from "../generate/dma-motifs.ts";
 import { REGION_MOTIFS } from "../generate/region-motifs.ts";
+import { DMA_GOALS } from "../goals/dma.ts";
 import { REGION_GOALS } from "../goals/regions.ts";
+
+/** Functions of which the suite knows the hardware. */
+const knownHardware = ({ functions }: Topology): string[] =>
+  functions.filter((spec) => hardwareOf(spec) !== null).map(({ name }) => name);
 
 export const functionRegions = property({
   id: "function-regions",
@@ -12,7 +19,7 @@ export const functionRegions = property({
   title:
     "what is behind the regions of functions: BARs, mapped or not, eventfds that write to them, and the interrupts that functions raise by themselves",
   devices(topology) {
-    const known = topology.functions.filter((spec) => hardwareOf(spec) !== null).map(({ name }) => name);
+    const known = knownHardware(topology);
     return known.length === 0 ? [] : [...known.flatMap((name) => times(8, name)), ...functions(topology)];
   },
   kvm: false,
@@ -33,4 +40,33 @@ export const functionRegions = property({
   otherIoctls: 0.3,
   share: 1,
   goals: REGION_GOALS,
+});
+
+export const eduDma = property({
+  id: "edu-dma",
+  functionsBehind: "iommu",
+  title:
+    "memory that a device reads and writes by itself is what is mapped for it, with the access that it is mapped with",
+  devices: knownHardware,
+  kvm: false,
+  weights: { open: 2, io: 40, mdev: 0, close: 2, dup: 1, probe: 1, ioctl: 24 },
+  motifs: DMA_MOTIFS,
+  alwaysOpens: true,
+  copies: true,
+  ioctls: {
+    ...FEW_OBJECTS,
+    IOMMU_IOAS_ALLOC: 1,
+    IOMMU_IOAS_MAP: 8,
+    IOMMU_IOAS_UNMAP: 5,
+    IOMMU_IOAS_COPY: 2,
+    VFIO_IOMMU_MAP_DMA: 8,
+    VFIO_IOMMU_UNMAP_DMA: 5,
+    VFIO_DEVICE_ATTACH_IOMMUFD_PT: 6,
+    VFIO_DEVICE_DETACH_IOMMUFD_PT: 2,
+    VFIO_DEVICE_SET_IRQS: 2,
+    VFIO_GROUP_GET_DEVICE_FD: 2,
+  },
+  otherIoctls: 0.2,
+  share: 1,
+  goals: DMA_GOALS,
 });

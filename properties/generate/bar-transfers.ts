@@ -2,10 +2,13 @@
 
 import { Edu } from "../../model/pci/edu.ts";
 import type { PciFunction } from "../../model/pci/function.ts";
+import { imagesSize, romOf } from "../../model/pci/rom.ts";
+import type { FunctionSpec } from "../../model/topology.ts";
 import { PCI_REGION, REGION_SIZE } from "../../model/vfio/device-info.ts";
-import { msixTableIn } from "../../model/vfio-pci/msix-table.ts";
+import { type BarRange, msixTableIn } from "../../model/vfio-pci/msix-table.ts";
 import type { RegionMove } from "./config-transfers.ts";
 import { type Dice, oneIn, pick } from "./dice.ts";
+import { copyMove } from "./dma-moves.ts";
 
 const { LIVENESS, STATUS, INTERRUPT_STATUS, INTERRUPT_RAISE, INTERRUPT_ACKNOWLEDGE } = Edu.REGISTER;
 const { IDENTIFICATION, DMA_SOURCE, DMA_DESTINATION, DMA_COUNT, DMA_COMMAND } = Edu.REGISTER;
@@ -21,6 +24,7 @@ export interface RegisterMove {
 }
 
 export function registerMove(dice: Dice): RegisterMove {
+  if (oneIn(dice, 6)) return copyMove(dice);
   if (oneIn(dice, 3)) return interrupt(dice);
   const count = pick(dice, WIDTHS);
   if (oneIn(dice, 2)) return { at: pick(dice, READ) + (oneIn(dice, 12) ? dice.roll(4) : 0), count };
@@ -39,21 +43,27 @@ function interrupt(dice: Dice): RegisterMove {
 
 /** One access of a BAR, or of one that the function has not. */
 export function inBar(dice: Dice, { spec, hardware }: PciFunction): RegionMove {
-  const bar = oneIn(dice, 12) ? dice.roll(7) : pickBar(dice, spec.bars);
+  const bar = oneIn(dice, 12) ? dice.roll(7) : pickBar(dice, spec);
   const begin = bar * REGION_SIZE;
   const size = spec.bars[bar]?.size ?? 0;
   if (hardware && bar === 0 && !oneIn(dice, 8)) {
     const { at, ...move } = registerMove(dice);
     return { ...move, offset: begin + at };
   }
-  const { from, to } = msixTableIn(spec, bar);
+  const { from, to } = spec.rom === null ? msixTableIn(spec, bar) : imagesOf(spec, bar);
   const near = to > 0 && !oneIn(dice, 3) ? pick(dice, [from, from - 4, to, to - 4, to - 2, from + 3, from + 16]) : -1;
   const at = near >= 0 ? near : pick(dice, [0, 4, 8, 1, 2, size - 8, size - 4, size - 1, size, size + 4]);
   const move = { offset: begin + Math.max(0, at), count: pick(dice, [4, 8, 1, 2, 16, 32, 3, 0]) };
   return oneIn(dice, 3) ? { ...move, bytes: [dice.roll(256)] } : move;
 }
 
-function pickBar(dice: Dice, bars: PciFunction["spec"]["bars"]): number {
-  const there = bars.flatMap((bar, index) => (bar && index < PCI_REGION.ROM ? [index] : []));
+/** What of a BAR reads as ones: behind the images of a ROM. */
+function imagesOf(spec: FunctionSpec, bar: number): BarRange {
+  const rom = bar === PCI_REGION.ROM ? romOf(spec) : null;
+  return rom ? { from: imagesSize(rom), to: rom.length } : { from: 0, to: 0 };
+}
+
+function pickBar(dice: Dice, { bars, rom }: FunctionSpec): number {
+  const there = bars.flatMap((bar, index) => (bar && (index < PCI_REGION.ROM || rom !== null) ? [index] : []));
   return there.length === 0 ? 0 : pick(dice, there);
 }

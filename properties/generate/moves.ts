@@ -12,8 +12,10 @@ import { versionNumber } from "../../model/uapi/version.ts";
 import { DeviceFile } from "../../model/vfio/device.ts";
 import { rightStruct, spoil } from "./arguments.ts";
 import { auxiliaryCall } from "./auxiliary.ts";
+import { dmaBufFields } from "./buffer-arguments.ts";
 import { deviceName } from "./device-names.ts";
 import { type Dice, oneIn, pick } from "./dice.ts";
+import { ownMemory } from "./dma-moves.ts";
 import { driverIdCall } from "./driver-ids.ts";
 import { fileFields } from "./file-arguments.ts";
 import { type Handles, kindBits } from "./handles.ts";
@@ -43,6 +45,8 @@ export interface Focus {
   readonly kvm: boolean;
   /** Whether memory in files is mapped. */
   readonly memfds?: boolean;
+  /** Whether a device copies memory by itself, which programs look at. */
+  readonly copies?: boolean;
   /** How programs mostly begin; as those of any user unless told. */
   readonly motifs?: readonly Motif[];
   /** Whether every program begins so; else two of three do. */
@@ -90,7 +94,7 @@ export function makeCall(kind: MoveKind, on: Situation): Call | undefined {
     case "dup":
       return dup(on);
     case "io":
-      return transfer(on.dice, on.handles);
+      return on.focus.copies && oneIn(on.dice, 3) ? ownMemory(on.dice) : transfer(on.dice, on.handles);
     case "mdev":
       return mdevCall(on);
     case "binding":
@@ -284,6 +288,7 @@ function argument(on: Situation, command: Ioctl, file: File | null, wrong: boole
         tableFields(on, command.name, file) ??
         irqFields(on, command.name, file) ??
         ioeventfdFields(on, command.name, file) ??
+        dmaBufFields(on, command.name, file) ??
         fileFields(on, command.name) ??
         vmIrqFields(on, command.name, file) ??
         tokenFields(on, command.name, file);

@@ -1,5 +1,6 @@
 /** Reads, writes and mappings, each kind of file with what makes sense there. */
 
+import { DmaBufFile } from "../../model/dma-buf.ts";
 import { EventFile } from "../../model/eventfd.ts";
 import { FaultQueueFile } from "../../model/iommufd/fault-queue.ts";
 import { VeventQueueFile } from "../../model/iommufd/vevent-queue.ts";
@@ -19,6 +20,7 @@ import { REGION_SIZE } from "../../model/vfio/device-info.ts";
 import type { VfioPciCoreDevice } from "../../model/vfio-pci/core-device.ts";
 import { DriverDataFile } from "../../model/vfio-pci/drivers/data-file.ts";
 import { inBar } from "./bar-transfers.ts";
+import { memoryMove } from "./buffer-arguments.ts";
 import { inFunction } from "./config-transfers.ts";
 import { type Dice, oneIn, pick } from "./dice.ts";
 import { inDriven, mapDriven, ofDriverSession } from "./driver-transfers.ts";
@@ -44,6 +46,9 @@ export function transfer(dice: Dice, handles: Handles): Call | undefined {
   const entry = pick(dice, driven.length > 0 && !oneIn(dice, 6) ? driven : handles.files);
   const fd = oneIn(dice, 12) ? -1 : entry.handle;
   if (oneIn(dice, 8)) return { op: "poll", fd };
+  if (entry.file instanceof DmaBufFile && oneIn(dice, 3)) {
+    return { op: "lseek", fd: entry.handle, offset: oneIn(dice, 6) ? PAGE : 0, whence: pick(dice, [2, 2, 0, 1, 3]) };
+  }
   // What a queue has is there for a moment only: what happens where it can't be told must be met then.
   const isQueue = entry.file instanceof VeventQueueFile || entry.file instanceof FaultQueueFile;
   const place = oneIn(dice, isQueue ? 5 : 10)
@@ -92,9 +97,10 @@ function ofDevice(k: Kernel, dice: Dice, fd: string | -1, file: File, place: Pla
   return plain ? { op: "write", fd, count, ...content } : { op: "pwrite", fd, count, offset, ...content };
 }
 
-/** Configuration space mostly; of hardware that the suite knows mostly its own registers. */
+/** Configuration space mostly; of what the suite knows mostly what is behind its BARs. */
 function ofFunction(dice: Dice, pciFunction: PciFunction): Move {
-  const bars = pciFunction.hardware ? !oneIn(dice, 3) : oneIn(dice, 8);
+  if (pciFunction.buffers.size > 0 && oneIn(dice, 3)) return memoryMove(dice, pciFunction);
+  const bars = pciFunction.hardware || pciFunction.rom ? !oneIn(dice, 3) : oneIn(dice, 8);
   return bars ? inBar(dice, pciFunction) : inFunction(dice, pciFunction);
 }
 

@@ -1,6 +1,7 @@
 /** All invariants. */
 import { areasApart, areasInReach } from "./areas.ts";
 import { auxiliaryNames, auxiliaryWithinParent, managedByTwo } from "./auxiliary.ts";
+import { buffersAnswer, buffersTakenBack, buffersWithinBar } from "./buffers.ts";
 import { bypassConnected, bypassLives, irqfdsApart, irqfdsLive } from "./bypass.ts";
 import { DEVICE_INVARIANTS } from "./device.ts";
 import { oneDriver, overrideBeatsIds, overrideOnly, vfioWhileBound } from "./drivers.ts";
@@ -56,6 +57,9 @@ export const STATE_INVARIANTS = [
   areasInReach,
   pinnedWhileNeeded,
   pinsCounted,
+  buffersTakenBack,
+  buffersAnswer,
+  buffersWithinBar,
 ] as const;
 
 export const HISTORY_INVARIANTS = [

@@ -18,7 +18,7 @@ import {
 } from "../../model/program.ts";
 import type { Topology } from "../../model/topology.ts";
 import { attributePath as pathOfAttribute } from "../../targets/lower/paths.ts";
-import { leavingWork } from "../../targets/lower/put-off.ts";
+import { workLeft } from "../../targets/lower/put-off.ts";
 import { deviceVariable } from "./devices.ts";
 import type { Expectation } from "./expectations.ts";
 import { isChosen, isNowhere, placed, readableAt } from "./placing.ts";
@@ -57,7 +57,7 @@ export class CallWriter {
 
   /** Statements of all calls. */
   lines(): string[] {
-    const leaving = leavingWork(this.#program.calls);
+    const left = workLeft(this.#program.calls);
     const starts = this.#program.calls.filter(({ op }) => op === "start").length;
     const before = starts > 0 ? [`make_tasks(${starts});`, ""] : [];
     const calls = this.#program.calls.flatMap((call, index) => {
@@ -65,8 +65,8 @@ export class CallWriter {
       const expectation = this.#expectations[index] ?? null;
       const lines = this.#lines(call, expectation);
       if (expectation?.failed) lines.push(...this.#style.injected());
-      const wait = leaving.get(call);
-      if (wait !== undefined) lines.push(`usleep(${wait / 1000}); /* another thread may have work left */`);
+      const wait = left.get(call);
+      if (wait !== undefined) lines.push(`usleep(${wait / 1000}); /* others may have work left of it */`);
       return [...this.#style.begin(index, text), ...lines, ""];
     });
     return [...before, ...calls];
@@ -157,6 +157,8 @@ export class CallWriter {
         const what = [this.#content(call), `${call.count}UL`];
         return systemCall(failNth, "SYS_pwrite64", [value(call.fd), ...what, value(call.offset)]);
       }
+      case "lseek":
+        return systemCall(failNth, "SYS_lseek", [value(call.fd), `${call.offset}L`, `${call.whence}`]);
       case "poll":
         return `poll_now(${value(call.fd)})`;
       case "mmap": {

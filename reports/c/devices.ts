@@ -190,7 +190,7 @@ function mayStore(call: Call): boolean {
 function* storingBack(devices: readonly Device[], names: Names, topology: Topology): Generator<string> {
   for (const { name } of devices) {
     const spec = topology.functions.find((each) => each.name === name);
-    for (const { at, width, value } of spec ? restoringStores(spec) : []) {
+    for (const { at, width, value, busyNs } of spec ? restoringStores(spec) : []) {
       const what = [
         `&${deviceVariable(name, names)}`,
         cNumber(at, 4, true),
@@ -198,6 +198,7 @@ function* storingBack(devices: readonly Device[], names: Names, topology: Topolo
         `${cNumber(value, 8, true)}UL`,
       ];
       yield `if (!moved)\n\t\tput_back(${what.join(", ")});`;
+      if (busyNs !== undefined) yield `if (!moved)\n\t\tusleep(${busyNs / 1000});`;
     }
   }
 }

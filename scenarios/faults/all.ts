@@ -15,6 +15,9 @@ import { bindLeavesBlock } from "./bind-leaves-block.ts";
 import { bindTakesTokenForTail } from "./bind-takes-token-for-tail.ts";
 import { boundTwice } from "./bound-twice.ts";
 import { bridgesSpoilGroup } from "./bridges-spoil-group.ts";
+import { bufferPastEnd } from "./buffer-past-end.ts";
+import { buffersStayLent } from "./buffers-stay-lent.ts";
+import { buffersStayMapped } from "./buffers-stay-mapped.ts";
 import { bypassOneOrder } from "./bypass-one-order.ts";
 import { bypassPartsAnother } from "./bypass-parts-another.ts";
 import { cdevOpenStaysRegistered } from "./cdev-open-stays-registered.ts";
@@ -26,6 +29,9 @@ import { destroyInUse } from "./destroy-in-use.ts";
 import { detachRevokesAccess } from "./detach-revokes-access.ts";
 import { detachedStaysMapped } from "./detached-stays-mapped.ts";
 import { disabledMemoryAnswers } from "./disabled-memory-answers.ts";
+import { dmaOutlivesUnmap } from "./dma-outlives-unmap.ts";
+import { dmaPageTwice } from "./dma-page-twice.ts";
+import { dmaWritesReadOnly } from "./dma-writes-read-only.ts";
 import { failedOpenCounts } from "./failed-open-counts.ts";
 import { fakeGroupsOwned } from "./fake-groups-owned.ts";
 import type { Fault } from "./fault.ts";
@@ -130,6 +136,7 @@ import { putsNoIommufd } from "./puts-no-iommufd.ts";
 import { removedIdStays } from "./removed-id-stays.ts";
 import { replaceUnwindsWrongTable } from "./replace-unwinds-wrong-table.ts";
 import { revokedStaysDirty } from "./revoked-stays-dirty.ts";
+import { romReadsOn } from "./rom-reads-on.ts";
 import { secondCdevOpen } from "./second-cdev-open.ts";
 import { statusAlwaysViable } from "./status-always-viable.ts";
 import { stubOwnsDma } from "./stub-owns-dma.ts";
@@ -255,6 +262,9 @@ export const FAULTS: readonly Fault[] = [
   msixTableExposed,
   mappingPastEnd,
   mappingsStay,
+  buffersStayLent,
+  buffersStayMapped,
+  bufferPastEnd,
   ioeventfdEightBytesRefused,
   ioeventfdOutlivesClose,
   ioeventfdTwice,
@@ -319,6 +329,10 @@ export const FAULTS: readonly Fault[] = [
   idxdPortalUnsized,
   idxdQueueTakenInUse,
   idxdTranslationStays,
+  dmaOutlivesUnmap,
+  dmaPageTwice,
+  dmaWritesReadOnly,
+  romReadsOn,
 ];
 
 /** The fault of that id, or undefined. */

@@ -14,7 +14,10 @@ export const ioeventfdWritesDisabled: Fault = {
       ioeventfdFires(kernel, pciFunction, write) {
         const { bar, at, width, data } = write;
         if (kernel.vfioPci.reaches(kernel, pciFunction, bar)) ioeventfdFires(kernel, pciFunction, write);
-        else pciFunction.hardware?.write(bar, at, width, BigInt.asUintN(8 * width, data), false);
+        else {
+          const store = { at, width, value: BigInt.asUintN(8 * width, data) };
+          pciFunction.hardware?.write(bar, store, false, kernel.iommu.busOf(kernel, pciFunction));
+        }
       },
     };
   },

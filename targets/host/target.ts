@@ -82,7 +82,7 @@ async function startSession(
       host.agent,
       devices.map(({ address }) => address),
     );
-    const found = topologyOf("host", surveyed, { hotResetWorks: () => true });
+    const found = topologyOf("host", surveyed, { hotResetWorks: () => true, romOf: () => null });
     const topology: Topology = {
       ...found,
       drivers: found.drivers.filter((driver) => DRIVERS.includes(driver)),

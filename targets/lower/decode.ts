@@ -77,7 +77,7 @@ export class OutputReader {
         return signal.ret < 0 ? signal : { ret: 0, bytes: loaded.subarray(0, shape.width) };
       }
       case "stores":
-        return this.#stores(shape.count);
+        return this.#stores(shape.waited);
       case "sysfs-read":
         return this.#read(READ_SIZE);
       case "status": {
@@ -141,14 +141,17 @@ export class OutputReader {
   }
 
   /** What came of stores to a file that was opened and mapped for them. */
-  #stores(count: number): Outcome | undefined {
+  #stores(waited: readonly boolean[]): Outcome | undefined {
     const opened = this.#plain();
     if (!opened || opened.ret < 0) return opened;
     const mapped = this.#plain();
     if (!mapped) return undefined;
     let failed = Math.min(mapped.ret, 0);
     if (failed === 0) {
-      for (let i = 0; i < count; i++) failed ||= -(this.#u32() ?? 0);
+      for (const isWaited of waited) {
+        failed ||= -(this.#u32() ?? 0);
+        if (isWaited) this.#result();
+      }
       this.#result();
     }
     return this.#result() === undefined ? undefined : { ret: failed };

@@ -29,7 +29,7 @@ import { POLL_ALL } from "../../model/uapi/poll.ts";
 import type { Assembler, SyscallArgument } from "../agent/assembler.ts";
 import { NO_SLOT, SLOT_COUNT, TASK_COUNT } from "../agent/layout.ts";
 import { attributePath, devicePath, groupPrefix, KVM_DEBUGFS, MDEV_DEVICES } from "./paths.ts";
-import { leavingWork, START_WAIT_NS } from "./put-off.ts";
+import { START_WAIT_NS, workLeft } from "./put-off.ts";
 import {
   AT_FDCWD,
   EFD_NONBLOCK,
@@ -61,8 +61,8 @@ export type Shape =
   | { readonly kind: "load"; readonly width: AccessWidth }
   /** the signal */
   | { readonly kind: "store" }
-  /** opened and mapped, then so many stores: the first that failed, by an errno or a signal */
-  | { readonly kind: "stores"; readonly count: number }
+  /** opened and mapped, then stores, each of which may be waited for: the first that failed, by an errno or a signal */
+  | { readonly kind: "stores"; readonly waited: readonly boolean[] }
   /** opened, then read into a buffer that follows */
   | { readonly kind: "sysfs-read" }
   | { readonly kind: "readlink" }
@@ -137,14 +137,14 @@ export class Lowering {
   /** Lowers a whole program; gives the shape of each call's output. */
   program(program: Program): Shape[] {
     const shapes: Shape[] = [];
-    const leaving = leavingWork(program.calls);
+    const left = workLeft(program.calls);
     const starts = program.calls.filter(({ op }) => op === "start").length;
     if (starts > TASK_COUNT) throw new TooLarge(`A program starts at most ${TASK_COUNT} tasks; split it.`);
     if (starts > 0) this.#code.tasks(starts);
     for (const [index, call] of program.calls.entries()) {
       this.#code.mark(index);
       const shape = this.call(call);
-      const wait = leaving.get(call);
+      const wait = left.get(call);
       shapes.push(wait === undefined ? shape : this.#waited(shape, wait));
     }
     if (this.#blocks > MAX_BLOCKS) throw new TooLarge(`A program has at most ${MAX_BLOCKS} structs; split it.`);
@@ -160,7 +160,7 @@ export class Lowering {
     return shape;
   }
 
-  /** Waits for what the call has left to another thread. */
+  /** Waits for what the call has left to others. */
   #waited(of: Shape, nanoseconds: number): Shape {
     this.#code.poke(TEXT, timespec(nanoseconds)).syscall(SYS.nanosleep, TEXT, 0);
     return { kind: "waited", of };
@@ -220,6 +220,9 @@ export class Lowering {
       case "write":
       case "pwrite":
         return this.#write(call);
+      case "lseek":
+        this.#syscall(SYS.lseek, this.#value(call.fd), call.offset, call.whence);
+        return { kind: "plain" };
       case "poll":
         code.poke(TEXT, pollfd(typeof call.fd === "string" ? -1 : call.fd));
         if (typeof call.fd === "string") code.pokeSlot(TEXT, 4, this.#slot(call.fd));
@@ -322,12 +325,15 @@ export class Lowering {
       .unlessFailed((code) => {
         code.syscall(SYS.mmap, 0, PAGE, PROT_WRITE, MAP_SHARED, { slot: FD_SLOT }, 0).keep(NUMBER_SLOT);
         code.unlessFailed((mapped) => {
-          for (const { at, width, value } of stores) mapped.touchWrite(at, width, value, NUMBER_SLOT);
+          for (const { at, width, value, busyNs } of stores) {
+            mapped.touchWrite(at, width, value, NUMBER_SLOT);
+            if (busyNs !== undefined) mapped.poke(TEXT, timespec(busyNs)).syscall(SYS.nanosleep, TEXT, 0);
+          }
           mapped.syscall(SYS.munmap, { slot: NUMBER_SLOT }, PAGE);
         });
         code.syscall(SYS.close, { slot: FD_SLOT });
       });
-    return { kind: "stores", count: stores.length };
+    return { kind: "stores", waited: stores.map(({ busyNs }) => busyNs !== undefined) };
   }
 
   /** Lists a directory. */

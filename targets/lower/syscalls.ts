@@ -4,6 +4,7 @@ export const SYS = {
   write: 1,
   close: 3,
   poll: 7,
+  lseek: 8,
   mmap: 9,
   munmap: 11,
   ioctl: 16,

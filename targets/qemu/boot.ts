@@ -6,15 +6,16 @@
  */
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtemp, rm } from "node:fs/promises";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { createServer, type Server, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout } from "node:timers/promises";
+import { makeRom } from "../../model/pci/rom.ts";
 import { compileAgent, exists } from "../agent/compile.ts";
 import { AgentConnection, TargetLost } from "../agent/connection.ts";
 import { buildInitramfs } from "./initramfs.ts";
-import type { QemuMachine } from "./machines.ts";
+import { type QemuMachine, ROM_DEVICE, ROM_FILE } from "./machines.ts";
 import { SerialLog } from "./serial.ts";
 
 const QEMU = "qemu-system-x86_64";
@@ -109,9 +110,11 @@ async function boot(options: BootOptions, accel: Accelerator, bootMs: number): P
   let qemu: Qemu | undefined;
   try {
     const path = join(directory, "agent");
+    const rom = join(directory, "rom");
+    await writeFile(rom, makeRom(ROM_DEVICE.vendor, ROM_DEVICE.device));
     server.listen(path);
     await once(server, "listening");
-    qemu = new Qemu(arguments_(options, accel, initramfs, path), serial, options.signal);
+    qemu = new Qemu(arguments_(options, accel, initramfs, { agent: path, rom }), serial, options.signal);
     const running = qemu;
     const agent = await connect(server, running, bootMs);
     return {
@@ -149,7 +152,13 @@ async function connect(server: Server, qemu: Qemu, bootMs: number): Promise<Agen
   });
 }
 
-function arguments_(options: BootOptions, accel: Accelerator, initramfs: string, socket: string): readonly string[] {
+/** Paths that are made for one boot: the socket of the agent's, and the ROM of a function. */
+interface Made {
+  readonly agent: string;
+  readonly rom: string;
+}
+
+function arguments_(options: BootOptions, accel: Accelerator, initramfs: string, made: Made): readonly string[] {
   const { machine } = options;
   const threads = options.icount ? ",thread=single" : ",thread=multi";
   return [
@@ -163,9 +172,9 @@ function arguments_(options: BootOptions, accel: Accelerator, initramfs: string,
       `${options.cpus}`,
     ],
     ...(options.icount ? ["-icount", `shift=${ICOUNT_SHIFT},sleep=off`] : []),
-    ...machine.args,
+    ...machine.args.map((argument) => argument.replace(ROM_FILE, made.rom)),
     ...["-device", "ib700", "-action", "watchdog=inject-nmi"],
-    ...["-chardev", `socket,id=agent,path=${socket}`],
+    ...["-chardev", `socket,id=agent,path=${made.agent}`],
     ...["-device", "virtio-serial-pci,addr=1e.0", "-device", "virtserialport,chardev=agent,name=vfio-conformance"],
     ...["-serial", "stdio", "-kernel", options.bzImage, "-initrd", initramfs],
     ...["-append", [APPEND, machine.append, options.append].filter(Boolean).join(" ")],

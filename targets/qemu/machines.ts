@@ -32,14 +32,20 @@ const BOARD = "q35,sata=off,smbus=off,i8042=off";
 // by byte, and a kernel that believes them fast clears its pages with them (a fork takes a third longer).
 const CPU = "max,-erms,-fsrm";
 
-// Network adapters come without their boot ROM: running it would only make the boot longer.
+/** Stands for the path of the ROM that the suite makes. */
+export const ROM_FILE = "<rom>";
+/** The function that has it, and the ids that its images are for. */
+export const ROM_DEVICE = { name: "bridged0", vendor: 0x8086, device: 0x100e } as const;
+
+// Network adapters come without their boot ROM: running it would only make the boot longer. One has a ROM of the suite's, which
+// no firmware of a PC runs.
 const PCI_ARGS = [
   ["-device", "pcie-root-port,id=port0,addr=05.0,chassis=1,slot=1"],
   ["-device", "e1000e,bus=port0,addr=00.0,multifunction=on,romfile="],
   ["-device", "e1000e,bus=port0,addr=00.1,romfile="],
   ["-device", "edu,addr=06.0"],
   ["-device", "pcie-pci-bridge,id=bridge,addr=07.0"],
-  ["-device", "e1000,bus=bridge,addr=01.0,romfile="],
+  ["-device", `e1000,bus=bridge,addr=01.0,romfile=${ROM_FILE}`],
   ["-device", "e1000,bus=bridge,addr=02.0,romfile="],
   ["-device", "pcie-root-port,id=port1,addr=08.0,chassis=2,slot=2"],
   ["-device", "nvme,bus=port1,addr=00.0,serial=vfio-conformance"],

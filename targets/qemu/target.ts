@@ -1,4 +1,5 @@
 /** Kernels in QEMU as targets. */
+import { makeRom } from "../../model/pci/rom.ts";
 import type { Version } from "../../model/uapi/version.ts";
 import type { Kernel } from "../kernel/kernel.ts";
 import { AgentTarget, type Session } from "../on-agent.ts";
@@ -8,7 +9,7 @@ import { setUp } from "../setup.ts";
 import type { TargetAbout } from "../target.ts";
 import { type Hints, topologyOf } from "../topology-of.ts";
 import { bootGuest } from "./boot.ts";
-import type { QemuMachine } from "./machines.ts";
+import { type QemuMachine, ROM_DEVICE } from "./machines.ts";
 import { placeAnew } from "./placing.ts";
 import { survey } from "./survey.ts";
 import { withVirtual } from "./virtual.ts";
@@ -58,6 +59,7 @@ export async function startQemu({ kernel, machine, signal }: QemuOptions): Promi
       const hints: Hints = {
         // QEMU's root ports do not bring the link back in the time that the kernel gives them.
         hotResetWorks: ({ bdf }) => machine.conventionalBridges.includes(bdf.slice(-4)),
+        romOf: ({ name, vendor, device }) => (name === ROM_DEVICE.name ? makeRom(vendor, device) : null),
       };
       const found = topologyOf(machine.name, surveyed, hints);
       await setUp(guest.agent, found);

@@ -32,6 +32,13 @@ export const rule = clauses({
     errno: "EINVAL",
     source: "drivers/dma-buf/dma-buf.c:dma_buf_get",
   },
+  "IOMMUFD-STDMABUF-6": {
+    since: "6.19",
+    kconfig: ["IOMMUFD", "IOMMUFD_TEST", "VFIO_PCI_DMABUF"],
+    rule: "a buffer of another driver is not the test's to take back",
+    errno: "EOPNOTSUPP",
+    source: selftestSource("iommufd_test_dmabuf_revoke"),
+  },
   "IOMMUFD-STDMABUF-5": {
     ...BUFFER,
     rule: "whoever has the buffer loses it, also where it is lent again from then on",
@@ -39,6 +46,9 @@ export const rule = clauses({
     observable: "later-call",
   },
 });
+
+/** struct iommufd_test_dma_buf */
+class TestBufferFile extends DmaBufFile {}
 
 const MOST = 512n * PAGE_SIZE;
 const O_ACCMODE = 3;
@@ -59,7 +69,7 @@ export const dmabufGet = testOp("DMABUF_GET", {
     must(size > 0n && size <= MOST, rule["IOMMUFD-STDMABUF-1"]);
     k.alloc();
     k.keeps(rule["IOMMUFD-STDMABUF-2"]);
-    return k.installFd({ at: "return" }, new DmaBufFile(Number(size), block.u32(20) & O_ACCMODE));
+    return k.installFd({ at: "return" }, new TestBufferFile(Number(size), block.u32(20) & O_ACCMODE));
   },
 });
 
@@ -72,6 +82,7 @@ export const dmabufRevoke = testOp("DMABUF_REVOKE", {
     const file = k.fds.get(block.s32(16));
     must(file !== undefined, rule["IOMMUFD-STDMABUF-3"]);
     must(file instanceof DmaBufFile, rule["IOMMUFD-STDMABUF-4"]);
+    must(file instanceof TestBufferFile, rule["IOMMUFD-STDMABUF-6"]);
     using _ = yield* k.lock(file.lock);
     file.revoked = block.u32(20) !== 0;
     yield* k.ioas.takeBack(k, file);

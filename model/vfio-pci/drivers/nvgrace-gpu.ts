@@ -11,6 +11,7 @@ import { type Operation, Unmodelled } from "../../kernel/operation.ts";
 import { rule as vfsRule } from "../../kernel/vfs.ts";
 import type { PciFunction } from "../../pci/function.ts";
 import type { NvgraceTraits } from "../../pci/traits.ts";
+import type { Bar } from "../../topology.ts";
 import type { DeviceFile, VfioDevice } from "../../vfio/device.ts";
 import { REGION_FLAGS, REGION_SIZE, type RegionDescription, resetDevice } from "../../vfio/device-info.ts";
 import { VfioPciCoreDevice } from "../core-device.ts";
@@ -115,6 +116,12 @@ export class NvgraceDevice extends VfioPciCoreDevice {
 
   override *store(): Operation<void> {
     throw new Unmodelled("memory of a GPU that is mapped");
+  }
+
+  /** nvgrace_get_dmabuf_phys */
+  override lendable(region: number): Pick<Bar, "size" | "memory"> | null {
+    const memory = this.memoryAt(region);
+    return memory ? { size: memory.size, memory: true } : (this.function.spec.bars[region] ?? null);
   }
 
   override *resetDone(): Operation<void> {
