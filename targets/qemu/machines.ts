@@ -38,11 +38,12 @@ export const ROM_FILE = "<rom>";
 export const ROM_DEVICE = { name: "bridged0", vendor: 0x8086, device: 0x100e } as const;
 
 // Network adapters come without their boot ROM: running it would only make the boot longer. One has a ROM of the suite's, which
-// no firmware of a PC runs.
+// no firmware of a PC runs. Each function of a slot says that there are several, as adapters do: Linux takes those that are found
+// later at their word (drivers/pci/probe.c:pci_scan_slot), and would give one that does not say so a group of its own.
 const PCI_ARGS = [
   ["-device", "pcie-root-port,id=port0,addr=05.0,chassis=1,slot=1"],
   ["-device", "e1000e,bus=port0,addr=00.0,multifunction=on,romfile="],
-  ["-device", "e1000e,bus=port0,addr=00.1,romfile="],
+  ["-device", "e1000e,bus=port0,addr=00.1,multifunction=on,romfile="],
   ["-device", "edu,addr=06.0"],
   ["-device", "pcie-pci-bridge,id=bridge,addr=07.0"],
   ["-device", `e1000,bus=bridge,addr=01.0,romfile=${ROM_FILE}`],

@@ -1,8 +1,7 @@
 /**
  * The machine's functions on the root bus are taken off it once and found again: their BARs are then where the kernel puts them, and
  * not where the firmware did, and each time that a program does the same they come to lie there again. Behind a bridge, whose window is
- * theirs alone, they keep their places. None of them shares a slot: functions of one slot that are found anew may not share a group
- * any more.
+ * theirs alone, they keep their places.
  */
 import { Assembler } from "../agent/assembler.ts";
 import type { AgentConnection } from "../agent/connection.ts";
