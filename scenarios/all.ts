@@ -9,6 +9,7 @@ import { CONFIG_READS, CONFIG_SWEEPS } from "./config-sweeps.ts";
 import { CORNERS } from "./corners.ts";
 import { DMA } from "./dma.ts";
 import { DMA_BUFFERS } from "./dma-buffers.ts";
+import { DMA_BUFFERS_TAKEN } from "./dma-buffers-taken.ts";
 import { IOAS_DMA } from "./dma-ioas.ts";
 import { DRIVER_IDS } from "./driver-ids.ts";
 import { DRIVERS } from "./drivers.ts";
@@ -114,6 +115,7 @@ export const SCENARIOS: readonly Scenario[] = [
   ...TYPE1,
   ...FEATURES,
   ...DMA_BUFFERS,
+  ...DMA_BUFFERS_TAKEN,
   ...SAMPLES,
   ...DRIVERS,
   ...IDXD,
