@@ -16,10 +16,10 @@ import { EXIT_CODE, exitCodeOf } from "./results.ts";
 import { runScenarios } from "./scenarios.ts";
 
 /** Programs of a round, and rounds at the most: a clause that so many do not see is one that users don't see either. */
-const ROUND = 500;
-const ROUNDS = 12;
+const ROUND = 300;
+const ROUNDS = 20;
 /** Programs of a round for a kernel that lacks a way in: there is little that only it shows. */
-const ROUND_OF_VARIANT = 120;
+const ROUND_OF_VARIANT = 60;
 
 const MACHINES = MODEL_MACHINES.map(({ topology }) => topology);
 

@@ -22,7 +22,7 @@ describe("a campaign catches the fault, by what it breaks", () => {
       expect(properties).toHaveLength(1);
       const caught = hunt({
         fault,
-        seed: 1,
+        seed: 3,
         properties,
         budget: FAULT_BENCH.budget,
         caught: (problem) => toldBy(problem) === fault.breaks,
