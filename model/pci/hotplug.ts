@@ -38,9 +38,9 @@ export const rule = clauses({
   },
   "PCI-REMOVE-6": {
     machine: "sriov",
-    rule: "a virtual function that is removed counts as there for its physical one, until all are ended",
-    source: "drivers/pci/iov.c:pci_iov_remove_virtfn",
-    observable: "sysfs",
+    rule: "a virtual function has neither remove nor rescan: it comes and goes with its physical one",
+    errno: "ENOENT",
+    source: "drivers/pci/pci-sysfs.c:pci_dev_hp_attrs_are_visible",
   },
   "PCI-RESCAN-1": {
     rule: "the text must be a number",
@@ -66,12 +66,6 @@ export const rule = clauses({
   "PCI-RESCAN-6": {
     rule: "a function that is found joins the group of those that it can't be kept apart from, and where there is none gets a group of its own",
     source: "drivers/iommu/iommu.c:pci_device_group",
-    observable: "sysfs",
-  },
-  "PCI-RESCAN-7": {
-    machine: "sriov",
-    rule: "a virtual function that was removed is not found",
-    source: "drivers/pci/probe.c:pci_scan_single_device",
     observable: "sysfs",
   },
 });
@@ -117,9 +111,11 @@ export const steps = {
     return written.length;
   },
 
-  /** The function behind an attribute that every function has. */
+  /** The function behind one of the attributes. */
   find(k: Kernel, name: string): PciFunction {
-    return k.functions.find(({ spec }) => spec.name === name) ?? refuse(vfsRule["VFS-OPEN-1"]);
+    const found = k.functions.find(({ spec }) => spec.name === name) ?? refuse(vfsRule["VFS-OPEN-1"]);
+    must(found.physical === null, rule["PCI-REMOVE-6"]);
+    return found;
   },
 
   /** Refuses where a function has not that attribute, or no more. */
@@ -151,8 +147,7 @@ export const steps = {
   destroyDevice(k: Kernel, pciFunction: PciFunction): void {
     k.functions.splice(k.functions.indexOf(pciFunction), 1);
     if (pciFunction.group) k.hotplug.leaveGroup(k, pciFunction, pciFunction.group);
-    if (pciFunction.physical) k.keeps(rule["PCI-REMOVE-6"]);
-    else k.removed.functions.push(pciFunction);
+    k.removed.functions.push(pciFunction);
   },
 
   /** iommu_release_device */
@@ -176,9 +171,6 @@ export const steps = {
     using _ = yield* k.lock(k.removed.lock);
     const found = k.removed.functions.filter(({ spec }) => bus === null || k.hotplug.isBelow(k, spec.bus, bus));
     if (found.length < k.removed.functions.length) k.keeps(rule["PCI-RESCAN-4"]);
-    if (k.functions.some(({ vfs }) => vfs.some((virtual) => !k.functions.includes(virtual)))) {
-      k.keeps(rule["PCI-RESCAN-7"]);
-    }
     yield* k.hotplug.add(k, found);
     return written.length;
   },

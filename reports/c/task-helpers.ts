@@ -5,7 +5,7 @@ import { C, type Helper } from "./helpers.ts";
 /** They use those that look. */
 export const STARTING: readonly Helper[] = [
   {
-    defines: ["make_tasks", "tasks", "start_write", "join"],
+    defines: ["make_tasks", "tasks", "start_write"],
     text: C`/* Another task, and the one write that it makes. */
 struct task {
 	volatile enum { IDLE, AT_WORK, DONE } state;
@@ -41,8 +41,11 @@ static long start_write(struct task *task, const char *path, const char *what)
 	usleep(${START_WAIT_NS / 1000});
 	return task->state != DONE;
 }
-
-static long join(const struct task *task)
+`,
+  },
+  {
+    defines: ["join"],
+    text: C`static long join(const struct task *task)
 {
 	while (task->state != DONE)
 		usleep(1000);
