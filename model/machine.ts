@@ -254,7 +254,8 @@ export class Machine {
         return this.#load(call);
       case "store": {
         const value = BigInt.asUintN(8 * call.width, BigInt(call.value));
-        if (k.mm.content.has(this.#addressOf(call))) k.mm.store(this.#addressOf(call), call.width, value);
+        const address = this.#addressOf(call);
+        if (k.mm.content.has(address)) k.mm.store(address, call.width, value);
         else {
           const { file, offset } = this.#accessed(call, PROT_WRITE);
           runStraight(file.store(k, offset, call.width, value));

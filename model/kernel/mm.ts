@@ -1,5 +1,6 @@
 /** The caller's address space, as far as pinning its memory goes (mm/gup.c, mm/util.c). */
 import type { AccessWidth } from "../program.ts";
+import { numberIn, writeValue } from "../uapi/layout.ts";
 import { must } from "./clause.ts";
 import { Lock, LockClass } from "./lock.ts";
 import { MemoryContent } from "./memory-content.ts";
@@ -88,18 +89,16 @@ export class Mm {
   /** What the process loads from its own memory. */
   load(address: bigint, width: AccessWidth): bigint {
     this.#check(address, width);
-    const bytes = this.content.read(address, width);
-    return bytes.reduceRight((value, byte) => (value << 8n) | BigInt(byte), 0n);
+    return numberIn(this.content.read(address, width));
   }
 
   /** What it stores there, which makes a private page its own. */
   store(address: bigint, width: AccessWidth, value: bigint): void {
     this.#check(address, width);
     must(this.reach(address, 1).writable, vfsRule["VFS-MMAP-2"]);
-    this.content.write(
-      address,
-      Uint8Array.from({ length: width }, (_, at) => Number((value >> BigInt(8 * at)) & 0xffn)),
-    );
+    const bytes = new Uint8Array(width);
+    writeValue(new DataView(bytes.buffer), 0, width, value);
+    this.content.write(address, bytes);
     this.makeOwn(address, 1, Number.POSITIVE_INFINITY);
   }
 

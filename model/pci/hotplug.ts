@@ -95,8 +95,7 @@ function numberIn(written: string, clause: (typeof rule)["PCI-REMOVE-1"]): bigin
 export const steps = {
   /** remove_store */
   *remove(k: Kernel, name: string, text: string): Operation<number> {
-    const pciFunction = k.hotplug.find(k, name);
-    must(!pciFunction.removing, vfsRule["VFS-OPEN-1"]);
+    const pciFunction = k.hotplug.attribute(k, name, "remove");
     const written = taken(text);
     if (written.length === 0) return 0;
     if (numberIn(written, rule["PCI-REMOVE-1"]) === 0n) {
@@ -118,9 +117,11 @@ export const steps = {
     return found;
   },
 
-  /** Refuses where a function has not that attribute, or no more. */
-  attribute(k: Kernel, name: string, file: "remove" | "rescan"): void {
-    must(!k.hotplug.find(k, name).removing || file === "rescan", vfsRule["VFS-OPEN-1"]);
+  /** The function behind such an attribute; refuses where it has that not, or no more. */
+  attribute(k: Kernel, name: string, file: "remove" | "rescan"): PciFunction {
+    const pciFunction = k.hotplug.find(k, name);
+    must(!pciFunction.removing || file === "rescan", vfsRule["VFS-OPEN-1"]);
+    return pciFunction;
   },
 
   /** What else is found on a bus, and what becomes of functions that another manages, nobody has said. */

@@ -114,10 +114,7 @@ export const steps = {
       const { driver, group } = virtual;
       if (driver) yield* k.driverCore.remove(k, virtual, driver);
       virtual.driver = null;
-      // Its user may have taken it off the bus by itself.
-      const at = k.functions.indexOf(virtual);
-      if (at < 0) continue;
-      k.functions.splice(at, 1);
+      k.functions.splice(k.functions.indexOf(virtual), 1);
       if (group) k.iommu.free(k, group);
     }
     physical.vfs.length = 0;

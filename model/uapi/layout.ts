@@ -137,6 +137,11 @@ export function readNumber(view: DataView, offset: number, width: Width, signed:
   }
 }
 
+/** Bytes as the number that they are in memory: the lowest first. */
+export function numberIn(bytes: Uint8Array): bigint {
+  return bytes.reduceRight((value, byte) => (value << 8n) | BigInt(byte), 0n);
+}
+
 /** Writes a little-endian value, truncated to the width as a C assignment would. */
 export function writeValue(view: DataView, offset: number, width: Width, value: number | bigint): void {
   switch (width) {

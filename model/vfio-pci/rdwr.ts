@@ -9,7 +9,7 @@ import type { BarStore } from "../pci/hardware.ts";
 import { imagesSize, romOf } from "../pci/rom.ts";
 import type { AccessWidth } from "../program.ts";
 import type { FunctionSpec } from "../topology.ts";
-import { readNumber, writeValue } from "../uapi/layout.ts";
+import { numberIn, readNumber, writeValue } from "../uapi/layout.ts";
 import { PCI_REGION, REGION_SIZE } from "../vfio/device-info.ts";
 import { COMMAND } from "./config-perms.ts";
 import { D3_HOT } from "./config-space.ts";
@@ -116,10 +116,6 @@ export function accesses(begin: number, count: number, kept: BarRange, widest: A
 function stored({ view }: UserBlock, { done, width }: Access): bigint {
   return width === 8 ? view.getBigUint64(done, true) : BigInt(readNumber(view, done, width, false));
 }
-
-/** Bytes as the number that is loaded. */
-const numberIn = (bytes: Uint8Array, at: number, width: AccessWidth): bigint =>
-  bytes.subarray(at, at + width).reduceRight((value, byte) => (value << 8n) | BigInt(byte), 0n);
 
 /** What is left of a transfer within its region, and how it is cut. */
 interface Cut {
@@ -243,7 +239,7 @@ export const steps = {
 
   /** What a load from a BAR brings, or null where nobody knows. */
   load({ hardware, rom }: PciFunction, bar: number, at: number, width: AccessWidth): bigint | null {
-    if (bar === PCI_REGION.ROM) return rom && numberIn(rom, at, width);
+    if (bar === PCI_REGION.ROM) return rom && numberIn(rom.subarray(at, at + width));
     return hardware?.read(bar, at, width) ?? null;
   },
 

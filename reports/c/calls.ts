@@ -172,16 +172,14 @@ export class CallWriter {
         return `store(${where}, ${call.width}, ${cNumber(call.value, 8, true)}UL)`;
       }
       case "sysfs-write": {
-        const { text } = call;
-        const what = "device" in text ? this.#address(text.device) : cString(text.text);
+        const what = this.#written(call);
         const path = this.#attributePath(call.attribute);
         return failNth === undefined
           ? `write_file(${path}, ${what})`
           : `write_file_failing(${failNth}, ${path}, ${what})`;
       }
       case "start": {
-        const { text } = call;
-        const what = "device" in text ? this.#address(text.device) : cString(text.text);
+        const what = this.#written(call);
         const task = this.#tasks.size;
         this.#tasks.set(call.as, task);
         return `start_write(&tasks[${task}], ${this.#attributePath(call.attribute)}, ${what})`;
@@ -256,6 +254,11 @@ export class CallWriter {
 
   #devicePath(name: string, rest: string): string {
     return `path_of("/sys/bus/%s/devices/%s/${rest}", ${this.#device(name)}.bus, ${this.#address(name)})`;
+  }
+
+  /** What a call writes to an attribute. */
+  #written({ text }: Call & { op: "sysfs-write" | "start" }): string {
+    return "device" in text ? this.#address(text.device) : cString(text.text);
   }
 
   #attributePath(attribute: Attribute): string {

@@ -241,11 +241,10 @@ export class Lowering {
         code.touchWrite(this.#place(call), call.width, call.value, this.#mappingSlot(call));
         return { kind: "store" };
       case "sysfs-write": {
-        const text = "device" in call.text ? busName(this.#topology, call.text.device) : call.text.text;
-        return this.sysfsWrite(attributePath(this.#topology, call.attribute), text);
+        return this.sysfsWrite(attributePath(this.#topology, call.attribute), this.#written(call));
       }
       case "start": {
-        const text = "device" in call.text ? busName(this.#topology, call.text.device) : call.text.text;
+        const text = this.#written(call);
         const task = this.#tasks.size;
         this.#tasks.set(call.as, task);
         code.pokeText(PATH, attributePath(this.#topology, call.attribute)).pokeText(TEXT, text);
@@ -271,6 +270,11 @@ export class Lowering {
         code.poke(TEXT, limits(call.soft, call.hard)).syscall(SYS.prlimit64, 0, RLIMIT_MEMLOCK, TEXT, 0);
         return { kind: "plain" };
     }
+  }
+
+  /** What a call writes to an attribute. */
+  #written({ text }: Call & { op: "sysfs-write" | "start" }): string {
+    return "device" in text ? busName(this.#topology, text.device) : text.text;
   }
 
   #mmap({ fd, length, prot, offset, private: isPrivate, as }: Call & { op: "mmap" }): void {
