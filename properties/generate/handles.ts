@@ -97,9 +97,9 @@ export class Handles {
   hasMocks = false;
   readonly mappings: Mapping[] = [];
   readonly memory: MappedMemory[] = [];
-  /** What reads have brought, and how many bytes. */
   /** Tasks that were started. */
   readonly tasks: string[] = [];
+  /** What reads have brought, and how many bytes. */
   readonly data: { readonly handle: string; readonly length: number }[] = [];
   #count = 0;
 

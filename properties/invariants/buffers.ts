@@ -30,7 +30,7 @@ export const buffersAnswer: StateInvariant = {
     const { k } = machine;
     for (const { pciFunction, buffer } of everyBuffer(machine)) {
       const { name } = pciFunction.spec;
-      if (pciFunction.vfio?.openCount === 0 || !pciFunction.vfio) return `${name} is closed, and has a buffer`;
+      if (!pciFunction.vfio?.openCount) return `${name} is closed, and has a buffer`;
       if (!buffer.revoked && !k.vfioPci.mayLend(k, pciFunction)) return `${name} lends memory that may not be used`;
     }
     return undefined;

@@ -21,10 +21,11 @@ export const mdevsCounted: StateInvariant = {
   id: "mdev-counted",
   title: "what devices take of their parent and what is free of it make up its capacity",
   broken({ machine: { k } }) {
+    const mdevs = k.leavingMdevs.length === 0 ? k.mdevs : [...k.mdevs, ...k.leavingMdevs];
     for (const parent of k.mdevParents) {
       const { driver } = parent;
       let taken = 0;
-      for (const mdev of [...k.mdevs, ...k.leavingMdevs]) {
+      for (const mdev of mdevs) {
         if (mdev.parent === parent && (driver.countedBy === "core" || mdev.vfio)) taken += mdev.type.units;
       }
       if (parent.free < 0) return `${driver.name} has more devices than it has room for`;
