@@ -18,7 +18,7 @@ import { Lowering, type Shape } from "./lower/lower.ts";
 import { attributePath, devicePath, KVM_DEBUGFS, MDEV_DEVICES, VM_DIRECTORY } from "./lower/paths.ts";
 import { removeIds } from "./new-ids.ts";
 import { restoreHardware, restoreRegisters } from "./registers.ts";
-import { bringBack } from "./removed.ts";
+import { bringBack, withLater } from "./removed.ts";
 import { makeStanding, removeMdev, standingMdevs } from "./standing.ts";
 import type { ProgramRun, RunEnd } from "./target.ts";
 
@@ -168,7 +168,7 @@ interface Touched {
 function touchedBy(program: Program, topology: Topology): Touched {
   const mdevs = new Set<string>();
   const rebound = new Set<string>();
-  const removed = new Set<string>();
+  const takenOff = new Set<string>();
   const physical = new Set<string>();
   const opened = new Set<string>();
   let kvm = false;
@@ -189,16 +189,13 @@ function touchedBy(program: Program, topology: Topology): Touched {
       touchedByWrite(call, topology, mdevs, rebound);
       const { kind } = call.attribute;
       if (call.attribute.kind === "sriov") physical.add(call.attribute.device);
-      if (call.attribute.kind === "pci-device" && call.attribute.file === "remove") removed.add(call.attribute.device);
+      if (call.attribute.kind === "pci-device" && call.attribute.file === "remove") takenOff.add(call.attribute.device);
       if (kind === "mdev-bus" || kind === "pci-bus") autoprobe.add(kind);
     }
   }
+  const removed = withLater(topology, takenOff);
   for (const name of removed) rebound.add(name);
-  for (const { name, physicalFunction } of topology.functions) {
-    if (physicalFunction === null) continue;
-    rebound.delete(name);
-    removed.delete(name);
-  }
+  for (const { name, physicalFunction } of topology.functions) if (physicalFunction !== null) rebound.delete(name);
   // Its users may have given it a token, which the next would find: it gets a new one with the driver.
   for (const { name, totalVfs } of topology.functions) if (totalVfs > 0 && opened.has(name)) rebound.add(name);
   const stored = storesUnnamed ? opened : written;
