@@ -34,6 +34,7 @@ import {
   throughNode,
 } from "./calls.ts";
 import { removeFunction, rescanAll } from "./hotplug-calls.ts";
+import { asleep, awake, mayFallAsleep, mayFallAsleepUntil } from "./power-calls.ts";
 import { gives, refused, type Scenario, scenario } from "./scenario.ts";
 
 const container = { kconfig: ["VFIO_GROUP", "VFIO_CONTAINER"] } as const;
@@ -124,6 +125,36 @@ export const LEAVING: readonly Scenario[] = [
       allocIoas("@iommufd"),
       attach("@device", "@ioas"),
       map("@iommufd", "@ioas", 0x10000, 4096),
+      close("@device"),
+      gives(ADDRESS, join),
+    ],
+  }),
+  scenario({
+    id: "leaves-awake",
+    title: "a function that leaves is awake until it has left, though nobody has it open",
+    needs: cdev,
+    steps: [
+      openCdev("edu0"),
+      asleep("edu0"),
+      gives(1, startUnbind("edu0")),
+      awake("edu0"),
+      close("@device"),
+      gives(ADDRESS, join),
+    ],
+  }),
+  scenario({
+    id: "leaves-woken",
+    title: "a function that sleeps is woken up by its leaving, tells so, and sleeps no more",
+    needs: since66,
+    steps: [
+      ...throughContainer("edu0"),
+      openEventfd(),
+      mayFallAsleepUntil("@eventfd"),
+      asleep("edu0"),
+      gives(1, startUnbind("edu0")),
+      gives(8, read("@eventfd", { count: 8 })),
+      mayFallAsleep(),
+      awake("edu0"),
       close("@device"),
       gives(ADDRESS, join),
     ],

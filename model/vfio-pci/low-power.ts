@@ -49,6 +49,12 @@ export const rule = clauses({
     source: source("vfio_pci_core_enable"),
     observable: "sysfs",
   },
+  "VFIO-PCI-POWER-7": {
+    ...runtime,
+    rule: "a function that its driver is letting go is woken up, and awake until it has done so, whatever its user allowed",
+    source: "drivers/pci/pci-driver.c:pci_device_remove",
+    observable: "sysfs",
+  },
   "VFIO-PCI-WAKEUP-1": {
     rule: "the data must be readable",
     errno: "EFAULT",
@@ -143,8 +149,14 @@ export const steps = {
 
   /** pm_runtime_resume_and_get: the function is in full power before anything is done with it. */
   resume(k: Kernel, pciFunction: PciFunction): void {
-    const { power } = pciFunction;
     k.vfioPci.mustBeThere(pciFunction);
+    // Who takes it from its driver keeps it awake.
+    if (!pciFunction.leaving) k.vfioPci.getUp(k, pciFunction);
+  },
+
+  /** pm_runtime_get_sync */
+  getUp(k: Kernel, pciFunction: PciFunction): void {
+    const { power } = pciFunction;
     if (!power.engaged || pciFunction.vfs.length > 0 || !k.has("PM")) return;
     if (power.asleep === null) {
       // Whether it had the time to fall asleep since the last call shows where sleeping leaves something behind.
@@ -199,6 +211,10 @@ export const steps = {
   sleeps(k: Kernel, pciFunction: PciFunction): boolean {
     const { vfio, power, vfs } = pciFunction;
     if (!vfio) return false;
+    if (pciFunction.leaving) {
+      k.keeps(rule["VFIO-PCI-POWER-7"]);
+      return false;
+    }
     if (vfs.length > 0) {
       k.keeps(sriovRule["VFIO-PCI-SRIOV-5"]);
       return false;

@@ -5,7 +5,7 @@
 import { clauses, must, refuse } from "../kernel/clause.ts";
 import type { Argument, Ioctl } from "../kernel/ioctl.ts";
 import type { Kernel } from "../kernel/kernel.ts";
-import { type Operation, Unmodelled } from "../kernel/operation.ts";
+import type { Operation } from "../kernel/operation.ts";
 import type { UserBlock } from "../kernel/user-memory.ts";
 import { rule as vfsRule } from "../kernel/vfs.ts";
 import type { PciFunction } from "../pci/function.ts";
@@ -139,11 +139,10 @@ export const steps = {
 
   /** vfio_pci_remove: waits until nobody has the device open. */
   *remove(k: Kernel, pciFunction: PciFunction): Operation<void> {
-    const { vfio, vfs, power } = pciFunction;
+    const { vfio, vfs } = pciFunction;
     if (!vfio) return;
     k.vfio.mayWaitFor(k, vfio);
-    if (vfio.registrations > 0 && power.engaged)
-      throw new Unmodelled("a function in low power that its driver wakes up");
+    k.vfioPci.getUp(k, pciFunction);
     if (vfs.length > 0) {
       yield* k.vfioPci.dropVfs(k, pciFunction);
       k.keeps(sriovRule["VFIO-PCI-SRIOV-6"]);
