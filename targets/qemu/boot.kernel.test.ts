@@ -24,7 +24,7 @@ const options = (machine: QemuMachine): BootOptions => ({
   machine,
   memoryMiB: 1024,
   cpus: 1,
-  icount: true,
+  icount: 4,
 });
 
 describe("a guest", () => {

@@ -21,8 +21,6 @@ import { SerialLog } from "./serial.ts";
 const QEMU = "qemu-system-x86_64";
 const BOOT_MS = 120_000;
 const ANSWER_GRACE_MS = 30_000;
-/** An instruction takes 4 ns: with less the firmware's busy waits take long, with more the timer ticks do. */
-const ICOUNT_SHIFT = 2;
 /** A guest under hardware virtualisation that is not up by then hangs. */
 const KVM_BOOT_MS = 15_000;
 /** How long QEMU may take to end after its end of the socket was closed. */
@@ -51,9 +49,10 @@ export interface BootOptions {
   readonly accel?: Accelerator;
   /**
    * Count instructions for time: the guest's waits cost nothing while it is idle (a device reset sleeps 100 ms), and
-   * programs run as fast. All of the guest's CPUs take turns then, so it is not for races. Means `tcg`.
+   * programs run as fast. An instruction takes two to the power of this in nanoseconds: with less, busy waits of drivers and
+   * firmware take long, with more, timer ticks do. All of the guest's CPUs take turns then, so it is not for races. Means `tcg`.
    */
-  readonly icount?: boolean;
+  readonly icount?: number;
   /** The longest the boot may take; 120 s unless given. */
   readonly bootMs?: number;
   /** Ends QEMU when it is aborted: to be wired to SIGINT and SIGTERM by whoever owns the process. */
@@ -88,8 +87,8 @@ export interface Guest extends AsyncDisposable {
  * @throws BootError if it does not come up, AgentCompileError and InitramfsError if there is nothing to boot.
  */
 export async function bootGuest(options: BootOptions): Promise<Guest> {
-  const { accel = "tcg", icount = false, bootMs = BOOT_MS } = options;
-  if (accel === "kvm" && !icount) {
+  const { accel = "tcg", icount, bootMs = BOOT_MS } = options;
+  if (accel === "kvm" && icount === undefined) {
     try {
       return await boot(options, "kvm", Math.min(bootMs, KVM_BOOT_MS));
     } catch (error) {
@@ -160,7 +159,7 @@ interface Made {
 
 function arguments_(options: BootOptions, accel: Accelerator, initramfs: string, made: Made): readonly string[] {
   const { machine } = options;
-  const threads = options.icount ? ",thread=single" : ",thread=multi";
+  const threads = options.icount === undefined ? ",thread=multi" : ",thread=single";
   return [
     ...["-nodefaults", "-no-user-config", "-no-reboot", "-display", "none", "-nic", "none"],
     ...[
@@ -171,7 +170,7 @@ function arguments_(options: BootOptions, accel: Accelerator, initramfs: string,
       "-smp",
       `${options.cpus}`,
     ],
-    ...(options.icount ? ["-icount", `shift=${ICOUNT_SHIFT},sleep=off`] : []),
+    ...(options.icount === undefined ? [] : ["-icount", `shift=${options.icount},sleep=off`]),
     ...machine.args.map((argument) => argument.replace(ROM_FILE, made.rom)),
     ...["-device", "ib700", "-action", "watchdog=inject-nmi"],
     ...["-chardev", `socket,id=agent,path=${made.agent}`],

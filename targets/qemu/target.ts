@@ -28,6 +28,9 @@ const TIMEOUT_MS = { plain: 300_000, debug: 900_000 } as const;
 const MEMORY_MIB = { plain: 1024, debug: 2048 } as const;
 const BOOT_MS = { plain: 120_000, debug: 300_000 } as const;
 
+/** A tick of a debug kernel takes so many instructions that with more time for each it would do nothing else. */
+const ICOUNT = { plain: 4, debug: 2 } as const;
+
 /** Boots a kernel in a machine and makes it a target. */
 export async function startQemu({ kernel, machine, signal }: QemuOptions): Promise<AgentTarget> {
   const { flavour } = kernel;
@@ -49,7 +52,7 @@ export async function startQemu({ kernel, machine, signal }: QemuOptions): Promi
       machine,
       memoryMiB: MEMORY_MIB[flavour],
       cpus: 1,
-      icount: true,
+      icount: ICOUNT[flavour],
       bootMs: BOOT_MS[flavour],
       ...(signal ? { signal } : {}),
     });
