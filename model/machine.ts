@@ -275,7 +275,7 @@ export class Machine {
       }
       case "sysfs-read": {
         k.alloc();
-        const text = readAttribute(k, call.attribute);
+        const text = runStraight(readAttribute(k, call.attribute));
         this.answer.text = text;
         return text.length;
       }

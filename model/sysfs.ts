@@ -69,17 +69,17 @@ export function* writeAttribute(k: Kernel, attribute: Attribute, what: Text): Op
 }
 
 /** The whole text of an attribute. */
-export function readAttribute(k: Kernel, attribute: Attribute): string {
+export function* readAttribute(k: Kernel, attribute: Attribute): Operation<string> {
   switch (attribute.kind) {
     case "driver_override":
-      return k.driverCore.readOverride(k, functionOf(k, attribute.device));
+      return yield* k.driverCore.readOverride(k, functionOf(k, attribute.device));
     case "pci-device":
     case "pci-bridge":
       if (attribute.kind === "pci-device") k.hotplug.attribute(k, attribute.device, attribute.file);
       else k.hotplug.busOf(k, attribute);
       return refuse(vfsRule["VFS-OPEN-2"]);
     case "sriov":
-      return k.sriov.readVfs(k, attribute.device, attribute.file);
+      return yield* k.sriov.readVfs(k, attribute.device, attribute.file);
     case "available_instances":
       return k.mdev.availableInstances(k, attribute.parent, attribute.type);
     case "mdev-vendor":

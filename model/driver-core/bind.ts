@@ -168,12 +168,8 @@ export const steps = {
     if (written.length === 0) return 0;
     must(written.length < OVERRIDE_LIMIT, rule["PCI-OVERRIDE-1"]);
     const line = cString(written).split("\n", 1)[0] ?? "";
-    if (k.since("6.12")) {
-      k.driverCore.setOverride(k, pciFunction, line);
-    } else {
-      using _ = yield* k.lock(locksOf(pciFunction).device);
-      k.driverCore.setOverride(k, pciFunction, line);
-    }
+    using _ = k.since("6.12") ? null : yield* k.lock(locksOf(pciFunction).device);
+    k.driverCore.setOverride(k, pciFunction, line);
     return written.length;
   },
 
@@ -183,8 +179,9 @@ export const steps = {
     k.keeps(line === "" ? rule["PCI-OVERRIDE-3"] : rule["PCI-OVERRIDE-2"]);
   },
 
-  /** driver_override_show: a string that is not there prints like any null pointer. */
-  readOverride(_k: Kernel, pciFunction: PciFunction): string {
+  /** driver_override_show: guarded as its store is. A string that is not there prints like any null pointer. */
+  *readOverride(k: Kernel, pciFunction: PciFunction): Operation<string> {
+    using _ = k.since("6.12") ? null : yield* k.lock(locksOf(pciFunction).device);
     return `${pciFunction.driverOverride ?? "(null)"}\n`;
   },
 };

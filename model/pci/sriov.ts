@@ -66,8 +66,10 @@ export const steps = {
   },
 
   /** sriov_totalvfs_show and sriov_numvfs_show */
-  readVfs(k: Kernel, name: string, file: "sriov_totalvfs" | "sriov_numvfs"): string {
-    const { spec, vfs } = k.sriov.physical(k, name);
+  *readVfs(k: Kernel, name: string, file: "sriov_totalvfs" | "sriov_numvfs"): Operation<string> {
+    const pciFunction = k.sriov.physical(k, name);
+    const { spec, vfs } = pciFunction;
+    using _ = file === "sriov_numvfs" ? yield* k.lock(locksOf(pciFunction).device) : null;
     k.keeps(rule["PCI-SRIOV-8"]);
     return `${file === "sriov_totalvfs" ? spec.totalVfs : vfs.length}\n`;
   },
