@@ -69,9 +69,9 @@ export class Findings {
     this.#progress?.found(this.#property.id, problem.what);
     const show = (candidate: ProgramRun) =>
       examine(candidate, this.#judging, this.#property.history).problem?.signature ?? null;
-    // Who asked the campaign to end does not wait for the smallest program.
-    const seconds = this.#signal?.aborted ? 0 : SECONDS;
-    const smallest = await minimise(this.#target, run, problem.signature, show, TRIES, seconds);
+    // Who asks the campaign to end does not wait for the smallest program.
+    const effort = { tries: TRIES, seconds: SECONDS, signal: this.#signal };
+    const smallest = await minimise(this.#target, run, problem.signature, show, effort);
     const examined = examine(smallest.run, this.#judging, this.#property.history);
     const final = examined.problem ?? problem;
     this.#keep(origin, final, smallest.run.program, {

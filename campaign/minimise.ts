@@ -1,6 +1,7 @@
 /** Shrinks a program on the target that showed a problem, until no call can be removed and it still shows the same. */
 import type { Program } from "../model/program.ts";
 import { shrinkProgram } from "../properties/shrink.ts";
+import { splats } from "../targets/kernel-log.ts";
 import type { ProgramRun, Target } from "../targets/target.ts";
 
 /** What tells problems apart, for the one that a run shows; null when nothing is wrong. */
@@ -9,6 +10,20 @@ export type SignatureOf = (run: ProgramRun) => string | null;
 /** Candidates that are tried at once: enough to keep the target busy, few enough not to waste it. */
 const AT_ONCE = 16;
 
+/** Whether the target boots anew after such a run, so that one more of its kind costs far more than trying it alone. */
+const costsBoot = ({ end, leaks, log }: ProgramRun): boolean =>
+  end.kind === "died" || end.kind === "hung" || leaks.length > 0 || splats(log).length > 0;
+
+/** How much may be spent on a program. */
+export interface Effort {
+  /** Runs. */
+  readonly tries: number;
+  /** A problem that takes the system down costs a boot for every try that shows it. */
+  readonly seconds: number;
+  /** Ends it early. */
+  readonly signal?: AbortSignal | undefined;
+}
+
 export interface Minimised {
   readonly run: ProgramRun;
   /** Whether it showed at all when run alone. */
@@ -16,30 +31,29 @@ export interface Minimised {
 }
 
 /**
- * Gives the smallest program found that shows the problem `signature`, and its run. `tries` bounds the runs spent, and
- * `seconds` the time: a problem that takes the system down costs a boot for every try that shows it.
+ * Gives the smallest program found within the `effort` that shows the problem `signature`, and its run.
  */
 export async function minimise(
   target: Target,
   first: ProgramRun,
   signature: string,
   show: SignatureOf,
-  tries: number,
-  seconds: number,
+  { tries, seconds, signal }: Effort,
 ): Promise<Minimised> {
   const again = await firstShowing(target, [first.program], signature, show);
   if (!again) return { run: first, reproduced: false };
   let smallest = again;
-  if (seconds <= 0) return { run: smallest, reproduced: true };
+  const atOnce = costsBoot(again) ? 1 : AT_ONCE;
   let left = tries;
   const until = performance.now() + 1000 * seconds;
-  const spent = (): boolean => left <= 0 || performance.now() >= until;
+  const spent = (): boolean => left <= 0 || performance.now() >= until || (signal?.aborted ?? false);
+  if (spent()) return { run: smallest, reproduced: true };
   for (;;) {
     let found: ProgramRun | undefined;
     let batch: Program[] = [];
     for (const candidate of shrinkProgram(smallest.program)) {
       batch.push(candidate);
-      if (batch.length < AT_ONCE) continue;
+      if (batch.length < atOnce) continue;
       left -= batch.length;
       found = await firstShowing(target, batch, signature, show);
       if (found || spent()) break;
