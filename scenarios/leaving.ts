@@ -145,7 +145,7 @@ export const LEAVING: readonly Scenario[] = [
   scenario({
     id: "leaves-woken",
     title: "a function that sleeps is woken up by its leaving, tells so, and sleeps no more",
-    needs: since66,
+    needs: container,
     steps: [
       ...throughContainer("edu0"),
       openEventfd(),
