@@ -30,6 +30,7 @@ import {
   removeMdev,
   resetDevice,
   setContainer,
+  setIommu,
   throughContainer,
   throughNode,
 } from "./calls.ts";
@@ -345,6 +346,22 @@ export const LEAVING: readonly Scenario[] = [
       close("@device"),
       gives(1, join),
       refused("ENOENT", readOverride("rooted0")),
+    ],
+  }),
+  scenario({
+    id: "alias-cleared",
+    breaks: "alias-cleared",
+    title: "a group that is attached goes on without a function of its own that was removed, and can be let go",
+    needs: container,
+    steps: [
+      openContainer(),
+      openGroup("bridged1"),
+      setContainer("@group", "@container"),
+      setIommu("@container"),
+      removeFunction("bridged0"),
+      close("@group"),
+      close("@container"),
+      rescanAll(),
     ],
   }),
 ];

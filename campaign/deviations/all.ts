@@ -3,6 +3,7 @@ import type { Override } from "../../model/machine.ts";
 import type { Profile } from "../../model/profile.ts";
 import { inRange, versionNumber } from "../../model/uapi/version.ts";
 import { acpiCountLost } from "./acpi-count-lost.ts";
+import { aliasCleared } from "./alias-cleared.ts";
 import { attachFaultDetaches } from "./attach-fault-detaches.ts";
 import { bindDropsVm, bindLeaksVm } from "./bind-drops-vm.ts";
 import { bindWithoutToken } from "./bind-without-token.ts";
@@ -67,6 +68,7 @@ import { vtdWriteOnlyReadable } from "./vtd-write-only-readable.ts";
 
 export const DEVIATIONS: readonly Deviation[] = [
   acpiCountLost,
+  aliasCleared,
   attachFaultDetaches,
   bindDropsVm,
   bindWithoutToken,
