@@ -104,6 +104,18 @@ export const HOTPLUG: readonly Scenario[] = [
     ],
   }),
   scenario({
+    id: "function-found-behind",
+    title: "a function that is found again comes behind those of its bus that were there all the time",
+    needs: container,
+    steps: [
+      gives(1, removeFunction("nic0.0")),
+      gives(1, rescanAll()),
+      ...backToVfio("nic0.0", "e1000e"),
+      ...throughContainer("nic0.1"),
+      hotResetInfo("@device", 2),
+    ],
+  }),
+  scenario({
     id: "function-removed-native",
     title: "a function that is found gets the driver that it was made for, and keeps VFIO from its group",
     needs: container,

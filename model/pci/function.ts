@@ -26,6 +26,8 @@ export class PciFunction implements IommuDevice {
   driver: PciDriver | null;
   /** Whether its driver is letting it go: sysfs shows no driver any more. */
   leaving = false;
+  /** Whether a rescan has found it, after it was removed. */
+  readonly found: boolean;
   /** Whether it is being taken off the bus: that can't be asked for again. */
   removing = false;
   driverOverride: string | null;
@@ -66,6 +68,7 @@ export class PciFunction implements IommuDevice {
     was: PciFunction | null = null,
   ) {
     this.spec = spec;
+    this.found = was !== null;
     this.hardware = was?.hardware ?? hardwareOf(spec);
     this.strays = was?.strays ?? new Map();
     this.rom = romOf(spec);

@@ -53,7 +53,11 @@ export const steps = {
         behind: bridge.scopeBehind,
       });
     }
-    here.sort((one, other) => one.devfn - other.devfn);
+    // What was found again comes behind what was there before.
+    const found = (each: Affected): boolean => each.function?.found ?? false;
+    here.sort((one, other) =>
+      found(one) || found(other) ? Number(found(one)) - Number(found(other)) : one.devfn - other.devfn,
+    );
     return here.flatMap((each) => (each.behind === null ? [each] : [each, ...k.hotReset.affected(k, each.behind)]));
   },
 
