@@ -29,11 +29,12 @@ export const aliasCleared: Deviation = {
     };
     k.hotplug = {
       ...hotplug,
-      destroyDevice(kernel, pciFunction) {
+      // From the beginning on: of a removal that waits for the last close nobody can say whether it or the group moves first.
+      *stopDevice(kernel, pciFunction) {
         const { group, spec } = pciFunction;
-        hotplug.destroyDevice(kernel, pciFunction);
         const shares = group !== null && bridgeAbove(kernel.topology, spec.name)?.group === spec.group;
-        if (shares && group.members.length > 0) cleared.add(group);
+        if (shares && group.members.length > 1) cleared.add(group);
+        yield* hotplug.stopDevice(kernel, pciFunction);
       },
       joinGroup(kernel, pciFunction) {
         hotplug.joinGroup(kernel, pciFunction);
