@@ -244,7 +244,7 @@ class PropertyRun {
   }
 
   result(): PropertyResult {
-    const { id, title, goals } = this.#property;
+    const { id, title, goals, cut } = this.#property;
     return {
       id,
       title,
@@ -252,12 +252,11 @@ class PropertyRun {
       programs: this.#programs,
       calls: this.#calls,
       seconds: ((this.#ended || performance.now()) - this.#began) / 1000,
-      goals: goals.map((goal) => ({
-        id: goal.id,
-        title: goal.title,
-        reached: this.coverage.goals(goal),
-        attainable: this.#attainable(goal),
-      })),
+      goals: goals.map((goal) => {
+        const reached = this.coverage.goals(goal);
+        const attainable = reached > 0 || (!cut && this.#attainable(goal));
+        return { id: goal.id, title: goal.title, reached, attainable };
+      }),
       findings: this.#findings.all(),
       known: [...this.#known].map(([known, programs]) => ({ id: known, programs })),
       notComparable: [...this.#notComparable].map(([why, programs]) => ({ why, programs })),

@@ -66,7 +66,7 @@ export interface GoalResult {
   readonly id: string;
   readonly title: string;
   readonly reached: number;
-  /** False where this kernel or machine has no way to reach it; why stands in the title of the goal. */
+  /** False where this kernel or machine has no way to reach it, and where programs that were made shorter did not come to it. */
   readonly attainable: boolean;
 }
 

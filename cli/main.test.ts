@@ -73,6 +73,14 @@ describe("run", () => {
     expect(readFileSync(join(reports, "report.html"), "utf8")).toContain("<html");
   });
 
+  it("asks for no goals where programs are to be shorter than their property wants them", async () => {
+    const few = ["run", "--only", "iommufd-objects", "--runs", "2", "--seed", "3", "--out", join(directory, "short")];
+    expect((await inProcess(...few)).code).toBe(2);
+    const { code, out } = await inProcess(...few, "--calls", "3");
+    expect(code).toBe(0);
+    expect(out).not.toContain("Goals that were not reached");
+  });
+
   it("conforms, with results as JSON on stdout and nothing else", async () => {
     const { code, out } = await inProcess(
       "run",

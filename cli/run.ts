@@ -91,9 +91,9 @@ export function select(only: readonly string[] | undefined): Selection {
   };
 }
 
-/** The property with programs of another length, where one is asked for. */
+/** The property with programs of another length, where one is asked for. Some goals are too far for shorter ones. */
 export function ofLength(property: Property, calls: number | undefined): Property {
-  return calls === undefined ? property : { ...property, length: calls };
+  return calls === undefined ? property : { ...property, length: calls, cut: calls < property.length };
 }
 
 /** What may be spent on a target. */

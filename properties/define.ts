@@ -58,6 +58,7 @@ export function property(
     goals: given.goals,
     share: given.share,
     shortest: given.shortest ?? null,
+    cut: false,
     length: given.length ?? 100,
     state: STATE_INVARIANTS,
     history: HISTORY_INVARIANTS,

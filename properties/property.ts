@@ -21,6 +21,8 @@ export interface Property {
   readonly state: readonly StateInvariant[];
   readonly history: readonly HistoryInvariant[];
   readonly goals: readonly Goal[];
+  /** Whether programs were made shorter than the property wants them: no goal is then asked for. */
+  readonly cut: boolean;
   /** The share of a campaign's budget that it gets, against the others. */
   readonly share: number;
 }
