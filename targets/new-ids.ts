@@ -2,8 +2,9 @@
 import { undoing } from "../model/driver-core/new-id.ts";
 import type { Program } from "../model/program.ts";
 import type { Topology } from "../model/topology.ts";
-import type { Lowering, Shape } from "./lower/lower.ts";
+import type { Lowering } from "./lower/lower.ts";
 import { attributePath } from "./lower/paths.ts";
+import type { Shape } from "./lower/shape.ts";
 
 /** What takes the ids away: `removals` may find that the program did so itself; `probes` must each find nothing more. */
 export interface RemovedIds {

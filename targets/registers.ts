@@ -12,8 +12,9 @@ import { passing } from "../model/vfio-pci/config-layout.ts";
 import { Assembler } from "./agent/assembler.ts";
 import type { AgentConnection } from "./agent/connection.ts";
 import { SCRATCH } from "./agent/layout.ts";
-import type { Lowering, Shape } from "./lower/lower.ts";
+import type { Lowering } from "./lower/lower.ts";
 import { devicePath } from "./lower/paths.ts";
+import type { Shape } from "./lower/shape.ts";
 import { AT_FDCWD, O_RDWR, SYS } from "./lower/syscalls.ts";
 import { TargetError } from "./target.ts";
 

@@ -6,8 +6,9 @@ import type { Topology } from "../model/topology.ts";
 import { Assembler } from "./agent/assembler.ts";
 import type { AgentConnection } from "./agent/connection.ts";
 import { OutputReader } from "./lower/decode.ts";
-import { Lowering, type Shape } from "./lower/lower.ts";
+import { Lowering } from "./lower/lower.ts";
 import { devicePath } from "./lower/paths.ts";
+import type { Shape } from "./lower/shape.ts";
 import { type Made, makeStanding, standingMdevs } from "./standing.ts";
 import { TargetError } from "./target.ts";
 

@@ -5,8 +5,9 @@
 import { ioctl, ioctlValue } from "../model/ioctl-calls.ts";
 import type { Call } from "../model/program.ts";
 import type { MdevSpec, Topology } from "../model/topology.ts";
-import type { Lowering, Shape } from "./lower/lower.ts";
+import type { Lowering } from "./lower/lower.ts";
 import { attributePath, devicePath } from "./lower/paths.ts";
+import type { Shape } from "./lower/shape.ts";
 
 /** VFIO_TYPE1_IOMMU */
 const TYPE1 = 1;

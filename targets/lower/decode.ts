@@ -1,8 +1,9 @@
 /** Reads the agent's output back into outcomes, by the shapes that lowering gave. */
 import type { Outcome } from "../../model/program.ts";
 import { SIGNAL_BASE } from "../../model/uapi/errno.ts";
-import { POLLFD_SIZE, READ_SIZE, type Shape, STATUS_SIZE } from "./lower.ts";
+import { POLLFD_SIZE } from "./images.ts";
 import { VM_DIRECTORY } from "./paths.ts";
+import { READ_SIZE, type Shape, STATUS_SIZE } from "./shape.ts";
 
 /** What a function is told to be, by the number that the probe gives. */
 const RUNTIME_STATUS = ["active", "suspended"];
