@@ -10,17 +10,15 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { deviationsOf, guardsOf } from "../campaign/deviations/all.ts";
 import { isDestructive } from "../campaign/scenarios.ts";
 import type { Override } from "../model/machine.ts";
-import { Edu } from "../model/pci/edu.ts";
-import type { Call, Program } from "../model/program.ts";
-import { PCI_REGION, REGION_SIZE } from "../model/vfio/device-info.ts";
+import type { Program } from "../model/program.ts";
 import { PROPERTIES } from "../properties/all.ts";
 import { sampleChunk } from "../properties/sample.ts";
 import { SCENARIOS } from "../scenarios/all.ts";
 import { whyNot } from "../scenarios/scenario.ts";
 import { Assembler } from "../targets/agent/assembler.ts";
 import { SCRATCH } from "../targets/agent/layout.ts";
+import { cleanupOf } from "../targets/agent-programs.ts";
 import { ensureKernel } from "../targets/kernel/build.ts";
-import { workLeft } from "../targets/lower/put-off.ts";
 import { AT_FDCWD, SYS } from "../targets/lower/syscalls.ts";
 import type { AgentTarget } from "../targets/on-agent.ts";
 import { IOMMU_MACHINE } from "../targets/qemu/machines.ts";
@@ -127,22 +125,6 @@ async function start(target: AgentTarget, number: number): Promise<string> {
   return new TextDecoder().decode(output.subarray(16, 16 + length));
 }
 
-/** Whether a call writes to the configuration space, by where that lies in a device's file. */
-function writesConfig(call: Call): boolean {
-  if (call.op !== "pwrite" || typeof call.offset === "string") return false;
-  return BigInt(call.offset) / BigInt(REGION_SIZE) === BigInt(PCI_REGION.CONFIG);
-}
-
-/** Whether a call takes a function off the bus, or its driver from it by another task: nobody gives it back here. */
-function takesAway(call: Call): boolean {
-  return call.op === "start" || (call.op === "sysfs-write" && call.attribute.kind === "pci-device");
-}
-
-/** Whether programs behind it would find another machine: a function less, or what edu has copied. */
-function leavesTraces(calls: readonly Call[]): boolean {
-  return calls.some(takesAway) || [...workLeft(calls).values()].includes(Edu.COPY_NS);
-}
-
 describe("the C source of a program", () => {
   let target: AgentTarget;
   let binary: Uint8Array;
@@ -163,7 +145,6 @@ describe("the C source of a program", () => {
     // Scenarios expect what is right, also where this kernel is known to answer otherwise.
     for (const scenario of SCENARIOS) {
       if (whyNot(scenario, profile, topology) !== null || isDestructive(scenario, deviations)) continue;
-      if (leavesTraces(scenario.calls)) continue;
       const program: Program = { machine: topology.name, calls: scenario.calls };
       const source = cOf(program, []);
       const shown = deviations.find(({ id }) => id === scenario.breaks);
@@ -181,7 +162,6 @@ describe("the C source of a program", () => {
     for (const property of countless) {
       const sampled = sampleChunk(property, guarded, 1, () => null, 8);
       for (const [i, { program }] of sampled.entries()) {
-        if (leavesTraces(program.calls)) continue;
         cases.push({ id: `${property.id}:${i}`, program, source: cOf(program, overrides), differs: false });
       }
     }
@@ -191,19 +171,12 @@ describe("the C source of a program", () => {
 
   afterAll(() => target?.[Symbol.asyncDispose]());
 
-  /** The agent puts back what a program leaves in registers; one in C does not. */
-  async function putBack(program: Program): Promise<void> {
-    const { agent } = target;
-    for await (const _ of target.run([program]));
-    if (target.agent !== agent) await upload(target, binary);
-  }
-
   test("gives the verdict of the judge", async () => {
     expect(cases.length).toBeGreaterThan(50);
     const wrong: string[] = [];
     for (const [number, { id, program, differs }] of cases.entries()) {
       const output = await start(target, number);
-      if (program.calls.some(writesConfig)) await putBack(program);
+      await carryOut(target, cleanupOf(program, target.topology));
       if (!output.endsWith(`\nexit ${differs ? 1 : 0}\n`))
         wrong.push(`${id} should end with ${differs ? 1 : 0}:\n${output}`);
     }

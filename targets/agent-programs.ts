@@ -49,6 +49,12 @@ export function prepare(id: number, program: Program, topology: Topology, timeou
   return { program, request: { id, code: calls, cleanup: code.finish(), timeoutMs }, shapes, checks };
 }
 
+/** Code that puts back what a program may have changed, for one that has run otherwise than by the agent; nothing is looked for. */
+export function cleanupOf(program: Program, topology: Topology): Uint8Array {
+  lowerCleanup(program, topology);
+  return code.finish();
+}
+
 /** Puts back mdevs, bindings and overrides that the program may have changed; then looks for what it left. */
 function lowerCleanup(program: Program, topology: Topology): Check[] {
   const lowering = new Lowering(code, topology);
