@@ -9,5 +9,7 @@ export default defineConfig({
     hookTimeout: 900_000,
     // Vitest leaves one core free, which of two is half of the machine.
     maxWorkers: "100%",
+    // Most files read the whole model, which is then read once by each worker and not by each file.
+    isolate: false,
   },
 });
