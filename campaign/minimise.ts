@@ -1,8 +1,7 @@
 /** Shrinks a program on the target that showed a problem, until no call can be removed and it still shows the same. */
 import type { Program } from "../model/program.ts";
 import { shrinkProgram } from "../properties/shrink.ts";
-import { splats } from "../targets/kernel-log.ts";
-import type { ProgramRun, Target } from "../targets/target.ts";
+import { leavesTraces, type ProgramRun, type Target } from "../targets/target.ts";
 
 /** What tells problems apart, for the one that a run shows; null when nothing is wrong. */
 export type SignatureOf = (run: ProgramRun) => string | null;
@@ -11,8 +10,7 @@ export type SignatureOf = (run: ProgramRun) => string | null;
 const AT_ONCE = 16;
 
 /** Whether the target boots anew after such a run, so that one more of its kind costs far more than trying it alone. */
-const costsBoot = ({ end, leaks, log }: ProgramRun): boolean =>
-  end.kind === "died" || end.kind === "hung" || leaks.length > 0 || splats(log).length > 0;
+const costsBoot = (run: ProgramRun): boolean => run.end.kind === "died" || run.end.kind === "hung" || leavesTraces(run);
 
 /** How much may be spent on a program. */
 export interface Effort {
@@ -30,9 +28,7 @@ export interface Minimised {
   readonly reproduced: boolean;
 }
 
-/**
- * Gives the smallest program found within the `effort` that shows the problem `signature`, and its run.
- */
+/** Gives the smallest program found within the effort that shows the problem `signature`, and its run. */
 export async function minimise(
   target: Target,
   first: ProgramRun,
@@ -47,8 +43,7 @@ export async function minimise(
   let left = tries;
   const until = performance.now() + 1000 * seconds;
   const spent = (): boolean => left <= 0 || performance.now() >= until || (signal?.aborted ?? false);
-  if (spent()) return { run: smallest, reproduced: true };
-  for (;;) {
+  while (!spent()) {
     let found: ProgramRun | undefined;
     let batch: Program[] = [];
     for (const candidate of shrinkProgram(smallest.program)) {
@@ -63,10 +58,10 @@ export async function minimise(
       left -= batch.length;
       found = await firstShowing(target, batch, signature, show);
     }
-    if (!found) return { run: smallest, reproduced: true };
+    if (!found) break;
     smallest = found;
-    if (spent()) return { run: smallest, reproduced: true };
   }
+  return { run: smallest, reproduced: true };
 }
 
 async function firstShowing(

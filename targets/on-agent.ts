@@ -5,8 +5,7 @@ import type { Program } from "../model/program.ts";
 import type { Topology } from "../model/topology.ts";
 import { type AgentConnection, TargetLost } from "./agent/connection.ts";
 import { interpret, type Prepared, prepare } from "./agent-programs.ts";
-import { splats } from "./kernel-log.ts";
-import { type ProgramRun, type Target, type TargetAbout, TargetError } from "./target.ts";
+import { leavesTraces, type ProgramRun, type Target, type TargetAbout, TargetError } from "./target.ts";
 
 /** What a target needs of the connection to its agent. */
 export type Agent = Pick<AgentConnection, "run" | "runOne">;
@@ -106,10 +105,7 @@ export class AgentTarget implements Target {
           const run = interpret(prepared, result);
           // Neither what a program left behind, nor a kernel that has reported a bug, nor what an unkillable task holds is
           // anything that the next program may start from.
-          unusable =
-            run.leaks.length > 0 ||
-            splats(run.log).length > 0 ||
-            (result.status.kind === "hung" && !result.status.killed);
+          unusable = leavesTraces(run) || (result.status.kind === "hung" && !result.status.killed);
           yield run;
           if (unusable) break;
         }

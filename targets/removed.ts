@@ -9,12 +9,12 @@ import type { Lowering } from "./lower/lower.ts";
 import { attributePath, devicePath } from "./lower/paths.ts";
 
 /** Those functions, and all that come after one of them on its bus: a function that is found alone would come after these. */
-export function withLater(topology: Topology, removed: ReadonlySet<string>): ReadonlySet<string> {
-  const isRemoved = ({ name }: FunctionSpec): boolean => removed.has(name);
-  const later = topology.functions.filter(
+export function withLater({ functions }: Topology, removed: ReadonlySet<string>): ReadonlySet<string> {
+  if (removed.size === 0) return removed;
+  const taken = functions.filter(({ name }) => removed.has(name));
+  const later = functions.filter(
     ({ bus, devfn, physicalFunction }) =>
-      physicalFunction === null &&
-      topology.functions.some((spec) => isRemoved(spec) && spec.bus === bus && spec.devfn <= devfn),
+      physicalFunction === null && taken.some((spec) => spec.bus === bus && spec.devfn <= devfn),
   );
   return new Set(later.map(({ name }) => name));
 }

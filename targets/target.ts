@@ -3,6 +3,7 @@
 import type { Profile } from "../model/profile.ts";
 import type { Outcome, Program } from "../model/program.ts";
 import type { Topology } from "../model/topology.ts";
+import { splats } from "./kernel-log.ts";
 
 /** What a target says of itself; goes into results. */
 export interface TargetAbout {
@@ -40,6 +41,11 @@ export interface ProgramRun {
   readonly log: string;
   /** What was not as it was before once the program had ended and was cleaned up after, a sentence each. */
   readonly leaks: readonly string[];
+}
+
+/** Whether the system is not as it was before the program, or has reported a bug: no other program may start from there. */
+export function leavesTraces({ leaks, log }: ProgramRun): boolean {
+  return leaks.length > 0 || splats(log).length > 0;
 }
 
 export interface Target extends AsyncDisposable {

@@ -45,51 +45,47 @@ export class FileLowering {
     this.code.syscall(number, ...args);
   }
 
-  /** Opens a file for writing and writes text to it. */
-  sysfsWrite(path: string, text: string): Shape {
+  /** Opens a file, and where that succeeds does with it what is to be done, and closes it. */
+  #withFile(path: string, flags: number, use: (code: Assembler, file: SyscallArgument) => void): void {
+    const file = { slot: FD_SLOT };
     this.code
       .pokeText(PATH, path)
-      .pokeText(TEXT, text)
-      .syscall(SYS.openat, AT_FDCWD, PATH, O_WRONLY)
+      .syscall(SYS.openat, AT_FDCWD, PATH, flags)
       .keep(FD_SLOT)
       .unlessFailed((code) => {
-        this.syscall(SYS.write, { slot: FD_SLOT }, TEXT, text.length);
-        code.syscall(SYS.close, { slot: FD_SLOT });
+        use(code, file);
+        code.syscall(SYS.close, file);
       });
+  }
+
+  /** Opens a file for writing and writes text to it. */
+  sysfsWrite(path: string, text: string): Shape {
+    this.code.pokeText(TEXT, text);
+    this.#withFile(path, O_WRONLY, (_code, file) => this.syscall(SYS.write, file, TEXT, text.length));
     return { kind: "sysfs-write" };
   }
 
   /** Writes bytes to a file, from an offset on. */
   writeFile(path: string, offset: number, bytes: Uint8Array): Shape {
-    this.code
-      .pokeText(PATH, path)
-      .poke(TEXT, bytes)
-      .syscall(SYS.openat, AT_FDCWD, PATH, O_WRONLY)
-      .keep(FD_SLOT)
-      .unlessFailed((code) => {
-        code.syscall(SYS.pwrite64, { slot: FD_SLOT }, TEXT, bytes.length, offset);
-        code.syscall(SYS.close, { slot: FD_SLOT });
-      });
+    this.code.poke(TEXT, bytes);
+    this.#withFile(path, O_WRONLY, (code, file) => {
+      code.syscall(SYS.pwrite64, file, TEXT, bytes.length, offset);
+    });
     return { kind: "sysfs-write" };
   }
 
   /** Maps the first page of a file and stores to it. */
   storeToFile(path: string, stores: readonly RegisterStore[]): Shape {
-    this.code
-      .pokeText(PATH, path)
-      .syscall(SYS.openat, AT_FDCWD, PATH, O_RDWR)
-      .keep(FD_SLOT)
-      .unlessFailed((code) => {
-        code.syscall(SYS.mmap, 0, PAGE, PROT_WRITE, MAP_SHARED, { slot: FD_SLOT }, 0).keep(NUMBER_SLOT);
-        code.unlessFailed((mapped) => {
-          for (const { at, width, value, busyNs } of stores) {
-            mapped.touchWrite(at, width, value, NUMBER_SLOT);
-            if (busyNs !== undefined) mapped.poke(TEXT, timespec(busyNs)).syscall(SYS.nanosleep, TEXT, 0);
-          }
-          mapped.syscall(SYS.munmap, { slot: NUMBER_SLOT }, PAGE);
-        });
-        code.syscall(SYS.close, { slot: FD_SLOT });
+    this.#withFile(path, O_RDWR, (code, file) => {
+      code.syscall(SYS.mmap, 0, PAGE, PROT_WRITE, MAP_SHARED, file, 0).keep(NUMBER_SLOT);
+      code.unlessFailed((mapped) => {
+        for (const { at, width, value, busyNs } of stores) {
+          mapped.touchWrite(at, width, value, NUMBER_SLOT);
+          if (busyNs !== undefined) mapped.poke(TEXT, timespec(busyNs)).syscall(SYS.nanosleep, TEXT, 0);
+        }
+        mapped.syscall(SYS.munmap, { slot: NUMBER_SLOT }, PAGE);
       });
+    });
     return { kind: "stores", waited: stores.map(({ busyNs }) => busyNs !== undefined) };
   }
 
@@ -110,14 +106,10 @@ export class FileLowering {
   }
 
   protected readFile(path: string, size: number): void {
-    this.code
-      .pokeText(PATH, path)
-      .syscall(SYS.openat, AT_FDCWD, PATH, O_RDONLY)
-      .keep(FD_SLOT)
-      .unlessFailed((code) => {
-        this.syscall(SYS.read, { slot: FD_SLOT }, TEXT, size);
-        code.peek(TEXT, size).syscall(SYS.close, { slot: FD_SLOT });
-      });
+    this.#withFile(path, O_RDONLY, (code, file) => {
+      this.syscall(SYS.read, file, TEXT, size);
+      code.peek(TEXT, size);
+    });
   }
 
   protected probe(probe: Probe): Shape {
