@@ -128,7 +128,7 @@ class PropertyRun {
     const onKernel = !(options.target instanceof ModelTarget);
     this.#deviations = options.deviations ?? (onKernel ? deviationsOf(profile) : []);
     this.#machine = { topology, profile, order: new LockOrder(), overrides: guardsOf(this.#deviations) };
-    this.#findings = new Findings(property, options, this.#judging(null));
+    this.#findings = new Findings(property, options, this.#judging(null), this.#machine);
   }
 
   #judging(observer: Coverage | null): JudgeOptions {

@@ -2,7 +2,7 @@
 import { LockOrder } from "../model/kernel/lock.ts";
 import type { MachineOptions } from "../model/machine.ts";
 import type { Program } from "../model/program.ts";
-import { rerun } from "../properties/generate/walk.ts";
+import { rerun, UNWATCHED } from "../properties/generate/walk.ts";
 import type { Violation } from "../properties/invariants/invariant.ts";
 import { type Property, watchFor } from "../properties/property.ts";
 import { shrinkProgram } from "../properties/shrink.ts";
@@ -31,6 +31,7 @@ export class Findings {
   readonly #property: Property;
   readonly #target: Target;
   readonly #judging: JudgeOptions;
+  readonly #machine: MachineOptions;
   readonly #progress: CampaignProgress | undefined;
   readonly #signal: AbortSignal | undefined;
   readonly #found = new Map<string, Finding>();
@@ -40,10 +41,12 @@ export class Findings {
     property: Property,
     { target, progress, signal }: Pick<CampaignOptions, "target" | "progress" | "signal">,
     judging: JudgeOptions,
+    machine: MachineOptions,
   ) {
     this.#property = property;
     this.#target = target;
     this.#judging = judging;
+    this.#machine = machine;
     this.#progress = progress;
     this.#signal = signal;
   }
@@ -70,7 +73,11 @@ export class Findings {
     const show = (candidate: ProgramRun) =>
       examine(candidate, this.#judging, this.#property.history).problem?.signature ?? null;
     // Who asks the campaign to end does not wait for the smallest program.
-    const effort = { tries: TRIES, seconds: SECONDS, signal: this.#signal };
+    const playable = ({ calls, ...rest }: Program): Program => {
+      const length = rerun(calls, { ...this.#machine, order: new LockOrder() }, UNWATCHED);
+      return { ...rest, calls: calls.slice(0, length) };
+    };
+    const effort = { playable, tries: TRIES, seconds: SECONDS, signal: this.#signal };
     const smallest = await minimise(this.#target, run, problem.signature, show, effort);
     const examined = examine(smallest.run, this.#judging, this.#property.history);
     const final = examined.problem ?? problem;

@@ -12,8 +12,12 @@ const AT_ONCE = 16;
 /** Whether the target boots anew after such a run, so that one more of its kind costs far more than trying it alone. */
 const costsBoot = (run: ProgramRun): boolean => run.end.kind === "died" || run.end.kind === "hung" || leavesTraces(run);
 
-/** How much may be spent on a program. */
+/** As much of a candidate as the target may be given: nobody knows what it would make of the rest, and of programs behind. */
+export type Playable = (candidate: Program) => Program;
+
+/** How much may be spent on a program, and on what. */
 export interface Effort {
+  readonly playable: Playable;
   /** Runs. */
   readonly tries: number;
   /** A problem that takes the system down costs a boot for every try that shows it. */
@@ -34,7 +38,7 @@ export async function minimise(
   first: ProgramRun,
   signature: string,
   show: SignatureOf,
-  { tries, seconds, signal }: Effort,
+  { playable, tries, seconds, signal }: Effort,
 ): Promise<Minimised> {
   const again = await firstShowing(target, [first.program], signature, show);
   if (!again) return { run: first, reproduced: false };
@@ -46,7 +50,9 @@ export async function minimise(
   while (!spent()) {
     let found: ProgramRun | undefined;
     let batch: Program[] = [];
-    for (const candidate of shrinkProgram(smallest.program)) {
+    for (const smaller of shrinkProgram(smallest.program)) {
+      const candidate = playable(smaller);
+      if (candidate.calls.length === 0) continue;
       batch.push(candidate);
       if (batch.length < atOnce) continue;
       left -= batch.length;

@@ -43,6 +43,7 @@ import { MDEV } from "./mdev.ts";
 import { MEMORY } from "./memory.ts";
 import { MOCK_TABLES } from "./mock-tables.ts";
 import { MOCKS } from "./mocks.ts";
+import { NETWORK_ADAPTER } from "./network-adapter.ts";
 import { NOIOMMU } from "./noiommu.ts";
 import { OWNERSHIP } from "./ownership.ts";
 import { PAGE_TABLES } from "./page-tables.ts";
@@ -91,6 +92,7 @@ export const SCENARIOS: readonly Scenario[] = [
   ...BARS,
   ...ROMS,
   ...INTERRUPTS,
+  ...NETWORK_ADAPTER,
   ...DMA,
   ...IOAS_DMA,
   ...MAPPINGS,

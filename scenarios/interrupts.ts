@@ -15,6 +15,7 @@ import {
 import { close, getDeviceFd } from "./calls.ts";
 import { BY_GROUP, readConfig, writeConfig } from "./config-calls.ts";
 import { add, end, plain, raise, set, signalled, silent, unmaskBy } from "./irq-calls.ts";
+import { asleep, mayFallAsleep, mustBeAwake } from "./power-calls.ts";
 import { gives, type Scenario, scenario } from "./scenario.ts";
 
 const { INTX, MSI } = PCI_IRQ;
@@ -231,6 +232,23 @@ export const INTERRUPTS: readonly Scenario[] = [
       silent("@eventfd"),
       interrupt(),
       signalled("@eventfd"),
+    ],
+  }),
+  scenario({
+    id: "msi-enabled-again",
+    title: "messages that a user has turned off stay off when the function has slept",
+    needs: { ...BY_GROUP, kconfig: [...BY_GROUP.kconfig, "PM"] },
+    breaks: "msi-enabled-again",
+    steps: [
+      ...edu,
+      command(MASTER_ON),
+      set(MSI, ["@eventfd"]),
+      writeConfig(MSI_CONTROL, [0]),
+      mayFallAsleep(),
+      asleep("edu0"),
+      mustBeAwake(),
+      interrupt(),
+      silent("@eventfd"),
     ],
   }),
   scenario({

@@ -111,11 +111,29 @@ export function restoreRegisters(lowering: Lowering, program: Program, topology:
   return shapes;
 }
 
-/** Puts back what lies behind a function's BARs, where the suite knows what that is; no reset does. */
-export function restoreHardware(lowering: Lowering, topology: Topology, name: string): Shape[] {
+/** Something that is done to put a function back, and whether it must succeed. */
+export interface Restoring {
+  readonly shape: Shape;
+  readonly must: boolean;
+}
+
+/**
+ * Puts back what lies behind a function's BARs, where the suite knows what that is; no reset does. What sleeps answers to no
+ * store, and vfio-pci lets functions sleep that nobody uses: it is woken up meanwhile.
+ */
+export function restoreHardware(lowering: Lowering, topology: Topology, name: string): Restoring[] {
   const spec = topology.functions.find((each) => each.name === name);
   const stores = spec ? restoringStores(spec) : [];
-  return stores.length === 0 ? [] : [lowering.storeToFile(`${devicePath(topology, name)}/resource0`, stores)];
+  if (!spec || stores.length === 0) return [];
+  const path = devicePath(topology, name);
+  const steps: Restoring[] = [];
+  const control = (text: string): void => {
+    if (spec.express) steps.push({ shape: lowering.sysfsWrite(`${path}/power/control`, text), must: false });
+  };
+  control("on");
+  steps.push({ shape: lowering.storeToFile(`${path}/resource0`, stores), must: true });
+  control("auto");
+  return steps;
 }
 
 /** Where a program writes to configuration spaces. */

@@ -35,6 +35,7 @@ import { migrationBlockedArc } from "./migration-blocked-arc.ts";
 import { mockQueuePlace } from "./mock-queue-place.ts";
 import { msiCapableWritten } from "./msi-capable-written.ts";
 import { msiControlRewritten } from "./msi-control-rewritten.ts";
+import { msiEnabledAgain } from "./msi-enabled-again.ts";
 import {
   mttyBadHeaderCounts,
   mttyDataFdOutlives,
@@ -104,6 +105,7 @@ export const DEVIATIONS: readonly Deviation[] = [
   migrationBlockedArc,
   msiCapableWritten,
   msiControlRewritten,
+  msiEnabledAgain,
   mttyBadHeaderCounts,
   mttyDataFdOutlives,
   mttyDivisorOrs,

@@ -19,9 +19,9 @@ export const msiControlRewritten: Deviation = {
         const control = region.start + MSI.CONTROL;
         if (chunk.at + chunk.width !== control) return right(kernel, space, region, chunk);
         const { irqs } = space;
-        const before = [irqs.sendsMessages, space.virtual[control]];
+        const before = [irqs.how, space.virtual[control]];
         right(kernel, space, region, { ...chunk, at: control });
-        if (before[0] !== irqs.sendsMessages || before[1] !== space.virtual[control]) fired();
+        if (before[0] !== irqs.how || before[1] !== space.virtual[control]) fired();
       },
     };
   },

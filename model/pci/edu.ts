@@ -5,7 +5,7 @@
 import { Unmodelled } from "../kernel/operation.ts";
 import type { AccessWidth } from "../program.ts";
 import { EduBuffer } from "./edu-buffer.ts";
-import type { BarStore, Hardware, MemoryBus, RegisterStore } from "./hardware.ts";
+import type { BarStore, Hardware, LeftWork, MemoryBus, RegisterStore, Signalling } from "./hardware.ts";
 
 const REGISTER = {
   IDENTIFICATION: 0x00,
@@ -32,6 +32,7 @@ const COMMAND = { START: 1n, TO_MEMORY: 2n, INTERRUPT: 4n } as const;
 const COPIED = 0x100n;
 /** A copy is done 100 ms after it was begun. */
 const COPY_NS = 110_000_000;
+const ONLY_VECTOR = [0];
 
 export class Edu implements Hardware {
   static readonly VENDOR = 0x1234;
@@ -39,8 +40,7 @@ export class Edu implements Hardware {
   static readonly REGISTER = REGISTER;
   static readonly COMMAND = COMMAND;
   static readonly BUFFER = EduBuffer;
-  /** How long a copy is waited for. */
-  static readonly COPY_NS = COPY_NS;
+  static readonly LEFT: LeftWork = { from: REGISTER.DMA_COMMAND, to: REGISTER.DMA_COMMAND + 8, nanoseconds: COPY_NS };
   /**
    * Brings all registers back to what they are in the beginning: the liveness check keeps what is written, inverted. The
    * buffer is filled with zeros, which is what a device that is no bus master reads.
@@ -57,7 +57,9 @@ export class Edu implements Hardware {
     { at: REGISTER.INTERRUPT_ACKNOWLEDGE, width: 4, value: 0xffff_ffff },
   ];
 
+  readonly throttled = false;
   line = false;
+  #how: Signalling = "line";
   #liveness = 0n;
   #status = 0n;
   #interrupts = 0n;
@@ -92,58 +94,64 @@ export class Edu implements Hardware {
     }
   }
 
-  foresee(_bar: number, stores: readonly BarStore[], bus: MemoryBus): void {
+  foresee(_bar: number, stores: readonly BarStore[], bus: MemoryBus): readonly number[] {
     let dma = this.#dma;
+    let raises = false;
     for (const store of stores) {
       if (!takes(store)) continue;
       // A thread of QEMU's computes it, in time of its own.
       if (store.at === REGISTER.FACTORIAL) throw new Unmodelled("when a factorial is computed");
       dma = withStore(dma, store);
       if (starts(store)) this.#buffer.foresee(transferOf(dma), bus);
+      raises ||= this.#raises(store);
     }
+    return raises ? ONLY_VECTOR : [];
   }
 
-  raises(_bar: number, store: BarStore): boolean {
-    if (!takes(store)) return false;
+  #raises(store: BarStore): boolean {
     if (starts(store)) return (store.value & COMMAND.INTERRUPT) !== 0n;
     return store.at === REGISTER.INTERRUPT_RAISE && (this.#interrupts | store.value) !== 0n;
   }
 
-  write(_bar: number, store: BarStore, messages: boolean, bus: MemoryBus): boolean {
+  write(_bar: number, store: BarStore, bus: MemoryBus): readonly number[] {
     const { at, value } = store;
-    if (!takes(store)) return false;
+    if (!takes(store)) return [];
     switch (at) {
       case REGISTER.LIVENESS:
         this.#liveness = BigInt.asUintN(32, ~value);
-        return false;
+        return [];
       case REGISTER.STATUS:
         this.#status = value & INTERRUPTS_WHEN_DONE;
-        return false;
+        return [];
       case REGISTER.INTERRUPT_RAISE:
-        return this.#raise(value, messages);
+        return this.#raise(value);
       case REGISTER.INTERRUPT_ACKNOWLEDGE:
         this.#interrupts &= ~value;
-        if (this.#interrupts === 0n && !messages) this.line = false;
-        return false;
+        if (this.#interrupts === 0n && this.#how === "line") this.line = false;
+        return [];
       default:
         this.#dma = withStore(this.#dma, store);
-        if (!starts(store)) return false;
+        if (!starts(store)) return [];
         this.#buffer.copy(transferOf(this.#dma), bus);
-        return (value & COMMAND.INTERRUPT) !== 0n && this.#raise(COPIED, messages);
+        return (value & COMMAND.INTERRUPT) !== 0n ? this.#raise(COPIED) : [];
     }
   }
 
-  /** Interrupts for what is in the interrupt status; whether by a message. */
-  #raise(reasons: bigint, messages: boolean): boolean {
+  /** Interrupts for what is in the interrupt status; gives the vector of its message. */
+  #raise(reasons: bigint): readonly number[] {
     this.#interrupts |= reasons;
-    if (this.#interrupts === 0n) return false;
-    if (!messages) this.line = true;
-    return messages;
+    if (this.#interrupts === 0n) return [];
+    if (this.#how !== "line") return ONLY_VECTOR;
+    this.line = true;
+    return [];
   }
 
-  enableMessages(): void {
-    this.line = false;
+  signalBy(how: Signalling): void {
+    this.#how = how;
+    if (how !== "line") this.line = false;
   }
+
+  disturb(): void {}
 
   trace(): number {
     let sum = Number((this.#liveness ^ (this.#interrupts << 7n) ^ (this.#status << 3n)) & 0x3fff_ffffn);

@@ -59,7 +59,7 @@ export class PciFunction implements IommuDevice {
   /** Registers that users wrote and nobody puts back, by offset; null where a reset may have changed them. */
   readonly strays: Map<number, number | null>;
 
-  /** `was`: the same function before it was taken off the bus. Its hardware has noticed nothing of that. */
+  /** `was`: the same function before it was taken off the bus. Its hardware has noticed nothing of that, but for drivers. */
   constructor(
     spec: FunctionSpec,
     group: IommuGroup | null,
@@ -70,6 +70,7 @@ export class PciFunction implements IommuDevice {
     this.spec = spec;
     this.found = was !== null;
     this.hardware = was?.hardware ?? hardwareOf(spec);
+    if (this.found) this.hardware?.disturb();
     this.strays = was?.strays ?? new Map();
     this.rom = romOf(spec);
     this.irqs = new FunctionIrqs(this.hardware);

@@ -4,6 +4,7 @@ import { clauses } from "../kernel/clause.ts";
 import type { Kernel } from "../kernel/kernel.ts";
 import { Unmodelled } from "../kernel/operation.ts";
 import type { PciFunction } from "../pci/function.ts";
+import type { Hardware } from "../pci/hardware.ts";
 import { COMMAND } from "./config-perms.ts";
 import type { FunctionIrqs } from "./function-irqs.ts";
 
@@ -30,6 +31,11 @@ export const rule = clauses({
     source: source("vfio_msihandler"),
     observable: "later-call",
   },
+  "VFIO-PCI-MSI-3": {
+    rule: "a message signals the eventfd of its own vector, and of no other",
+    source: source("vfio_msi_set_vector_signal"),
+    observable: "later-call",
+  },
   "VFIO-PCI-MSI-2": {
     rule: "messages are writes of the function's: none leaves it until the user has made it a bus master",
     source: "drivers/vfio/pci/vfio_pci_core.c:vfio_pci_core_enable",
@@ -37,15 +43,18 @@ export const rule = clauses({
   },
 });
 
+const mayPull = ({ line }: Hardware): boolean => line !== false;
+
 export const steps = {
   /** Whether what comes of an interrupt can be told: asked before anything has changed. */
-  foreseeInterrupt(k: Kernel, pciFunction: PciFunction): void {
+  foreseeInterrupt(k: Kernel, pciFunction: PciFunction, vector: number): void {
     const { irqs, power } = pciFunction;
     if (power.engaged) throw new Unmodelled("interrupts of a function that may sleep");
-    if (irqs.vectors && irqs.sendsMessages) {
-      if (!irqs.vectors.signalled.has(0) && k.intrs.isBusMaster(pciFunction)) {
+    if (irqs.vectors && irqs.how !== "line") {
+      if (irqs.vectors.signalled.has(vector)) return;
+      // A vector of MSI-X that nobody uses is masked, and its message waits in the function.
+      if (irqs.how === "msix" || k.intrs.isBusMaster(pciFunction))
         throw new Unmodelled("a message that nobody waits for");
-      }
       return;
     }
     k.intrs.foreseeLine(k, pciFunction);
@@ -61,7 +70,19 @@ export const steps = {
 
   /** INTx that is pulled when it is put to use: QEMU's I/O APIC has forgotten that, where hardware looks at the line. */
   foreseePulled({ hardware, intxDisabled }: FunctionIrqs): void {
-    if (hardware?.line && !intxDisabled) throw new Unmodelled("a line that was pulled before anybody listened");
+    if (hardware && mayPull(hardware) && !intxDisabled) {
+      throw new Unmodelled("a line that was pulled before anybody listened");
+    }
+  },
+
+  /** Messages that are enabled for a moment make a function let go of its line. */
+  foreseeMoment({ hardware }: FunctionIrqs): void {
+    if (hardware && mayPull(hardware)) throw new Unmodelled("a line while messages are enabled for a moment");
+  },
+
+  /** A line of which nobody knows whether it is still pulled. */
+  foreseeLevel({ hardware }: FunctionIrqs): void {
+    if (hardware?.line === null) throw new Unmodelled("whether a line is still pulled after a reset");
   },
 
   /** INTx that unmasks itself is signalled for ever while the function pulls it. */
@@ -75,8 +96,11 @@ export const steps = {
   foreseeEventfd(k: Kernel, pciFunction: PciFunction, fd: number, role: "signals" | "unmasks"): void {
     const { intx, hardware } = pciFunction.irqs;
     for (const other of k.functions) {
-      if (other !== pciFunction && other.hardware?.line) throw new Unmodelled("a line that another function may share");
+      if (other !== pciFunction && other.hardware && mayPull(other.hardware)) {
+        throw new Unmodelled("a line that another function may share");
+      }
     }
+    if (intx) k.intrs.foreseeLevel(pciFunction.irqs);
     const file = k.fds.get(fd);
     if (!hardware?.line || !intx || !(file instanceof EventFile)) return;
     const other = role === "signals" ? intx.unmask.virqfd?.counter : intx.trigger;
@@ -100,14 +124,14 @@ export const steps = {
     k.intrs.sendIntx(irqs);
   },
 
-  /** vfio_msihandler: the hardware that is known sends the message of its first vector. */
-  messageArrives(k: Kernel, pciFunction: PciFunction): void {
+  /** vfio_msihandler */
+  messageArrives(k: Kernel, pciFunction: PciFunction, vector: number): void {
     if (!k.intrs.isBusMaster(pciFunction)) {
       k.keeps(rule["VFIO-PCI-MSI-2"]);
       return;
     }
-    pciFunction.irqs.vectors?.signalled.get(0)?.trigger.signal();
-    k.keeps(rule["VFIO-PCI-MSI-1"]);
+    pciFunction.irqs.vectors?.signalled.get(vector)?.trigger.signal();
+    k.keeps(rule[vector > 0 ? "VFIO-PCI-MSI-3" : "VFIO-PCI-MSI-1"]);
   },
 
   /** vfio_send_intx_eventfd */
@@ -119,6 +143,7 @@ export const steps = {
   unmask(k: Kernel, irqs: FunctionIrqs): void {
     const { intx, intxDisabled } = irqs;
     if (!intx?.masked || intxDisabled) return;
+    k.intrs.foreseeLevel(irqs);
     intx.masked = irqs.hardware?.line ?? false;
     if (!intx.masked) return;
     k.keeps(rule["VFIO-PCI-INTX-3"]);

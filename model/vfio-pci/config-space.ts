@@ -243,9 +243,10 @@ export function isVolatile(space: ConfigSpace, at: number): boolean {
   }
 }
 
-/** Strays may be anything when the function was reset, unless they were left alone. */
-export function forgetStrays({ strays }: PciFunction): void {
+/** The function was reset: strays may be anything now, unless they were left alone, and so may registers behind its BARs. */
+export function noteReset({ strays, hardware }: PciFunction): void {
   for (const at of strays.keys()) strays.set(at, null);
+  hardware?.disturb();
 }
 
 /** A number for the strays that were written. */

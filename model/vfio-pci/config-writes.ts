@@ -9,7 +9,7 @@ import { PCI_IRQ } from "../vfio/device-info.ts";
 import type { Chunk } from "./config.ts";
 import type { Region } from "./config-layout.ts";
 import { AF, COMMAND, EXPRESS, MSI, MSIX, PM } from "./config-perms.ts";
-import { type ConfigSpace, D0, D3_HOT, forgetStrays, word } from "./config-space.ts";
+import { type ConfigSpace, D0, D3_HOT, noteReset, word } from "./config-space.ts";
 import { rule as sriovRule } from "./sriov.ts";
 
 const source = (name: string) => `drivers/vfio/pci/vfio_pci_config.c:${name}`;
@@ -144,7 +144,7 @@ export const steps = {
     if (space.saved) {
       space.restore(space.saved);
       space.saved = null;
-      forgetStrays(pciFunction);
+      noteReset(pciFunction);
     }
     space.setPowerState(D0);
   },
@@ -160,7 +160,7 @@ export const steps = {
     const inUse = Math.min((written & MSI.IN_USE) >> 4, most) << 4;
     const enabled = own > 0 ? written & MSI.ENABLE : 0;
     space.setVirtual(control, (written & ~(MSI.ENABLE | MSI.IN_USE)) | enabled | inUse);
-    if (own > 0) space.irqs.enableMessages(enabled !== 0);
+    if (own > 0) space.irqs.signalBy(enabled === 0 ? "line" : "msi");
     k.keeps(rule["VFIO-PCI-CONFIG-18"]);
   },
 

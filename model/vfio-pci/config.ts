@@ -8,7 +8,7 @@ import type { PciFunction } from "../pci/function.ts";
 import { REGION_SIZE } from "../vfio/device-info.ts";
 import { passes } from "./config-layout.ts";
 import { BAR_AT, COMMAND, INTERRUPT_PIN, PM, ROM_AT, STATUS } from "./config-perms.ts";
-import { ConfigSpace, forgetStrays, isVolatile } from "./config-space.ts";
+import { ConfigSpace, isVolatile, noteReset } from "./config-space.ts";
 import { steps as writes } from "./config-writes.ts";
 
 const source = (name: string) => `drivers/vfio/pci/vfio_pci_config.c:${name}`;
@@ -137,7 +137,7 @@ export const steps = {
     must(begin + count <= pciFunction.spec.configSize, rule["VFIO-PCI-CONFIG-1"]);
     if (!pciFunction.config) k.keeps(rule["VFIO-PCI-CONFIG-14"]);
     const space = k.vfioPci.configSpace(k, pciFunction);
-    k.vfioPci.foreseeRead(space, begin, count);
+    k.vfioPci.foreseeRead(k, space, begin, count);
     const image = block.bytes.slice();
     for (const { at, width, done } of chunks(space, begin, count)) {
       for (let i = 0; i < width; i++) image[done + i] = k.vfioPci.configByte(k, space, at + i);
@@ -148,9 +148,10 @@ export const steps = {
   },
 
   /** Bytes that hardware changes by itself can't be told, except where nothing drives the function: see isVolatile(). */
-  foreseeRead(space: ConfigSpace, begin: number, count: number): void {
+  foreseeRead(k: Kernel, space: ConfigSpace, begin: number, count: number): void {
     for (let at = begin; at < begin + count; at++) {
       if (space.keeps === null && isVolatile(space, at)) throw new Unmodelled("what hardware changes by itself");
+      if (at === STATUS.AT) k.intrs.foreseeLevel(space.irqs);
       space.read(at);
     }
   },
@@ -284,7 +285,7 @@ export const steps = {
    */
   resetRegisters(k: Kernel, pciFunction: PciFunction): void {
     if (pciFunction.config) k.vfioPci.powerUp(k, pciFunction, pciFunction.config);
-    forgetStrays(pciFunction);
+    noteReset(pciFunction);
     k.vfioPci.losesVfs(pciFunction);
   },
 
@@ -292,6 +293,6 @@ export const steps = {
   closeConfig(k: Kernel, pciFunction: PciFunction): void {
     k.vfioPci.losesVfs(pciFunction);
     pciFunction.config = null;
-    if (pciFunction.spec.resettable) forgetStrays(pciFunction);
+    if (pciFunction.spec.resettable) noteReset(pciFunction);
   },
 };

@@ -1,6 +1,6 @@
 /** How a PCI function interrupts: what of struct vfio_pci_core_device is about that, and struct vfio_pci_irq_ctx. */
 import type { EventCounter } from "../eventfd.ts";
-import type { Hardware } from "../pci/hardware.ts";
+import type { Hardware, Signalling } from "../pci/hardware.ts";
 import { PCI_IRQ } from "../vfio/device-info.ts";
 import { VirqfdSlot } from "../vfio/virqfd.ts";
 import type { IrqBypassProducer } from "../virt/irqbypass.ts";
@@ -52,8 +52,7 @@ export class FunctionIrqs {
   /** virq_disabled: the user has turned INTx off in the command register. */
   intxDisabled = false;
 
-  /** Whether MSI or MSI-X is enabled in the function's own registers: it interrupts by messages instead of its line. */
-  sendsMessages = false;
+  #how: Signalling = "line";
 
   constructor(hardware: Hardware | null) {
     this.hardware = hardware;
@@ -64,10 +63,15 @@ export class FunctionIrqs {
     return this.intx ? PCI_IRQ.INTX : (this.vectors?.index ?? null);
   }
 
-  /** Enables MSI or MSI-X in the function's own registers, or disables it. */
-  enableMessages(enabled: boolean): void {
-    this.sendsMessages = enabled;
-    if (enabled) this.hardware?.enableMessages();
+  /** How the function's own registers have it interrupt. */
+  get how(): Signalling {
+    return this.#how;
+  }
+
+  /** Enables MSI or MSI-X in the function's own registers, or disables both. */
+  signalBy(how: Signalling): void {
+    this.#how = how;
+    this.hardware?.signalBy(how);
   }
 
   /** A number for all of it. */
@@ -77,7 +81,7 @@ export class FunctionIrqs {
       (singles[PCI_IRQ.ERR] ? 1 : 0) +
       (singles[PCI_IRQ.REQ] ? 2 : 0) +
       (this.intxDisabled ? 4 : 0) +
-      (this.sendsMessages ? 0x10000 : 0);
+      (this.#how === "line" ? 0 : 0x10000);
     if (intx) hash += 8 + (intx.trigger ? 16 : 0) + (intx.masked ? 32 : 0) + (intx.unmask.virqfd ? 64 : 0);
     if (!vectors) return hash;
     hash += vectors.index * 128 + vectors.enabled * 512;

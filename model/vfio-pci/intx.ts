@@ -98,7 +98,8 @@ export const steps = {
     }
     if (first !== undefined && first >= 0) {
       k.intrs.foreseeEventfd(k, pciFunction, first, "unmasks");
-      k.intrs.enableVirqfd(k, intx.unmask, first, () => k.intrs.unmask(k, irqs));
+      const foresee = (): void => k.intrs.foreseeLevel(irqs);
+      k.intrs.enableVirqfd(k, intx.unmask, first, () => k.intrs.unmask(k, irqs), foresee);
     } else {
       k.intrs.disableVirqfd(intx.unmask);
     }

@@ -172,10 +172,22 @@ export const steps = {
   },
 
   /** Whether what is written can be told: asked before the eventfd is written to. */
-  foreseeIoeventfd(k: Kernel, pciFunction: PciFunction, { bar, at, width, data }: RegisterWrite): void {
+  foreseeIoeventfd(k: Kernel, pciFunction: PciFunction, entry: Ioeventfd): void {
+    const { bar, at, width, data } = entry;
     if (pciFunction.power.engaged) throw new Unmodelled("registers of a function that may sleep");
     if (!k.vfioPci.reaches(k, pciFunction, bar)) return;
-    k.vfioPci.foreseeStores(k, pciFunction, bar, [{ at, width, value: BigInt.asUintN(8 * width, data) }]);
+    const store = { at, width, value: BigInt.asUintN(8 * width, data) };
+    const interrupts = k.vfioPci.foreseeStores(k, pciFunction, bar, [store]);
+    const { hardware, irqs, ioeventfds } = pciFunction;
+    const counter = entry.slot.virqfd?.counter;
+    const also = (slot: VirqfdSlot): boolean =>
+      slot !== entry.slot && counter !== undefined && slot.virqfd?.counter === counter;
+    if (interrupts && irqs.intx && also(irqs.intx.unmask)) {
+      throw new Unmodelled("whether INTx is unmasked before it is asked for");
+    }
+    if (hardware?.throttled && ioeventfds.some(({ slot }) => also(slot))) {
+      throw new Unmodelled("interrupts that follow each other too fast");
+    }
   },
 
   /** vfio_pci_ioeventfd_handler */

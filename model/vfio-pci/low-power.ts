@@ -7,7 +7,7 @@ import type { PciFunction } from "../pci/function.ts";
 import { locksOf } from "../pci/locks.ts";
 import { field } from "../uapi/layout.ts";
 import { FEATURE, FEATURE_HEADER, FEATURE_INDEX, type Feature, featureIoctl } from "../vfio/feature.ts";
-import { D0, forgetStrays } from "./config-space.ts";
+import { D0, noteReset } from "./config-space.ts";
 import { functionOf } from "./pci-device.ts";
 import { rule as sriovRule } from "./sriov.ts";
 
@@ -129,6 +129,7 @@ const exit: Feature = {
     using _ = yield* k.lock(locksOf(pciFunction).memory);
     if (power.wakeup) k.keeps(rule["VFIO-PCI-WAKEUP-6"]);
     power.disengage();
+    pciFunction.hardware?.disturb();
     k.vfioPci.returnBuffers(k, pciFunction);
     k.keeps(rule["VFIO-PCI-POWER-3"]);
     return 0;
@@ -144,6 +145,7 @@ export const steps = {
     must(!pciFunction.power.engaged, rule["VFIO-PCI-POWER-1"]);
     yield* k.vfioPci.takeBuffersBack(k, pciFunction);
     pciFunction.power.engage(wakeup);
+    pciFunction.hardware?.disturb();
     k.keeps(rule["VFIO-PCI-POWER-2"]);
   },
 
@@ -186,6 +188,7 @@ export const steps = {
     });
     wakeup.signal();
     power.disengage();
+    pciFunction.hardware?.disturb();
     k.vfioPci.returnWoken(k, pciFunction);
     k.keeps(rule["VFIO-PCI-WAKEUP-5"]);
   },
@@ -204,7 +207,7 @@ export const steps = {
     if (!k.vfioPci.losesBySleeping(k, pciFunction)) return;
     const space = k.vfioPci.configSpace(k, pciFunction);
     k.vfioPci.powerUp(k, pciFunction, space);
-    if (space.resetByD3) forgetStrays(pciFunction);
+    if (space.resetByD3) noteReset(pciFunction);
   },
 
   /** runtime_status_show, once the function has had the time to fall asleep. */

@@ -129,9 +129,14 @@ export const steps = {
     k.alloc();
     must(k.vfioPci.isAwake(pciFunction), configRule["VFIO-PCI-CONFIG-23"]);
     const vectors = new VectorContext(index, start + count);
-    k.intrs.setBlock(k, vectors, request);
+    try {
+      k.intrs.setBlock(k, vectors, request);
+    } catch (refusal) {
+      if (refusal instanceof Refusal) k.intrs.foreseeMoment(pciFunction.irqs);
+      throw refusal;
+    }
     pciFunction.irqs.vectors = vectors;
-    pciFunction.irqs.enableMessages(true);
+    pciFunction.irqs.signalBy(index === PCI_IRQ.MSI ? "msi" : "msix");
     k.keeps(rule["VFIO-PCI-SETIRQS-22"]);
   },
 
@@ -191,7 +196,7 @@ export const steps = {
     using _ = yield* k.lock(locksOf(pciFunction).memory);
     for (const vector of [...irqs.vectors.signalled.keys()]) k.intrs.endVector(k, irqs.vectors, vector);
     irqs.vectors = null;
-    irqs.enableMessages(false);
+    irqs.signalBy("line");
     k.keeps(rule["VFIO-PCI-SETIRQS-26"]);
   },
 };

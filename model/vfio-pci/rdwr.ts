@@ -243,20 +243,21 @@ export const steps = {
     return hardware?.read(bar, at, width) ?? null;
   },
 
-  /** Whether stores to a BAR can be told, and the interrupts that may come of them. */
-  foreseeStores(k: Kernel, pciFunction: PciFunction, bar: number, stores: readonly BarStore[]): void {
-    if (stores.length === 0) return;
+  /** Whether stores to a BAR can be told, and the interrupts that may come of them. Gives whether any may. */
+  foreseeStores(k: Kernel, pciFunction: PciFunction, bar: number, stores: readonly BarStore[]): boolean {
+    if (stores.length === 0) return false;
     const { hardware } = pciFunction;
     if (!hardware) throw new Unmodelled("what a function does when it is written to");
-    hardware.foresee(bar, stores, k.iommu.busOf(k, pciFunction));
-    for (const store of stores) if (hardware.raises(bar, store)) k.intrs.foreseeInterrupt(k, pciFunction);
+    const vectors = hardware.foresee(bar, stores, k.iommu.busOf(k, pciFunction));
+    for (const vector of vectors) k.intrs.foreseeInterrupt(k, pciFunction, vector);
+    return vectors.length > 0;
   },
 
   /** A store to a BAR, and the interrupt that may come of it. */
   store(k: Kernel, pciFunction: PciFunction, bar: number, store: BarStore): void {
     const { hardware, irqs } = pciFunction;
-    const sent = hardware?.write(bar, store, irqs.sendsMessages, k.iommu.busOf(k, pciFunction)) ?? false;
-    if (sent) k.intrs.messageArrives(k, pciFunction);
-    else k.intrs.intxArrives(k, irqs);
+    const sent = hardware?.write(bar, store, k.iommu.busOf(k, pciFunction)) ?? [];
+    for (const vector of sent) k.intrs.messageArrives(k, pciFunction, vector);
+    k.intrs.intxArrives(k, irqs);
   },
 };

@@ -1,5 +1,5 @@
 /** Properties about what lies behind the regions of functions. */
-import { hardwareOf } from "../../model/pci/hardware.ts";
+import { copiesMemory, hardwareOf } from "../../model/pci/hardware.ts";
 import type { Topology } from "../../model/topology.ts";
 import { FEW_OBJECTS, property } from "../define.ts";
 import { functions } from "../devices.ts";
@@ -47,7 +47,7 @@ export const eduDma = property({
   functionsBehind: "iommu",
   title:
     "memory that a device reads and writes by itself is what is mapped for it, with the access that it is mapped with",
-  devices: knownHardware,
+  devices: ({ functions }) => functions.filter(copiesMemory).map(({ name }) => name),
   kvm: false,
   weights: { open: 2, io: 40, mdev: 0, close: 2, dup: 1, probe: 1, ioctl: 24 },
   motifs: DMA_MOTIFS,

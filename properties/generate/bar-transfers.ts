@@ -1,7 +1,9 @@
 /** Accesses to what is behind a function's BARs: at every width, across registers, around the MSI-X table and the end. */
 
+import { E1000e } from "../../model/pci/e1000e.ts";
 import { Edu } from "../../model/pci/edu.ts";
 import type { PciFunction } from "../../model/pci/function.ts";
+import type { Hardware } from "../../model/pci/hardware.ts";
 import { imagesSize, romOf } from "../../model/pci/rom.ts";
 import type { FunctionSpec } from "../../model/topology.ts";
 import { PCI_REGION, REGION_SIZE } from "../../model/vfio/device-info.ts";
@@ -9,6 +11,7 @@ import { type BarRange, msixTableIn } from "../../model/vfio-pci/msix-table.ts";
 import type { RegionMove } from "./config-transfers.ts";
 import { type Dice, oneIn, pick } from "./dice.ts";
 import { copyMove } from "./dma-moves.ts";
+import { adapterMove } from "./network-adapter-moves.ts";
 
 const { LIVENESS, STATUS, INTERRUPT_STATUS, INTERRUPT_RAISE, INTERRUPT_ACKNOWLEDGE } = Edu.REGISTER;
 const { IDENTIFICATION, DMA_SOURCE, DMA_DESTINATION, DMA_COUNT, DMA_COMMAND } = Edu.REGISTER;
@@ -23,7 +26,8 @@ export interface RegisterMove {
   readonly bytes?: readonly number[];
 }
 
-export function registerMove(dice: Dice): RegisterMove {
+export function registerMove(dice: Dice, hardware: Hardware): RegisterMove {
+  if (hardware instanceof E1000e) return adapterMove(dice);
   if (oneIn(dice, 6)) return copyMove(dice);
   if (oneIn(dice, 3)) return interrupt(dice);
   const count = pick(dice, WIDTHS);
@@ -47,7 +51,7 @@ export function inBar(dice: Dice, { spec, hardware }: PciFunction): RegionMove {
   const begin = bar * REGION_SIZE;
   const size = spec.bars[bar]?.size ?? 0;
   if (hardware && bar === 0 && !oneIn(dice, 8)) {
-    const { at, ...move } = registerMove(dice);
+    const { at, ...move } = registerMove(dice, hardware);
     return { ...move, offset: begin + at };
   }
   const { from, to } = spec.rom === null ? msixTableIn(spec, bar) : imagesOf(spec, bar);

@@ -1,7 +1,7 @@
 /** Openings of programs about memory that a device copies by itself: memory is mapped, filled, and copied. */
 import { ioctl } from "../../model/ioctl-calls.ts";
 import { MEMORY, PAGE } from "../../model/kernel/memory-map.ts";
-import { hardwareOf } from "../../model/pci/hardware.ts";
+import { copiesMemory } from "../../model/pci/hardware.ts";
 import { PCI_REGION, REGION_SIZE } from "../../model/vfio/device-info.ts";
 import { DmaMap, DmaUnmap, MAP } from "../../model/vfio/type1-layouts.ts";
 import { oneIn, pick } from "./dice.ts";
@@ -28,7 +28,7 @@ interface Copier {
 }
 
 function copierOf({ machine }: Situation): string {
-  const known = machine.k.functions.find(({ spec }) => hardwareOf(spec) !== null);
+  const known = machine.k.functions.find(({ spec }) => copiesMemory(spec));
   if (!known) throw new Error("no function of the machine copies memory");
   return known.spec.name;
 }

@@ -4,6 +4,7 @@ import { IommufdContext } from "../../model/iommufd/objects.ts";
 import type { File, FileKind } from "../../model/kernel/file.ts";
 import type { Kernel } from "../../model/kernel/kernel.ts";
 import type { Machine } from "../../model/machine.ts";
+import type { Hardware } from "../../model/pci/hardware.ts";
 import type { Value } from "../../model/program.ts";
 import type { Dice } from "./dice.ts";
 
@@ -31,8 +32,8 @@ export interface MappedMemory {
   readonly length: number;
   /** Where in its region it begins. */
   readonly offset: number;
-  /** Whether the suite knows what registers are there. */
-  readonly hardware: boolean;
+  /** What registers are there, where the suite knows. */
+  readonly hardware: Hardware | null;
 }
 
 const KINDS: readonly FileKind[] = [

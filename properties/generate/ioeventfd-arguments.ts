@@ -1,17 +1,30 @@
 /** What an eventfd is to write to a function: mostly a register, and what is there already now and then. */
+import { E1000e } from "../../model/pci/e1000e.ts";
 import { Edu } from "../../model/pci/edu.ts";
+import type { Hardware } from "../../model/pci/hardware.ts";
 import type { FieldValue } from "../../model/program.ts";
 import { DeviceFile } from "../../model/vfio/device.ts";
 import { REGION_SIZE } from "../../model/vfio/device-info.ts";
 import { msixTableIn } from "../../model/vfio-pci/msix-table.ts";
-import { oneIn, pick } from "./dice.ts";
+import { type Dice, oneIn, pick } from "./dice.ts";
 import { kindBits } from "./handles.ts";
 import type { Situation } from "./moves.ts";
+import { someCauses } from "./network-adapter-moves.ts";
 
 const { LIVENESS, STATUS, INTERRUPT_RAISE, INTERRUPT_ACKNOWLEDGE, DMA_SOURCE, DMA_COUNT } = Edu.REGISTER;
 const REGISTERS = [LIVENESS, LIVENESS, STATUS, INTERRUPT_RAISE, INTERRUPT_ACKNOWLEDGE, DMA_SOURCE, DMA_COUNT];
 const EVENTFDS = kindBits(["eventfd"]);
 const SIZE = 32;
+
+const { CAUSE, CAUSE_SET, MASK_SET, MASK_CLEAR } = E1000e.REGISTER;
+const OF_ADAPTER = [CAUSE_SET, CAUSE_SET, MASK_SET, MASK_CLEAR, CAUSE];
+
+const registersOf = (hardware: Hardware): readonly number[] => (hardware instanceof E1000e ? OF_ADAPTER : REGISTERS);
+
+function someData(dice: Dice, hardware: Hardware | null): number {
+  if (hardware instanceof E1000e) return oneIn(dice, 4) ? E1000e.ALL : someCauses(dice);
+  return oneIn(dice, 2) ? 1 : dice.roll(1 << 16);
+}
 
 /** Fields for IOEVENTFD of a function that is open; undefined for all else, and now and then. */
 export function ioeventfdFields(
@@ -34,7 +47,9 @@ export function ioeventfdFields(
   const flags = pick(dice, [4, 4, 4, 4, 8, 1, 2]);
   const table = msixTableIn(spec, index);
   const at =
-    hardware && !oneIn(dice, 6) ? pick(dice, REGISTERS) : pick(dice, [0, size - 4, size - 3, size, table.to, 8]);
-  const data = oneIn(dice, 8) ? (1n << 64n) - 1n : oneIn(dice, 2) ? 1 : dice.roll(1 << 16);
+    hardware && !oneIn(dice, 6)
+      ? pick(dice, registersOf(hardware))
+      : pick(dice, [0, size - 4, size - 3, size, table.to, 8]);
+  const data = oneIn(dice, 8) ? (1n << 64n) - 1n : someData(dice, hardware);
   return { argsz: SIZE, flags, offset: index * REGION_SIZE + at, data, fd };
 }

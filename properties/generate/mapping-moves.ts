@@ -40,7 +40,7 @@ export function accessMapping(dice: Dice, handles: Handles): Call | undefined {
   const { handle: at, length, offset: from, hardware } = pick(dice, handles.memory);
   if (oneIn(dice, 16)) return { op: "munmap", at, length };
   if (hardware && from === 0 && !oneIn(dice, 6)) {
-    const move = registerMove(dice);
+    const move = registerMove(dice, hardware);
     const width = pick(dice, WIDTHS);
     const offset = move.at - (move.at % width);
     if (!move.bytes) return { op: "load", at, offset, width };

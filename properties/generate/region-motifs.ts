@@ -3,7 +3,6 @@
 import { ioctl } from "../../model/ioctl-calls.ts";
 import { PAGE } from "../../model/kernel/memory-map.ts";
 import { Edu } from "../../model/pci/edu.ts";
-import { hardwareOf } from "../../model/pci/hardware.ts";
 import { PCI_IRQ, PCI_REGION, REGION_SIZE } from "../../model/vfio/device-info.ts";
 import { IRQ_SET } from "../../model/vfio/irqs.ts";
 import { oneIn, pick } from "./dice.ts";
@@ -11,6 +10,7 @@ import { irqSet } from "./irq-arguments.ts";
 import type { Make } from "./motif-calls.ts";
 import { type Motif, openDevice } from "./motifs.ts";
 import type { Situation } from "./moves.ts";
+import { NETWORK_ADAPTER_MOTIFS } from "./network-adapter-motifs.ts";
 
 const { EVENTFD, UNMASK, TRIGGER } = IRQ_SET;
 const COMMAND = PCI_REGION.CONFIG * REGION_SIZE + 4;
@@ -23,9 +23,9 @@ const opened: Motif = (on, make) => {
   openDevice(on, make, pick(on.dice, on.focus.devices));
 };
 
-/** A function of which the suite knows the hardware; every machine that these are played on has one. */
-function openKnown(on: Situation, make: Make): string {
-  const known = on.machine.k.functions.filter(({ spec }) => hardwareOf(spec) !== null).map(({ spec }) => spec.name);
+/** QEMU's device for teaching; every machine that these are played on has one. */
+function openEdu(on: Situation, make: Make): string {
+  const known = on.machine.k.functions.flatMap(({ hardware, spec }) => (hardware instanceof Edu ? [spec.name] : []));
   return openDevice(on, make, pick(on.dice, known));
 }
 
@@ -45,7 +45,7 @@ function raise(make: Make, fd: string): void {
 
 /** INTx is set up, mostly with an eventfd that unmasks it, and fires. */
 const line: Motif = (on, make) => {
-  const device = openKnown(on, make);
+  const device = openEdu(on, make);
   const trigger = makeEventfd(on, make);
   setIrqs(make, device, PCI_IRQ.INTX, EVENTFD | TRIGGER, trigger);
   if (!oneIn(on.dice, 3)) setIrqs(make, device, PCI_IRQ.INTX, EVENTFD | UNMASK, makeEventfd(on, make));
@@ -55,7 +55,7 @@ const line: Motif = (on, make) => {
 
 /** INTx is set up while the command register disables it, and fires once it no longer does, or before. */
 const latent: Motif = (on, make) => {
-  const device = openKnown(on, make);
+  const device = openEdu(on, make);
   const trigger = makeEventfd(on, make);
   make({ op: "pwrite", fd: device, count: 2, offset: COMMAND, bytes: [MEMORY, INTX_DISABLED] });
   setIrqs(make, device, PCI_IRQ.INTX, EVENTFD | TRIGGER, trigger);
@@ -67,7 +67,7 @@ const latent: Motif = (on, make) => {
 
 /** MSI is set up, of a bus master, and fires. */
 const message: Motif = (on, make) => {
-  const device = openKnown(on, make);
+  const device = openEdu(on, make);
   const trigger = makeEventfd(on, make);
   make({ op: "pwrite", fd: device, count: 1, offset: COMMAND, bytes: [MASTER] });
   setIrqs(make, device, PCI_IRQ.MSI, EVENTFD | TRIGGER, trigger);
@@ -77,7 +77,7 @@ const message: Motif = (on, make) => {
 
 /** Memory does not answer any more, and is accessed all the same. */
 const disabled: Motif = (on, make) => {
-  const device = openKnown(on, make);
+  const device = openEdu(on, make);
   make({ op: "pwrite", fd: device, count: 1, offset: COMMAND, bytes: [NOT_EVEN_MEMORY] });
   make({ op: "pread", fd: device, count: 4, offset: Edu.REGISTER.LIVENESS });
   make({ op: "pwrite", fd: device, count: 4, offset: Edu.REGISTER.LIVENESS, bytes: [1] });
@@ -87,7 +87,7 @@ const disabled: Motif = (on, make) => {
 const mapped: Motif = (on, make) => {
   const { dice } = on;
   const name = oneIn(dice, 4) ? pick(dice, on.focus.devices) : undefined;
-  const device = name === undefined ? openKnown(on, make) : openDevice(on, make, name);
+  const device = name === undefined ? openEdu(on, make) : openDevice(on, make, name);
   const at = on.handles.fresh("mapping");
   make({ op: "mmap", fd: device, length: PAGE, prot: 3, offset: 0, as: at });
   const load = (): unknown => make({ op: "load", at, offset: Edu.REGISTER.LIVENESS, width: 4 });
@@ -103,7 +103,7 @@ const mapped: Motif = (on, make) => {
 /** An eventfd writes to a register, mostly while something else goes on: it is written to, and the register is read. */
 const writing: Motif = (on, make) => {
   const { dice } = on;
-  const device = openKnown(on, make);
+  const device = openEdu(on, make);
   const fd = makeEventfd(on, make);
   const offset = pick(dice, [Edu.REGISTER.LIVENESS, Edu.REGISTER.LIVENESS, Edu.REGISTER.DMA_SOURCE]);
   const fields = { argsz: 32, flags: 4, offset, data: 1 + dice.roll(1 << 20), fd };
@@ -130,4 +130,5 @@ export const REGION_MOTIFS: readonly Motif[] = [
   mapped,
   writing,
   writing,
+  ...NETWORK_ADAPTER_MOTIFS,
 ];

@@ -177,7 +177,7 @@ function rememberMemory(handles: Handles, machine: Machine, call: Call & { op: "
     handle: call.as,
     length: Math.ceil(call.length / PAGE) * PAGE,
     offset: from % REGION_SIZE,
-    hardware: from < REGION_SIZE && file.device.backing.function.hardware !== null,
+    hardware: from < REGION_SIZE ? file.device.backing.function.hardware : null,
   });
 }
 

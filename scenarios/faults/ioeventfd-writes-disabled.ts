@@ -16,7 +16,7 @@ export const ioeventfdWritesDisabled: Fault = {
         if (kernel.vfioPci.reaches(kernel, pciFunction, bar)) ioeventfdFires(kernel, pciFunction, write);
         else {
           const store = { at, width, value: BigInt.asUintN(8 * width, data) };
-          pciFunction.hardware?.write(bar, store, false, kernel.iommu.busOf(kernel, pciFunction));
+          pciFunction.hardware?.write(bar, store, kernel.iommu.busOf(kernel, pciFunction));
         }
       },
     };

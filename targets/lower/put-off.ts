@@ -5,7 +5,7 @@
  */
 import { handleKind } from "../../model/handles.ts";
 import { PAGE } from "../../model/kernel/memory-map.ts";
-import { Edu } from "../../model/pci/edu.ts";
+import { LEFT_WORK } from "../../model/pci/hardware.ts";
 import type { Call } from "../../model/program.ts";
 import { PCI_IRQ } from "../../model/vfio/device-info.ts";
 import { IRQ_SET } from "../../model/vfio/irqs.ts";
@@ -21,19 +21,21 @@ const TASK_NS = 200_000_000;
 /** The same for a task that has just begun, and may wait itself for a device to be reset or a network interface to be gone. */
 export const START_WAIT_NS = 2_000_000_000;
 
-const COMMAND = { FROM: Edu.REGISTER.DMA_COMMAND, TO: Edu.REGISTER.DMA_COMMAND + 8 } as const;
+/** What is waited for where nobody knows which register a call reaches. */
+const ALL_LEFT = Math.max(...LEFT_WORK.map(({ nanoseconds }) => nanoseconds));
 
 /** Calls of a program behind which work may be left, and the nanoseconds that it is given. */
 export function workLeft(calls: readonly Call[]): ReadonlyMap<Call, number> {
   const left = new Map<Call, number>();
   const leave = (call: Call, nanoseconds: number) => left.set(call, Math.max(left.get(call) ?? 0, nanoseconds));
   const byUnmask = calls.some(unmasksByEventfd);
-  const byEventfd = calls.some(commandsByEventfd);
+  const byEventfd = Math.max(...calls.map(leftByEventfd));
   let started = false;
   for (const call of calls) {
     if (started && call.op !== "start") leave(call, TASK_NS);
     if (byUnmask && (call.op === "write" || unmasksByEventfd(call))) leave(call, THREAD_NS);
-    if (mayCommand(call) || (byEventfd && (call.op === "write" || commandsByEventfd(call)))) leave(call, Edu.COPY_NS);
+    const nanoseconds = Math.max(leftBy(call), call.op === "write" || leftByEventfd(call) > 0 ? byEventfd : 0);
+    if (nanoseconds > 0) leave(call, nanoseconds);
     if (call.op === "start") started = true;
   }
   return left;
@@ -45,25 +47,30 @@ function unmasksByEventfd(call: Call): boolean {
   return flags === UNMASK_BY_EVENTFD && index === PCI_IRQ.INTX;
 }
 
-/** Whether a call may itself write to where edu has its command: what a plain write reaches hangs on those before. */
-function mayCommand(call: Call): boolean {
+/** What a call may itself leave to a device: what a plain write reaches hangs on those before. */
+function leftBy(call: Call): number {
   switch (call.op) {
-    case "pwrite": {
-      if (typeof call.offset === "string") return true;
-      const from = Number(call.offset);
-      return from < COMMAND.TO && from + call.count > COMMAND.FROM;
-    }
+    case "pwrite":
+      return typeof call.offset === "string" ? ALL_LEFT : leftIn(Number(call.offset), call.count);
     case "write":
-      return typeof call.fd !== "string" || handleKind(call.fd) !== "eventfd";
+      return typeof call.fd !== "string" || handleKind(call.fd) !== "eventfd" ? ALL_LEFT : 0;
     case "store":
-      return call.offset % PAGE >= COMMAND.FROM && call.offset % PAGE < COMMAND.TO;
+      return leftIn(call.offset % PAGE, call.width);
     default:
-      return false;
+      return 0;
   }
 }
 
-/** Whether a call has an eventfd write there. */
-function commandsByEventfd(call: Call): boolean {
-  if (call.op !== "ioctl" || call.request !== "VFIO_DEVICE_IOEVENTFD" || call.arg.kind !== "struct") return false;
-  return Number(call.arg.struct.fields["offset"] ?? 0) === COMMAND.FROM;
+/** What a call has an eventfd leave to a device. */
+function leftByEventfd(call: Call): number {
+  if (call.op !== "ioctl" || call.request !== "VFIO_DEVICE_IOEVENTFD" || call.arg.kind !== "struct") return 0;
+  return leftIn(Number(call.arg.struct.fields["offset"] ?? 0), 1);
+}
+
+/** Nanoseconds for what accesses of BAR 0 leave to devices. */
+function leftIn(at: number, count: number): number {
+  let most = 0;
+  for (const { from, to, nanoseconds } of LEFT_WORK)
+    if (at < to && at + count > from) most = Math.max(most, nanoseconds);
+  return most;
 }
