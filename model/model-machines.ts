@@ -21,7 +21,7 @@ export const MODEL_MACHINES: readonly ModelMachine[] = [
   { name: "iommu", title: "with an IOMMU", topology: REFERENCE_TOPOLOGY },
   {
     name: "sriov",
-    title: "with an IOMMU, and a function that can have virtual ones",
+    title: "with an IOMMU, a function that can have virtual ones, and a VGA adapter",
     topology: SRIOV_TOPOLOGY,
   },
   { name: "mock", title: "without an IOMMU", topology: MOCK_TOPOLOGY },

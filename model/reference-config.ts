@@ -34,6 +34,12 @@ export const E1000: readonly [Registers, Registers] = [
   { config: "0:86800e100301 8:03 b:02 12:e2fd41c0 2c:f41a0011 3c:0a01", configKeeps: "4:0701 c:ff 40:ff*192" },
 ];
 
+/** A VGA adapter; no capabilities. */
+export const VGA: Registers = {
+  config: "0:341211110301 8:02 b:03 10:08 13:40 1a:1041 2c:f41a0011",
+  configKeeps: "4:0701 c:ff 40:ff*192",
+};
+
 /** MSI-X, power management, PCI Express. */
 export const NVME: Registers = {
   config:

@@ -7,7 +7,7 @@
 import type { FunctionId } from "./driver-core/pci-id.ts";
 import { formatRegisters } from "./pci/register-text.ts";
 import { makeRom, ROM_SIZE } from "./pci/rom.ts";
-import { E1000, E1000E, EDU, NVME, NVME_SRIOV } from "./reference-config.ts";
+import { E1000, E1000E, EDU, NVME, NVME_SRIOV, VGA } from "./reference-config.ts";
 import { type Bar, type FunctionSpec, mdevsFor, type Topology, type WorkQueueSpec } from "./topology.ts";
 
 const MSI_WINDOW = { start: 0xfee0_0000n, last: 0xfeef_ffffn };
@@ -181,11 +181,29 @@ const PHYSICAL_AND_VIRTUAL: readonly FunctionSpec[] = [
   ),
 ];
 
-/** The same machine with a function that can have virtual ones. */
+/** What boots first shadows the ROM of such a function in memory, where there is one: its resource is there without. */
+const VGA_FUNCTION = pciFunction({
+  ...VGA,
+  name: "vga0",
+  bus: 0,
+  devfn: 0x50,
+  vendor: 0x1234,
+  device: 0x1111,
+  class: 0x03_00_00,
+  group: 13,
+  bars: [memory(0x100_0000), null, memory(0x1000), null, null, null, memory(0x2_0000)],
+  configSize: 256,
+  express: false,
+  vga: true,
+  intx: false,
+  resettable: false,
+});
+
+/** The same machine with a function that can have virtual ones, and with a VGA adapter. */
 export const SRIOV_TOPOLOGY: Topology = {
   ...REFERENCE_TOPOLOGY,
   name: "sriov",
-  functions: [...REFERENCE_TOPOLOGY.functions, ...PHYSICAL_AND_VIRTUAL],
+  functions: [...REFERENCE_TOPOLOGY.functions, ...PHYSICAL_AND_VIRTUAL, VGA_FUNCTION],
   bridges: [...REFERENCE_TOPOLOGY.bridges, { ...rootPort, address: "0000:00:09.0", group: 9, scopeBehind: "bus 04" }],
   sriov: true,
 };
@@ -194,9 +212,9 @@ export const SRIOV_TOPOLOGY: Topology = {
 export const NOIOMMU_TOPOLOGY: Topology = {
   ...SRIOV_TOPOLOGY,
   name: "noiommu",
-  // vfio-pci makes no virtual functions there, so there are none.
+  // vfio-pci makes no virtual functions there, so there are none; nor has it the VGA adapter.
   functions: SRIOV_TOPOLOGY.functions
-    .flatMap((spec) => (spec.physicalFunction === null ? spec : []))
+    .flatMap((spec) => (spec.physicalFunction === null && !spec.vga ? spec : []))
     .map((spec) => ({
       ...spec,
       group: -1,

@@ -57,6 +57,7 @@ import { PASID_SELFTESTS } from "./selftests-pasid.ts";
 import { SHARED_MEMORY } from "./shared-memory.ts";
 import { SRIOV } from "./sriov.ts";
 import { TYPE1 } from "./type1.ts";
+import { VGA_ADAPTER } from "./vga.ts";
 import { VIOMMU_QUEUES } from "./viommu-queues.ts";
 import { VIOMMUS } from "./viommus.ts";
 import { VMM } from "./vmm.ts";
@@ -93,6 +94,7 @@ export const SCENARIOS: readonly Scenario[] = [
   ...ROMS,
   ...INTERRUPTS,
   ...NETWORK_ADAPTER,
+  ...VGA_ADAPTER,
   ...DMA,
   ...IOAS_DMA,
   ...MAPPINGS,

@@ -26,8 +26,12 @@ export const FAILURE_SETTINGS: readonly (readonly [file: string, text: string])[
   ["/sys/kernel/debug/fail_iommufd/verbose", "0"],
 ];
 
-/** Sets up; what can't be done ends it with a sentence. */
-export async function setUp(agent: AgentConnection, topology: Topology): Promise<void> {
+/**
+ * Sets up; what can't be done ends it with a sentence. `enabled`: functions are kept enabled, whoever has them. Where the kernel
+ * has ACPI's tables tell how interrupts are routed whenever a function is enabled or disabled, that takes more than half of
+ * the time of a program on a debug kernel, and is nothing of VFIO's.
+ */
+export async function setUp(agent: AgentConnection, topology: Topology, enabled: boolean): Promise<void> {
   const code = new Assembler();
   const lowering = new Lowering(code, topology);
   const shapes: { readonly shape: Shape; readonly name: string; readonly required: boolean }[] = [];
@@ -37,6 +41,7 @@ export async function setUp(agent: AgentConnection, topology: Topology): Promise
     const path = devicePath(topology, name);
     shapes.push({ name, required: true, shape: lowering.sysfsWrite(`${path}/driver_override`, "vfio-pci") });
     shapes.push({ name, required: false, shape: lowering.sysfsWrite(`${path}/driver/unbind`, address) });
+    if (enabled) shapes.push({ name, required: false, shape: lowering.sysfsWrite(`${path}/enable`, "1") });
     shapes.push({ name, required, shape: lowering.sysfsWrite("/sys/bus/pci/drivers/vfio-pci/bind", address) });
   }
   if (topology.noFailNth === null) {

@@ -118,7 +118,7 @@ function stored({ view }: UserBlock, { done, width }: Access): bigint {
 }
 
 /** What is left of a transfer within its region, and how it is cut. */
-interface Cut {
+export interface Cut {
   readonly bar: number;
   readonly count: number;
   readonly parts: readonly (Access | Kept)[];
@@ -165,9 +165,13 @@ export const steps = {
     return msixTableIn(spec, bar);
   },
 
-  /** vfio_pci_bar_rw, reading. What hardware holds that nobody knows is not compared. */
+  /** vfio_pci_bar_rw, reading */
   *readBar(k: Kernel, pciFunction: PciFunction, { block, count }: Transfer, position: number): Operation<number> {
-    const cut = k.vfioPci.cutTransfer(k, pciFunction, count, position);
+    return yield* k.vfioPci.readCut(k, pciFunction, block, k.vfioPci.cutTransfer(k, pciFunction, count, position));
+  },
+
+  /** vfio_pci_core_do_io_rw, reading. What hardware holds that nobody knows is not compared. */
+  *readCut(k: Kernel, pciFunction: PciFunction, block: UserBlock, cut: Cut): Operation<number> {
     const image = block.bytes.slice();
     const view = new DataView(image.buffer);
     for (const part of cut.parts) {
@@ -195,7 +199,11 @@ export const steps = {
 
   /** vfio_pci_bar_rw, writing */
   *writeBar(k: Kernel, pciFunction: PciFunction, { block, count }: Transfer, position: number): Operation<number> {
-    const cut = k.vfioPci.cutTransfer(k, pciFunction, count, position);
+    return yield* k.vfioPci.writeCut(k, pciFunction, block, k.vfioPci.cutTransfer(k, pciFunction, count, position));
+  },
+
+  /** vfio_pci_core_do_io_rw, writing */
+  *writeCut(k: Kernel, pciFunction: PciFunction, block: UserBlock, cut: Cut): Operation<number> {
     k.vfioPci.foreseeWriteBar(k, pciFunction, block, cut);
     for (const part of cut.parts) {
       if ("kept" in part) {

@@ -2,7 +2,7 @@
 import { clauses, must, refuse } from "../kernel/clause.ts";
 import type { Transfer } from "../kernel/file.ts";
 import type { Kernel } from "../kernel/kernel.ts";
-import { type Operation, Unmodelled } from "../kernel/operation.ts";
+import type { Operation } from "../kernel/operation.ts";
 import type { PciFunction } from "../pci/function.ts";
 import { PCI_REGION, REGION_SIZE } from "../vfio/device-info.ts";
 import { steps as config } from "./config.ts";
@@ -11,7 +11,8 @@ import { steps as dmabuf } from "./dmabuf.ts";
 import { steps as dmabufFeature } from "./dmabuf-feature.ts";
 import { steps as ioeventfd } from "./ioeventfd.ts";
 import { steps as mappings } from "./mappings.ts";
-import { steps as rdwr, rule as rdwrRule } from "./rdwr.ts";
+import { steps as rdwr } from "./rdwr.ts";
+import { steps as vga } from "./vga.ts";
 
 export const rule = clauses({
   "VFIO-PCI-RW-1": {
@@ -37,6 +38,7 @@ const deviceRegionAt = ({ regions }: PciFunction, position: number): DeviceRegio
 export const steps = {
   ...config,
   ...rdwr,
+  ...vga,
   ...mappings,
   ...ioeventfd,
   ...dmabuf,
@@ -53,7 +55,12 @@ export const steps = {
       case PCI_REGION.CONFIG:
         return yield* k.vfioPci.readConfig(k, pciFunction, io, position);
       case PCI_REGION.VGA:
-        return k.vfioPci.accessVga(k, pciFunction);
+        return yield* k.vfioPci.readCut(
+          k,
+          pciFunction,
+          io.block,
+          k.vfioPci.cutVgaTransfer(k, pciFunction, io.count, position),
+        );
       default:
         return yield* k.vfioPci.readBar(k, pciFunction, io, position);
     }
@@ -70,7 +77,12 @@ export const steps = {
       case PCI_REGION.CONFIG:
         return yield* k.vfioPci.writeConfig(k, pciFunction, io, position);
       case PCI_REGION.VGA:
-        return k.vfioPci.accessVga(k, pciFunction);
+        return yield* k.vfioPci.writeCut(
+          k,
+          pciFunction,
+          io.block,
+          k.vfioPci.cutVgaTransfer(k, pciFunction, io.count, position),
+        );
       case PCI_REGION.ROM:
         return refuse(rule["VFIO-PCI-RW-4"]);
       default:
@@ -88,11 +100,5 @@ export const steps = {
     must(index < PCI_REGION.COUNT + pciFunction.regions.length, rule["VFIO-PCI-RW-2"]);
     k.vfioPci.resume(k, pciFunction);
     return index;
-  },
-
-  /** vfio_pci_vga_rw, as far as it refuses */
-  accessVga(k: Kernel, { spec }: PciFunction): never {
-    must(spec.vga && k.has("VFIO_PCI_VGA"), rdwrRule["VFIO-PCI-RW-3"]);
-    throw new Unmodelled("the VGA ranges of a function");
   },
 };

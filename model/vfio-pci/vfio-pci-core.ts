@@ -2,6 +2,7 @@
  * The library that drivers of PCI functions are built on: what a function is to user space. Beside
  * drivers/vfio/pci/vfio_pci_core.c. What a driver may have of its own is in core-device.ts.
  */
+
 import { clauses, must, refuse } from "../kernel/clause.ts";
 import type { Argument, Ioctl } from "../kernel/ioctl.ts";
 import type { Kernel } from "../kernel/kernel.ts";
@@ -37,6 +38,7 @@ import { steps as lowPower } from "./low-power.ts";
 import { steps as regions } from "./regions.ts";
 import { steps as sriov, rule as sriovRule } from "./sriov.ts";
 import { steps as token, VfToken } from "./vf-token.ts";
+import { VGA_SIZE } from "./vga.ts";
 
 const source = (name: string) => `drivers/vfio/pci/vfio_pci_core.c:${name}`;
 
@@ -61,6 +63,13 @@ export const rule = clauses({
     rule: "a BAR, ROM or VGA range that the function does not have is a region of size 0",
     source: "include/uapi/linux/vfio.h:VFIO_PCI_NUM_REGIONS",
     observable: "output",
+  },
+  "VFIO-PCI-REGION-4": {
+    rule: "the VGA region is read and written, up to the end of the memory that VGA adapters have",
+    source: "include/uapi/linux/vfio.h:VFIO_PCI_VGA_REGION_INDEX",
+    observable: "output",
+    kconfig: ["VFIO_PCI_VGA"],
+    machine: "sriov",
   },
   "VFIO-PCI-REGION-2": {
     rule: "a BAR can be read and written, and mapped where it has whole pages of its own",
@@ -283,7 +292,8 @@ export const steps = {
   /** Kernels refuse the index of a function without VGA ranges; the header promises a region of size 0. */
   vgaRegion(k: Kernel, { spec }: PciFunction): RegionDescription {
     if (spec.vga && k.has("VFIO_PCI_VGA")) {
-      return { ...absent(PCI_REGION.VGA), flags: REGION_FLAGS.READ | REGION_FLAGS.WRITE, size: 0xc0000 };
+      k.keeps(rule["VFIO-PCI-REGION-4"]);
+      return { ...absent(PCI_REGION.VGA), flags: REGION_FLAGS.READ | REGION_FLAGS.WRITE, size: VGA_SIZE };
     }
     k.keeps(rule["VFIO-PCI-REGION-1"]);
     return absent(PCI_REGION.VGA);

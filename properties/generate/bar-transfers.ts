@@ -8,6 +8,7 @@ import { imagesSize, romOf } from "../../model/pci/rom.ts";
 import type { FunctionSpec } from "../../model/topology.ts";
 import { PCI_REGION, REGION_SIZE } from "../../model/vfio/device-info.ts";
 import { type BarRange, msixTableIn } from "../../model/vfio-pci/msix-table.ts";
+import { VGA_RANGES } from "../../model/vfio-pci/vga.ts";
 import type { RegionMove } from "./config-transfers.ts";
 import { type Dice, oneIn, pick } from "./dice.ts";
 import { copyMove } from "./dma-moves.ts";
@@ -47,6 +48,7 @@ function interrupt(dice: Dice): RegisterMove {
 
 /** One access of a BAR, or of one that the function has not. */
 export function inBar(dice: Dice, { spec, hardware }: PciFunction): RegionMove {
+  if (spec.vga && oneIn(dice, 3)) return inVga(dice);
   const bar = oneIn(dice, 12) ? dice.roll(7) : pickBar(dice, spec);
   const begin = bar * REGION_SIZE;
   const size = spec.bars[bar]?.size ?? 0;
@@ -59,6 +61,14 @@ export function inBar(dice: Dice, { spec, hardware }: PciFunction): RegionMove {
   const at = near >= 0 ? near : pick(dice, [0, 4, 8, 1, 2, size - 8, size - 4, size - 1, size, size + 4]);
   const move = { offset: begin + Math.max(0, at), count: pick(dice, [4, 8, 1, 2, 16, 32, 3, 0]) };
   return oneIn(dice, 3) ? { ...move, bytes: [dice.roll(256)] } : move;
+}
+
+/** One access around the begin or the end of a VGA range. */
+function inVga(dice: Dice): RegionMove {
+  const { from, to } = pick(dice, VGA_RANGES);
+  const at = pick(dice, [from, from, from + 1, from + 6, to - 8, to - 4, to - 1, to, from - 4]);
+  const move = { offset: PCI_REGION.VGA * REGION_SIZE + at, count: pick(dice, [4, 8, 1, 2, 16, 64, 3]) };
+  return oneIn(dice, 6) ? { ...move, bytes: [dice.roll(256)] } : move;
 }
 
 /** What of a BAR reads as ones: behind the images of a ROM. */

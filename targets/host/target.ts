@@ -93,7 +93,7 @@ async function startSession(
       // It takes settings that hold for everything that runs here.
       noFailNth: "Allocations of this host's own kernel are not made to fail.",
     };
-    await setUp(host.agent, topology);
+    await setUp(host.agent, topology, false);
     return {
       agent: host.agent,
       topology: await readRegisters(host.agent, topology),

@@ -62,6 +62,9 @@ const SRIOV_ARGS = [
   ],
 ].flat();
 
+/** An adapter with the ranges of memory and of I/O ports that every VGA adapter has. No firmware draws on it. */
+const VGA_ARGS = ["-device", "VGA,addr=0a.0,romfile="];
+
 const PCI_DEVICES: readonly MachineDevice[] = [
   { name: "nic0.0", path: ["05.0", "00.0"] },
   { name: "nic0.1", path: ["05.0", "00.1"] },
@@ -92,14 +95,14 @@ export const IOMMU_MACHINE: QemuMachine = {
   conventionalBridges: ["07.0"],
 };
 
-/** The same with `pf0`, which can have two virtual functions, `vf0` and `vf1`. */
+/** The same with `pf0`, which can have two virtual functions, `vf0` and `vf1`, and with `vga0`, a VGA adapter. */
 export const SRIOV_MACHINE: QemuMachine = {
   ...IOMMU_MACHINE,
   name: "sriov",
-  title: "with an IOMMU, and a function that can have virtual ones",
-  args: [...IOMMU_MACHINE.args, ...SRIOV_ARGS],
+  title: "with an IOMMU, a function that can have virtual ones, and a VGA adapter",
+  args: [...IOMMU_MACHINE.args, ...SRIOV_ARGS, ...VGA_ARGS],
   append: `${IOMMU_MACHINE.append} vfio_pci.enable_sriov=1`,
-  devices: SRIOV_DEVICES,
+  devices: [...SRIOV_DEVICES, { name: "vga0", path: ["0a.0"] }],
 };
 
 /**

@@ -65,7 +65,7 @@ export async function startQemu({ kernel, machine, signal }: QemuOptions): Promi
         romOf: ({ name, vendor, device }) => (name === ROM_DEVICE.name ? makeRom(vendor, device) : null),
       };
       const found = topologyOf(machine.name, surveyed, hints);
-      await setUp(guest.agent, found);
+      await setUp(guest.agent, found, flavour === "debug");
       const tried = await tryRegisters(guest.agent, found);
       const topology = await withVirtual(guest.agent, tried, machine.devices, hints);
       return {
