@@ -10,6 +10,7 @@ const KINDS = [
   ["edu0", 256],
   ["bridged0", 256],
   ["rooted0", 4096],
+  ["vga0", 256],
 ] as const;
 
 /** Bytes that a sweep leaves alone: the power state, and what resets the function. */
