@@ -5,14 +5,16 @@
 import { describe, expect, test } from "vitest";
 import { PROPERTIES } from "../properties/all.ts";
 import type { Property } from "../properties/property.ts";
+import { SCENARIOS } from "../scenarios/all.ts";
 import { FAULTS } from "../scenarios/faults/all.ts";
 import { ensureKernel } from "../targets/kernel/build.ts";
 import type { AgentTarget } from "../targets/on-agent.ts";
-import { IOMMU_MACHINE, MOCK_MACHINE, type QemuMachine } from "../targets/qemu/machines.ts";
+import { IOMMU_MACHINE, MOCK_MACHINE, type QemuMachine, SRIOV_MACHINE } from "../targets/qemu/machines.ts";
 import { startQemu } from "../targets/qemu/target.ts";
 import { runCampaign } from "./campaign.ts";
 import { deviationsOf } from "./deviations/all.ts";
 import type { Deviation } from "./deviations/deviation.ts";
+import { runScenarios } from "./scenarios.ts";
 
 const VERSIONS = ["7.2", "6.12", "6.1"] as const;
 
@@ -40,6 +42,10 @@ async function conforms(target: AgentTarget, properties: readonly Property[], ru
 /** Those about the mocks of the kernel's iommufd selftests, and what hangs on them. */
 const ABOUT_MOCKS = ["iommufd-mock", "iommufd-access", "mock-tables", "mock-viommus"];
 
+/** Those about what only the machine has that has virtual functions and a VGA adapter. */
+const ABOUT_VIRTUAL = ["sr-iov", "function-regions"];
+const OF_VIRTUAL = /^(vga|vf|vfs|pf)-|^virtual-|^physical-/;
+
 describe("a differential campaign", () => {
   for (const version of VERSIONS) {
     test(`on ${version} finds nothing that is not known`, async () => {
@@ -54,6 +60,20 @@ describe("a differential campaign", () => {
       const about = PROPERTIES.filter(({ id }) => ABOUT_MOCKS.includes(id));
       expect(about.length).toBe(ABOUT_MOCKS.length);
       await conforms(target, about, 500);
+    });
+  }
+
+  for (const version of VERSIONS) {
+    test(`on ${version} with virtual functions and a VGA adapter finds nothing that is not known`, async () => {
+      await using target = await start(version, SRIOV_MACHINE);
+      const about = PROPERTIES.filter(({ id }) => ABOUT_VIRTUAL.includes(id));
+      await conforms(target, about, 200);
+      const { properties } = await runScenarios({
+        target,
+        scenarios: SCENARIOS.filter(({ id }) => OF_VIRTUAL.test(id)),
+      });
+      expect(properties.flatMap(({ findings }) => findings.map(({ what }) => what))).toEqual([]);
+      expect(properties.filter(({ programs }) => programs > 0).length).toBeGreaterThan(8);
     });
   }
 });
