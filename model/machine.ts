@@ -6,8 +6,8 @@
  * outlives it.
  */
 
+import { boot } from "./boot.ts";
 import { EventFile } from "./eventfd.ts";
-import { IommuGroup } from "./iommu/group.ts";
 import { rule as allocRule } from "./kernel/alloc.ts";
 import { type Clause, Refusal, refuse } from "./kernel/clause.ts";
 import { ArgumentBlocks } from "./kernel/encode.ts";
@@ -20,16 +20,15 @@ import { Blocked, type Operation, runStraight, Unmodelled } from "./kernel/opera
 import { StartedTask } from "./kernel/started-task.ts";
 import type { UserBlock } from "./kernel/user-memory.ts";
 import { rule as vfsRule } from "./kernel/vfs.ts";
+import { MappedFiles } from "./mapped-files.ts";
 import { MemfdFile } from "./memfd.ts";
 import { openNode } from "./nodes.ts";
 import { NullFile } from "./other-files.ts";
-import { PciFunction } from "./pci/function.ts";
 import { runProbe } from "./probes.ts";
 import type { Profile } from "./profile.ts";
 import type { Call, Outcome, Value } from "./program.ts";
 import { readAttribute, writeAttribute } from "./sysfs.ts";
 import { argumentText, busName, type Topology } from "./topology.ts";
-import { driverNameFor } from "./vfio-pci/drivers/all.ts";
 
 /** Replaces steps of the model: a fault, or a deviation of a real kernel. */
 export interface Override {
@@ -61,19 +60,6 @@ export interface Answer {
   failed: boolean | undefined;
 }
 
-const PROT_WRITE = 2;
-
-/** What mmap(2) has mapped. */
-interface Mapping {
-  readonly address: number;
-  /** In whole pages. */
-  readonly length: number;
-  readonly prot: number;
-  readonly file: File;
-  /** Where in the file it begins. */
-  readonly offset: number;
-}
-
 /** Calls that move data between a file and memory. */
 type TransferCall = Call & { op: "read" | "write" | "pread" | "pwrite" };
 const NOTHING: readonly UserBlock[] = [];
@@ -83,8 +69,7 @@ export class Machine {
   readonly #handles = new Map<string, number | bigint>();
   /** What reads have brought, by its handle; null where it is not known to the byte. */
   readonly #data = new Map<string, Uint8Array | null>();
-  /** Mappings, each of which keeps its file open. */
-  readonly #mapped: Mapping[] = [];
+  readonly #mapped: MappedFiles;
   /** Tasks that the program has started, by their handles. */
   readonly #started = new Map<string, StartedTask>();
   readonly #blocks = new ArgumentBlocks();
@@ -103,6 +88,7 @@ export class Machine {
     const { topology, profile } = options;
     const k = new Kernel(topology, profile, options.order ?? new LockOrder(), options.chooser ?? ownChoice);
     this.k = k;
+    this.#mapped = new MappedFiles(k);
     if (options.overrides) for (const override of options.overrides) override.apply(k);
     boot(k);
     // Standard input, output and error of every program.
@@ -249,19 +235,13 @@ export class Machine {
       case "mmap":
         return this.#mmap(call);
       case "munmap":
-        return this.#munmap(call);
+        this.#mapped.unmap(Number(this.resolve(call.at)), call.length);
+        return 0;
       case "load":
         return this.#load(call);
-      case "store": {
-        const value = BigInt.asUintN(8 * call.width, BigInt(call.value));
-        const address = this.#addressOf(call);
-        if (k.mm.content.has(address)) k.mm.store(address, call.width, value);
-        else {
-          const { file, offset } = this.#accessed(call, PROT_WRITE);
-          runStraight(file.store(k, offset, call.width, value));
-        }
+      case "store":
+        this.#mapped.store(this.#addressOf(call), call.width, BigInt.asUintN(8 * call.width, BigInt(call.value)));
         return 0;
-      }
       case "sysfs-write":
         k.alloc();
         return runStraight(writeAttribute(k, call.attribute, call.text));
@@ -349,62 +329,20 @@ export class Machine {
     return runStraight(method(file, { block: this.#blocks.main, count: call.count, offset }));
   }
 
-  /** mmap(2): the file stays open as long as the mapping. */
   #mmap({ fd, length, prot, offset, private: isPrivate }: Call & { op: "mmap" }): number {
     const from = Number(this.resolve(offset));
     if (from % PAGE !== 0) return refuse(vfsRule["VFS-MMAP-1"]);
-    const file = this.#file(fd);
-    if (length === 0) return refuse(vfsRule["VFS-FD-6"]);
-    if (!canRead(file) || (!isPrivate && prot & PROT_WRITE && !canWrite(file))) return refuse(vfsRule["VFS-FD-5"]);
-    // do_mmap: what nobody may write through is no shared mapping.
-    const shared = !isPrivate && canWrite(file);
-    const address = runStraight(file.mmap(this.k, length, from, prot, shared));
-    file.refs++;
-    this.#mapped.push({ address, length: Math.ceil(length / PAGE) * PAGE, prot, file, offset: from });
-    return address;
-  }
-
-  /** munmap(2) of a whole mapping. */
-  #munmap({ at, length }: Call & { op: "munmap" }): number {
-    const address = Number(this.resolve(at));
-    const index = this.#mapped.findIndex((mapping) => mapping.address === address);
-    const mapping = this.#mapped[index];
-    if (!mapping || Math.ceil(length / PAGE) * PAGE !== mapping.length) {
-      throw new Unmodelled("memory of which a part is unmapped, or that is not mapped");
-    }
-    this.#mapped.splice(index, 1);
-    mapping.file.munmap();
-    this.k.putFile(mapping.file);
-    return 0;
+    return this.#mapped.map(this.#file(fd), { length, prot, from, isPrivate: isPrivate === true });
   }
 
   #load(call: Call & { op: "load" }): number {
-    const address = this.#addressOf(call);
-    let value: bigint | null;
-    if (this.k.mm.content.has(address)) value = this.k.mm.load(address, call.width);
-    else {
-      const { file, offset } = this.#accessed(call, 0);
-      value = runStraight(file.load(this.k, offset, call.width));
-    }
-    this.#blocks.loaded(call.width, value);
+    this.#blocks.loaded(call.width, this.#mapped.load(this.#addressOf(call), call.width));
     this.answer.length = call.width;
     return 0;
   }
 
   #addressOf({ at, offset }: Call & { op: "load" | "store" }): bigint {
     return BigInt(this.resolve(at)) + BigInt(offset);
-  }
-
-  /** The file and the place in it that an access of memory hits; on x86 what is mapped in any way can be read. */
-  #accessed({ at, offset, width }: Call & { op: "load" | "store" }, needs: number): { file: File; offset: number } {
-    const address = Number(this.resolve(at)) + offset;
-    const mapping = this.#mapped.find(
-      (each) => each.address <= address && address + width <= each.address + each.length,
-    );
-    if (!mapping) throw new Unmodelled("memory that is not mapped");
-    const { prot, file } = mapping;
-    if (prot === 0 || (prot & needs) !== needs) return refuse(vfsRule["VFS-MMAP-2"]);
-    return { file, offset: mapping.offset + address - mapping.address };
   }
 
   #ioctl(call: Call & { op: "ioctl" }): number {
@@ -460,40 +398,8 @@ export class Machine {
       k.fds.remove(fd);
       k.putFile(file);
     }
-    for (const { file } of this.#mapped.splice(0)) {
-      file.munmap();
-      k.putFile(file);
-    }
+    this.#mapped.unmapAll();
     this.#runDeferred();
     this.#advanceTasks();
   }
-}
-
-/** Brings the kernel up: every function bound by override to vfio-pci, or to a driver made for it, if that takes it, the standing mediated devices made. */
-function boot(k: Kernel): void {
-  const groups = new Map<number, IommuGroup>();
-  const groupOf = (id: number): IommuGroup => {
-    let group = groups.get(id);
-    if (!group) {
-      group = new IommuGroup(id);
-      groups.set(id, group);
-      k.iommuGroups.push(group);
-    }
-    return group;
-  };
-  for (const spec of k.topology.functions) {
-    if (spec.physicalFunction !== null) continue;
-    const group = spec.group < 0 ? null : groupOf(spec.group);
-    const pciFunction = new PciFunction(spec, group, null, driverNameFor(spec.traits));
-    group?.members.push(pciFunction);
-    k.functions.push(pciFunction);
-    k.driverCore.attachVfio(k, pciFunction);
-  }
-  for (const { address, group } of k.topology.bridges) if (group >= 0) groupOf(group).bridges.push(address);
-  k.accelerator = k.idxd.boot(k);
-  k.mdev.registerParents(k);
-  for (const { uuid, standing } of k.topology.mdevs) {
-    if (standing) runStraight(k.mdev.create(k, standing.parent, standing.type, uuid));
-  }
-  k.up = true;
 }
