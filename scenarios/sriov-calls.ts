@@ -18,7 +18,7 @@ export const OTHER_TOKEN: Token = {
   fields: { low: 0x7766_5544_3322_1110n, high: 0xffee_ddcc_bbaa_9988n },
 };
 
-const numVfs = { kind: "sriov", device: "pf0", file: "sriov_numvfs" } as const;
+export const numVfs = { kind: "sriov", device: "pf0", file: "sriov_numvfs" } as const;
 export const makeVirtual = (text: string): Call => ({ op: "sysfs-write", attribute: numVfs, text: { text } });
 export const countVirtual: Call = { op: "sysfs-read", attribute: numVfs };
 export const mostVirtual: Call = {

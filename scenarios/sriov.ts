@@ -1,4 +1,6 @@
 /** Virtual functions: who makes them, what they are, and who may use them. */
+import { PCI_IRQ } from "../model/vfio/device-info.ts";
+import { IRQ_SET } from "../model/vfio/irqs.ts";
 import {
   bind,
   bindDriver,
@@ -8,8 +10,10 @@ import {
   getInfo,
   hotReset,
   hotResetInfo,
+  ioctl,
   openCdev,
   openContainer,
+  openEventfd,
   openGroup,
   openIommufd,
   overrideDriver,
@@ -19,15 +23,17 @@ import {
   unbindDriver,
 } from "./calls.ts";
 import { NVME, readConfig, writeConfig } from "./config-calls.ts";
+import { signalled } from "./irq-calls.ts";
 import { CDEV, LEGACY } from "./needs.ts";
 import { asleep, awake, mayFallAsleep } from "./power-calls.ts";
-import { refused, type Scenario, scenario } from "./scenario.ts";
+import { gives, refused, type Scenario, scenario } from "./scenario.ts";
 import {
   bindWith,
   countVirtual,
   getDeviceWith,
   makeVirtual,
   mostVirtual,
+  numVfs,
   OTHER_TOKEN,
   setToken,
   TOKEN,
@@ -36,6 +42,7 @@ import {
 const PM = { ...LEGACY, kconfig: [...LEGACY.kconfig, "PM"] } as const;
 const TOKEN_IN_BIND = { ...CDEV, since: "6.17" } as const;
 const driver = (device: string) => ({ op: "probe", probe: { kind: "driver", device } }) as const;
+const groupNode = (device: string) => ({ op: "probe", probe: { kind: "group-node", device } }) as const;
 /** The group of a virtual function, in a container of its own. */
 const virtualGroup = [
   openContainer("@container1"),
@@ -127,6 +134,39 @@ export const SRIOV: readonly Scenario[] = [
       getInfo("@vf"),
       close("@vf"),
       close("@vf1"),
+      makeVirtual("0"),
+    ],
+  }),
+  scenario({
+    id: "virtual-ended-while-open",
+    title: "virtual functions end one after the other, each once its user has closed it; that was asked for",
+    needs: LEGACY,
+    steps: [
+      ...throughContainer("pf0"),
+      setToken("@device", TOKEN),
+      makeVirtual("2"),
+      ...virtualGroup,
+      getDeviceWith("@group1", "vf0", TOKEN, "@vf"),
+      openEventfd("@request"),
+      ioctl("@vf", "VFIO_DEVICE_SET_IRQS", {
+        argsz: 24,
+        flags: IRQ_SET.EVENTFD | IRQ_SET.TRIGGER,
+        index: PCI_IRQ.REQ,
+        count: 1,
+        data: ["@request"],
+      }),
+      gives(1, { op: "start", attribute: numVfs, text: { text: "0" }, as: "@task" }),
+      signalled("@request"),
+      getInfo("@vf"),
+      refused("ENODEV", getDeviceWith("@group1", "vf0", TOKEN, "@vf1")),
+      groupNode("vf1"),
+      close("@group1"),
+      close("@container1"),
+      close("@vf"),
+      refused("ENOENT", groupNode("vf1")),
+      gives(1, { op: "join", task: "@task" }),
+      gives(2, countVirtual),
+      makeVirtual("1"),
       makeVirtual("0"),
     ],
   }),

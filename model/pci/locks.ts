@@ -4,16 +4,22 @@ import { Lock, LockClass } from "../kernel/lock.ts";
 import type { PciFunction } from "./function.ts";
 
 const deviceLock = new LockClass("device_lock");
+/** A physical function's is held while its virtual ones lose their drivers. */
+const virtualDeviceLock = new LockClass("device_lock of a virtual function");
 const memoryLock = new LockClass("vdev->memory_lock");
 const interruptGate = new LockClass("vdev->igate");
 
 export class FunctionLocks {
   /** Held over binding, unbinding and every reset. */
-  readonly device = new Lock(deviceLock);
+  readonly device: Lock;
   /** Held, for writing, by whoever may change whether the device's memory answers. */
   readonly memory = new Lock(memoryLock);
   /** Held over every change of how the function interrupts. */
   readonly igate = new Lock(interruptGate);
+
+  constructor({ spec }: PciFunction) {
+    this.device = new Lock(spec.physicalFunction === null ? deviceLock : virtualDeviceLock);
+  }
 }
 
 const locks = new WeakMap<PciFunction, FunctionLocks>();
@@ -22,7 +28,7 @@ const locks = new WeakMap<PciFunction, FunctionLocks>();
 export function locksOf(pciFunction: PciFunction): FunctionLocks {
   let own = locks.get(pciFunction);
   if (!own) {
-    own = new FunctionLocks();
+    own = new FunctionLocks(pciFunction);
     locks.set(pciFunction, own);
   }
   return own;

@@ -82,17 +82,31 @@ export const steps = {
     const wanted = parseUnsigned(written);
     must(wanted !== null && wanted <= LARGEST, rule["PCI-SRIOV-1"]);
     must(wanted <= pciFunction.spec.totalVfs, rule["PCI-SRIOV-2"]);
-    using _ = yield* k.lock(locksOf(pciFunction).device);
-    if (Number(wanted) === pciFunction.vfs.length) {
+    yield* k.sriov.underLocks(k, pciFunction, k.sriov.configure(k, pciFunction, Number(wanted)));
+    return written.length;
+  },
+
+  /**
+   * Holds the locks of every removal and every rescan over a change of virtual functions, in the order of those. Kernels take
+   * them the other way round since they take both: see the fault numvfs-locks-inverted.
+   */
+  *underLocks(k: Kernel, pciFunction: PciFunction, change: Operation<void>): Operation<void> {
+    using _rescan = yield* k.lock(k.removed.lock);
+    using _device = yield* k.lock(locksOf(pciFunction).device);
+    yield* change;
+  },
+
+  /** What sriov_numvfs_store does under its locks. */
+  *configure(k: Kernel, pciFunction: PciFunction, wanted: number): Operation<void> {
+    if (wanted === pciFunction.vfs.length) {
       k.keeps(rule["PCI-SRIOV-3"]);
-      return written.length;
+      return;
     }
     const { driver } = pciFunction;
     const configure = driver?.sriovConfigure ?? refuse(rule["PCI-SRIOV-4"]);
-    must(wanted === 0n || pciFunction.vfs.length === 0, rule["PCI-SRIOV-5"]);
-    yield* configure(k, pciFunction, Number(wanted));
-    k.keeps(wanted === 0n ? rule["PCI-SRIOV-7"] : rule["PCI-SRIOV-6"]);
-    return written.length;
+    must(wanted === 0 || pciFunction.vfs.length === 0, rule["PCI-SRIOV-5"]);
+    yield* configure(k, pciFunction, wanted);
+    k.keeps(wanted === 0 ? rule["PCI-SRIOV-7"] : rule["PCI-SRIOV-6"]);
   },
 
   /** pci_enable_sriov: each is a device of its own, alone in its group, and gets a driver as any device that appears. */
@@ -110,12 +124,11 @@ export const steps = {
     k.vfioPci.showVfs(physical);
   },
 
-  /** pci_disable_sriov: each loses its driver, and is gone. */
+  /** pci_disable_sriov: one after the other loses its driver, once nobody has it open, and is gone. All count until the last is. */
   *disable(k: Kernel, physical: PciFunction): Operation<void> {
     for (const virtual of physical.vfs) {
-      const { driver, group } = virtual;
-      if (driver) yield* k.driverCore.remove(k, virtual, driver);
-      virtual.driver = null;
+      yield* k.hotplug.stopDevice(k, virtual);
+      const { group } = virtual;
       k.functions.splice(k.functions.indexOf(virtual), 1);
       if (group) k.iommu.free(k, group);
     }

@@ -73,12 +73,9 @@ export const steps = {
 
   /** vfio_pci_core_sriov_configure of none: waits until nobody has one of them open. */
   *dropVfs(k: Kernel, physical: PciFunction): Operation<void> {
-    for (const { vfio } of physical.vfs) {
-      if (vfio) k.vfio.mayWaitFor(k, vfio);
-      if (vfio && vfio.registrations > 0) throw new Unmodelled("virtual functions that end while they are open");
-    }
-    if (physical.power.engaged) physical.power.asleep = null;
+    for (const { vfio } of physical.vfs) if (vfio) k.vfio.mayWaitFor(k, vfio);
     yield* k.sriov.disable(k, physical);
+    if (physical.power.engaged) physical.power.asleep = null;
   },
 
   /** vfio_pci_bus_notifier, and the driver core that finds the override's driver. */

@@ -22,8 +22,10 @@ const ONE: Text = { text: "1" };
 const write = (written: Written): Call => ({ op: "sysfs-write", ...written });
 
 /** What takes a function from its driver, or off the bus. */
-function takesFunction(dice: Dice, { spec, driver }: PciFunction): Written {
+function takesFunction(dice: Dice, { spec, driver, vfs }: PciFunction): Written {
   const device = spec.name;
+  if (vfs.length > 0 && !oneIn(dice, 3))
+    return { attribute: { kind: "sriov", device, file: "sriov_numvfs" }, text: { text: "0" } };
   if (!driver || oneIn(dice, 2)) return { attribute: { kind: "pci-device", device, file: "remove" }, text: ONE };
   return { attribute: { kind: "unbind", driver: driver.name }, text: { device } };
 }
@@ -36,13 +38,15 @@ function takesMdev(dice: Dice, { name, parent }: Mdev): Written {
   return { attribute: { kind: "mdev-remove", device: name }, text: ONE };
 }
 
+const isOpen = ({ vfio }: Mdev | PciFunction): boolean => (vfio?.registrations ?? 0) > 0;
+
 /** Devices of the focus that are there, and what takes each away. */
 function takeable({ dice, focus, machine: { k } }: Situation): { readonly isOpen: boolean; readonly by: Written }[] {
   const functions = k.functions.filter(({ spec }) => focus.devices.includes(spec.name));
   const mdevs = k.mdevs.filter(({ name }) => focus.devices.includes(name));
   return [
-    ...functions.map((each) => ({ isOpen: (each.vfio?.registrations ?? 0) > 0, by: takesFunction(dice, each) })),
-    ...mdevs.map((each) => ({ isOpen: (each.vfio?.registrations ?? 0) > 0, by: takesMdev(dice, each) })),
+    ...functions.map((each) => ({ isOpen: [each, ...each.vfs].some(isOpen), by: takesFunction(dice, each) })),
+    ...mdevs.map((each) => ({ isOpen: isOpen(each), by: takesMdev(dice, each) })),
   ];
 }
 

@@ -119,6 +119,7 @@ import { newIdTwice } from "./new-id-twice.ts";
 import { noGate } from "./no-gate.ts";
 import { noiommuHasType1 } from "./noiommu-has-type1.ts";
 import { noiommuNeverOpened } from "./noiommu-never-opened.ts";
+import { numvfsLocksInverted } from "./numvfs-locks-inverted.ts";
 import { nvgraceMappingUntold } from "./nvgrace-mapping-untold.ts";
 import { nvgraceReadsOn } from "./nvgrace-reads-on.ts";
 import { nvgraceRegionsOverlap } from "./nvgrace-regions-overlap.ts";
@@ -276,6 +277,7 @@ export const FAULTS: readonly Fault[] = [
   bindAsksNoToken,
   vfFindsNoToken,
   vfsFromD3hot,
+  numvfsLocksInverted,
   vfMemoryDisabled,
   hotResetLeavesAsleep,
   accessPinsBuffer,

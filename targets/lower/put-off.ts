@@ -15,8 +15,8 @@ const THREAD_NS = 1_000_000;
 
 const UNMASK_BY_EVENTFD = IRQ_SET.EVENTFD | IRQ_SET.UNMASK;
 
-/** The same for another task, which a call may let go on: it takes a function off its bus. */
-const TASK_NS = 200_000_000;
+/** The same for another task, which a call may let go on: it takes a function off its bus, or ends virtual ones, which takes a second. */
+const TASK_NS = 1_500_000_000;
 
 /** The same for a task that has just begun, and may wait itself for a device to be reset or a network interface to be gone. */
 export const START_WAIT_NS = 2_000_000_000;
