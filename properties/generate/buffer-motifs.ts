@@ -4,7 +4,7 @@ import { PAGE } from "../../model/kernel/memory-map.ts";
 import { FEATURE, FEATURE_INDEX } from "../../model/vfio/feature.ts";
 import { bufferFields, memoryMove } from "./buffer-arguments.ts";
 import { oneIn, pick } from "./dice.ts";
-import { allocIoas, attach, type Make, mapFile, open, openBound } from "./motif-calls.ts";
+import { allocIoas, attach, type Make, makeEventfd, mapFile, open, openBound } from "./motif-calls.ts";
 import { type Motif, openDevice } from "./motifs.ts";
 import type { Situation } from "./moves.ts";
 
@@ -84,15 +84,14 @@ const peer: Motif = (on, make) => {
 
 /** A function sleeps until a call wakes it up, which ends low power; its buffer is mapped then. */
 const woken: Motif = (on, make) => {
-  const { dice, focus, handles, machine } = on;
+  const { dice, focus, machine } = on;
   if (!machine.k.has("VFIO_DEVICE_CDEV")) return opened(on, make);
   const name = pick(dice, focus.devices);
   const iommufd = open(on, make, { kind: "iommufd" });
   const { file } = openBound(on, make, iommufd, name);
   const ioas = allocIoas(on, make, iommufd);
   const buffer = makeBuffer(on, make, file, name);
-  const wakeup_eventfd = handles.fresh("eventfd");
-  make({ op: "eventfd", as: wakeup_eventfd });
+  const wakeup_eventfd = makeEventfd(on, make);
   const flags = FEATURE.SET | FEATURE_INDEX.LOW_POWER_ENTRY_WITH_WAKEUP;
   make(ioctl(file, "VFIO_DEVICE_FEATURE_LOW_POWER_ENTRY_WITH_WAKEUP", { argsz: 16, flags, wakeup_eventfd }));
   make({ op: "probe", probe: { kind: "asleep", device: name } });

@@ -2,16 +2,24 @@
 import { ioctl } from "../../model/ioctl-calls.ts";
 import { MEMORY, PAGE } from "../../model/kernel/memory-map.ts";
 import { copiesMemory } from "../../model/pci/hardware.ts";
-import { PCI_REGION, REGION_SIZE } from "../../model/vfio/device-info.ts";
 import { DmaMap, DmaUnmap, MAP } from "../../model/vfio/type1-layouts.ts";
 import { oneIn, pick } from "./dice.ts";
 import { copyMove } from "./dma-moves.ts";
-import { allocIoas, attach, getDevice, type Make, open, openBound, setContainer, setIommu } from "./motif-calls.ts";
+import {
+  allocIoas,
+  attach,
+  ENABLES,
+  getDevice,
+  type Make,
+  open,
+  openBound,
+  setContainer,
+  setIommu,
+  writeCommand,
+} from "./motif-calls.ts";
 import type { Motif } from "./motifs.ts";
 import type { Situation } from "./moves.ts";
 
-const COMMAND = PCI_REGION.CONFIG * REGION_SIZE + 4;
-const MASTER = 7;
 const FIXED = 1;
 const IOAS_ACCESS: readonly (readonly [type1: number, ioas: number])[] = [
   [MAP.READ | MAP.WRITE, 6],
@@ -108,7 +116,7 @@ function copy({ dice }: Situation, make: Make, fd: string, { page, pages, from }
 const copied: Motif = (on, make) => {
   const { dice } = on;
   const device = copier(on, make);
-  if (!oneIn(dice, 8)) make({ op: "pwrite", fd: device.fd, count: 1, offset: COMMAND, bytes: [MASTER] });
+  if (!oneIn(dice, 8)) writeCommand(make, device.fd, ENABLES.MASTER);
   const [source, target] = [mapSome(on, device), mapSome(on, device)];
   copy(on, make, device.fd, source, false);
   copy(on, make, device.fd, target, true);

@@ -4,18 +4,10 @@ import { PCI_IRQ } from "../../model/vfio/device-info.ts";
 import { IRQ_SET } from "../../model/vfio/irqs.ts";
 import { oneIn, pick } from "./dice.ts";
 import { irqSet } from "./irq-arguments.ts";
-import type { Make } from "./motif-calls.ts";
+import { makeEventfd } from "./motif-calls.ts";
 import { type Motif, openDevice } from "./motifs.ts";
-import type { Situation } from "./moves.ts";
 
 const { NONE, EVENTFD, UNMASK, TRIGGER } = IRQ_SET;
-
-/** Makes an eventfd. */
-export function makeEventfd({ handles }: Situation, make: Make): string {
-  const as = handles.fresh("eventfd");
-  make({ op: "eventfd", as });
-  return as;
-}
 
 /** INTx, and mostly an eventfd that unmasks it, which is written to. */
 const line: Motif = (on, make) => {

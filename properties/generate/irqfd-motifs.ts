@@ -7,9 +7,8 @@ import { PCI_IRQ } from "../../model/vfio/device-info.ts";
 import { IRQ_SET } from "../../model/vfio/irqs.ts";
 import { oneIn, pick } from "./dice.ts";
 import { irqSet } from "./irq-arguments.ts";
-import { makeEventfd } from "./irq-motifs.ts";
 import { GSIS, routes } from "./irqfd-arguments.ts";
-import { createVm, type Make, open } from "./motif-calls.ts";
+import { createVm, type Make, makeEventfd, open } from "./motif-calls.ts";
 import { type Motif, openDevice } from "./motifs.ts";
 import type { Situation } from "./moves.ts";
 

@@ -7,7 +7,7 @@ import type { Attribute, Call, Text } from "../../model/program.ts";
 import { PCI_IRQ } from "../../model/vfio/device-info.ts";
 import { IRQ_SET } from "../../model/vfio/irqs.ts";
 import { type Dice, oneIn, pick } from "./dice.ts";
-import { getDevice, type Make, open, openBound, setContainer, setIommu } from "./motif-calls.ts";
+import { getDevice, type Make, makeEventfd, open, openBound, setContainer, setIommu } from "./motif-calls.ts";
 import type { Motif } from "./motifs.ts";
 import type { Situation } from "./moves.ts";
 
@@ -113,8 +113,7 @@ const whileOpen: Motif = (on, make) => {
   const mdev = k.mdevs.find(({ name }) => name === device);
   let channel: string | null = null;
   if (pciFunction && oneIn(dice, 2)) {
-    channel = handles.fresh("eventfd");
-    make({ op: "eventfd", as: channel });
+    channel = makeEventfd(on, make);
     const flags = IRQ_SET.EVENTFD | IRQ_SET.TRIGGER;
     const fields = { argsz: 24, flags, index: PCI_IRQ.REQ, count: 1, data: [channel] };
     make(ioctl(file, "VFIO_DEVICE_SET_IRQS", fields));

@@ -4,7 +4,7 @@ import { PAGE } from "../../model/kernel/memory-map.ts";
 import { FEATURE, FEATURE_INDEX } from "../../model/vfio/feature.ts";
 import { STATE } from "../../model/vfio/migration-states.ts";
 import { oneIn, pick } from "./dice.ts";
-import type { Make } from "./motif-calls.ts";
+import { type Make, makeEventfd } from "./motif-calls.ts";
 import { type Motif, openDevice } from "./motifs.ts";
 import type { Situation } from "./moves.ts";
 
@@ -25,8 +25,7 @@ function send(on: Situation, make: Make, device: string): void {
 }
 
 function signal(on: Situation, make: Make, device: string): void {
-  const eventfd = on.handles.fresh("eventfd");
-  make({ op: "eventfd", as: eventfd });
+  const eventfd = makeEventfd(on, make);
   const fields = { argsz: 24, flags: 36, index: on.dice.roll(2), count: 1, data: [eventfd] };
   make(ioctl(device, "VFIO_DEVICE_SET_IRQS", fields));
 }

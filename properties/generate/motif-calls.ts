@@ -3,6 +3,7 @@ import { ioctl, ioctlValue } from "../../model/ioctl-calls.ts";
 import { MOCK_START } from "../../model/iommufd/selftest/mock-device.ts";
 import { PAGE } from "../../model/kernel/memory-map.ts";
 import type { Call, Fields, Node, Value } from "../../model/program.ts";
+import { PCI_REGION, REGION_SIZE } from "../../model/vfio/device-info.ts";
 import { fileKind, type Situation } from "./moves.ts";
 
 /** Makes a call on the model and adds it to the program; false where it can't be made. */
@@ -13,6 +14,23 @@ export function open({ handles }: Situation, make: Make, node: Node): string {
   const as = handles.fresh(fileKind(node));
   make({ op: "open", node, as });
   return as;
+}
+
+/** Makes an eventfd. */
+export function makeEventfd({ handles }: Situation, make: Make): string {
+  const as = handles.fresh("eventfd");
+  make({ op: "eventfd", as });
+  return as;
+}
+
+const COMMAND = PCI_REGION.CONFIG * REGION_SIZE + 4;
+
+/** What of a function the lower byte of its command register enables: I/O ports alone, memory, bus mastering as well. */
+export const ENABLES = { PORTS: 1, MEMORY: 3, MASTER: 7 } as const;
+
+/** Writes a function's command register, its lower byte or both. */
+export function writeCommand(make: Make, fd: string, ...bytes: readonly number[]): void {
+  make({ op: "pwrite", fd, count: bytes.length, offset: COMMAND, bytes });
 }
 
 /** Gives a group a container, or an iommufd in place of one. */

@@ -1,11 +1,11 @@
 /** Openings of programs in which QEMU's network adapter interrupts: by its line, by MSI, and by every vector of MSI-X. */
 import { ioctl } from "../../model/ioctl-calls.ts";
 import { E1000e } from "../../model/pci/e1000e.ts";
-import { PCI_IRQ, PCI_REGION, REGION_SIZE } from "../../model/vfio/device-info.ts";
+import { PCI_IRQ } from "../../model/vfio/device-info.ts";
 import { IRQ_SET } from "../../model/vfio/irqs.ts";
 import { type Dice, oneIn, pick } from "./dice.ts";
 import { irqSet } from "./irq-arguments.ts";
-import type { Make } from "./motif-calls.ts";
+import { ENABLES, type Make, makeEventfd, writeCommand } from "./motif-calls.ts";
 import { type Motif, openDevice } from "./motifs.ts";
 import type { Situation } from "./moves.ts";
 import { adapterStore, someVectors } from "./network-adapter-moves.ts";
@@ -13,8 +13,6 @@ import { adapterStore, someVectors } from "./network-adapter-moves.ts";
 const { EVENTFD, UNMASK, TRIGGER } = IRQ_SET;
 const { CAUSE, CAUSE_SET, MASK_SET, MASK_CLEAR, VECTORS } = E1000e.REGISTER;
 const { ALL, CAUSES } = E1000e;
-const COMMAND = PCI_REGION.CONFIG * REGION_SIZE + 4;
-const MASTER = 7;
 
 /** An adapter that is open, its interrupt registers cleared. */
 interface Adapter {
@@ -33,12 +31,6 @@ function openAdapter(on: Situation, make: Make): Adapter | undefined {
   store(MASK_CLEAR, ALL);
   store(CAUSE, ALL);
   return { fd, store };
-}
-
-function makeEventfd({ handles }: Situation, make: Make): string {
-  const as = handles.fresh("eventfd");
-  make({ op: "eventfd", as });
-  return as;
 }
 
 const oneCause = (dice: Dice): number => 2 ** pick(dice, CAUSES);
@@ -75,7 +67,7 @@ const message: Motif = (on, make) => {
   if (!adapter) return;
   const { fd } = adapter;
   const trigger = makeEventfd(on, make);
-  if (!oneIn(on.dice, 8)) make({ op: "pwrite", fd, count: 1, offset: COMMAND, bytes: [MASTER] });
+  if (!oneIn(on.dice, 8)) writeCommand(make, fd, ENABLES.MASTER);
   make(ioctl(fd, "VFIO_DEVICE_SET_IRQS", irqSet(PCI_IRQ.MSI, EVENTFD | TRIGGER, { count: 1, data: [trigger] })));
   interrupt(on, adapter, oneCause(on.dice));
   make({ op: "read", fd: trigger, count: 8 });
@@ -88,7 +80,7 @@ const vectors: Motif = (on, make) => {
   if (!adapter) return;
   const { fd, store } = adapter;
   const triggers = CAUSES.map(() => makeEventfd(on, make));
-  if (!oneIn(dice, 8)) make({ op: "pwrite", fd, count: 1, offset: COMMAND, bytes: [MASTER] });
+  if (!oneIn(dice, 8)) writeCommand(make, fd, ENABLES.MASTER);
   const data = triggers.map((trigger) => (oneIn(dice, 12) ? -1 : trigger));
   make(ioctl(fd, "VFIO_DEVICE_SET_IRQS", irqSet(PCI_IRQ.MSIX, EVENTFD | TRIGGER, { count: data.length, data })));
   store(VECTORS, someVectors(dice));

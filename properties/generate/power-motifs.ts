@@ -2,18 +2,18 @@
 import { ioctl } from "../../model/ioctl-calls.ts";
 import { FEATURE, FEATURE_INDEX } from "../../model/vfio/feature.ts";
 import { oneIn, pick } from "./dice.ts";
-import { type Make, open, openBound } from "./motif-calls.ts";
+import { type Make, makeEventfd, open, openBound } from "./motif-calls.ts";
 import { type Motif, openDevice } from "./motifs.ts";
 import type { Situation } from "./moves.ts";
 
 const { LOW_POWER_ENTRY, LOW_POWER_ENTRY_WITH_WAKEUP } = FEATURE_INDEX;
 
-function fallsAsleep({ dice, handles }: Situation, make: Make, device: string, name: string): void {
+function fallsAsleep(on: Situation, make: Make, device: string, name: string): void {
+  const { dice } = on;
   if (oneIn(dice, 3)) {
     make(ioctl(device, "VFIO_DEVICE_FEATURE_LOW_POWER_ENTRY", { argsz: 8, flags: FEATURE.SET | LOW_POWER_ENTRY }));
   } else {
-    const wakeup_eventfd = handles.fresh("eventfd");
-    make({ op: "eventfd", as: wakeup_eventfd });
+    const wakeup_eventfd = makeEventfd(on, make);
     const flags = FEATURE.SET | LOW_POWER_ENTRY_WITH_WAKEUP;
     make(ioctl(device, "VFIO_DEVICE_FEATURE_LOW_POWER_ENTRY_WITH_WAKEUP", { argsz: 16, flags, wakeup_eventfd }));
   }

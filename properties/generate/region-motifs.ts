@@ -3,20 +3,16 @@
 import { ioctl } from "../../model/ioctl-calls.ts";
 import { PAGE } from "../../model/kernel/memory-map.ts";
 import { Edu } from "../../model/pci/edu.ts";
-import { PCI_IRQ, PCI_REGION, REGION_SIZE } from "../../model/vfio/device-info.ts";
+import { PCI_IRQ } from "../../model/vfio/device-info.ts";
 import { IRQ_SET } from "../../model/vfio/irqs.ts";
 import { oneIn, pick } from "./dice.ts";
 import { irqSet } from "./irq-arguments.ts";
-import type { Make } from "./motif-calls.ts";
+import { ENABLES, type Make, makeEventfd, writeCommand } from "./motif-calls.ts";
 import { type Motif, openDevice } from "./motifs.ts";
 import type { Situation } from "./moves.ts";
 import { NETWORK_ADAPTER_MOTIFS } from "./network-adapter-motifs.ts";
 
 const { EVENTFD, UNMASK, TRIGGER } = IRQ_SET;
-const COMMAND = PCI_REGION.CONFIG * REGION_SIZE + 4;
-const MASTER = 7;
-const MEMORY = 3;
-const NOT_EVEN_MEMORY = 1;
 const INTX_DISABLED = 4;
 
 const opened: Motif = (on, make) => {
@@ -27,12 +23,6 @@ const opened: Motif = (on, make) => {
 function openEdu(on: Situation, make: Make): string {
   const known = on.machine.k.functions.flatMap(({ hardware, spec }) => (hardware instanceof Edu ? [spec.name] : []));
   return openDevice(on, make, pick(on.dice, known));
-}
-
-function makeEventfd({ handles }: Situation, make: Make): string {
-  const as = handles.fresh("eventfd");
-  make({ op: "eventfd", as });
-  return as;
 }
 
 function setIrqs(make: Make, fd: string, index: number, flags: number, eventfd: string): void {
@@ -57,10 +47,10 @@ const line: Motif = (on, make) => {
 const latent: Motif = (on, make) => {
   const device = openEdu(on, make);
   const trigger = makeEventfd(on, make);
-  make({ op: "pwrite", fd: device, count: 2, offset: COMMAND, bytes: [MEMORY, INTX_DISABLED] });
+  writeCommand(make, device, ENABLES.MEMORY, INTX_DISABLED);
   setIrqs(make, device, PCI_IRQ.INTX, EVENTFD | TRIGGER, trigger);
   if (oneIn(on.dice, 3)) raise(make, device);
-  make({ op: "pwrite", fd: device, count: 2, offset: COMMAND, bytes: [MEMORY, 0] });
+  writeCommand(make, device, ENABLES.MEMORY, 0);
   raise(make, device);
   make({ op: "read", fd: trigger, count: 8 });
 };
@@ -69,7 +59,7 @@ const latent: Motif = (on, make) => {
 const message: Motif = (on, make) => {
   const device = openEdu(on, make);
   const trigger = makeEventfd(on, make);
-  make({ op: "pwrite", fd: device, count: 1, offset: COMMAND, bytes: [MASTER] });
+  writeCommand(make, device, ENABLES.MASTER);
   setIrqs(make, device, PCI_IRQ.MSI, EVENTFD | TRIGGER, trigger);
   raise(make, device);
   if (oneIn(on.dice, 2)) make({ op: "read", fd: trigger, count: 8 });
@@ -78,7 +68,7 @@ const message: Motif = (on, make) => {
 /** Memory does not answer any more, and is accessed all the same. */
 const disabled: Motif = (on, make) => {
   const device = openEdu(on, make);
-  make({ op: "pwrite", fd: device, count: 1, offset: COMMAND, bytes: [NOT_EVEN_MEMORY] });
+  writeCommand(make, device, ENABLES.PORTS);
   make({ op: "pread", fd: device, count: 4, offset: Edu.REGISTER.LIVENESS });
   make({ op: "pwrite", fd: device, count: 4, offset: Edu.REGISTER.LIVENESS, bytes: [1] });
 };
@@ -94,9 +84,9 @@ const mapped: Motif = (on, make) => {
   if (!oneIn(dice, 3)) load();
   make({ op: "store", at, offset: Edu.REGISTER.LIVENESS, width: 4, value: dice.roll(256) });
   if (oneIn(dice, 3)) return;
-  make({ op: "pwrite", fd: device, count: 1, offset: COMMAND, bytes: [NOT_EVEN_MEMORY] });
+  writeCommand(make, device, ENABLES.PORTS);
   load();
-  make({ op: "pwrite", fd: device, count: 1, offset: COMMAND, bytes: [MEMORY] });
+  writeCommand(make, device, ENABLES.MEMORY);
   load();
 };
 
@@ -108,12 +98,11 @@ const writing: Motif = (on, make) => {
   const offset = pick(dice, [Edu.REGISTER.LIVENESS, Edu.REGISTER.LIVENESS, Edu.REGISTER.DMA_SOURCE]);
   const fields = { argsz: 32, flags: 4, offset, data: 1 + dice.roll(1 << 20), fd };
   make(ioctl(device, "VFIO_DEVICE_IOEVENTFD", fields));
-  const answers = (memory: number): unknown =>
-    make({ op: "pwrite", fd: device, count: 1, offset: COMMAND, bytes: [memory] });
+  const answers = (memory: number): unknown => writeCommand(make, device, memory);
   const away = oneIn(dice, 3);
-  if (away) answers(NOT_EVEN_MEMORY);
+  if (away) answers(ENABLES.PORTS);
   make({ op: "write", fd, count: 8, bytes: [1] });
-  if (away && !oneIn(dice, 4)) answers(MEMORY);
+  if (away && !oneIn(dice, 4)) answers(ENABLES.MEMORY);
   if (oneIn(dice, 3)) make(ioctl(device, "VFIO_DEVICE_IOEVENTFD", { ...fields, fd: -1 }));
   if (oneIn(dice, 3)) make({ op: "close", fd });
   make({ op: "pread", fd: device, count: 4, offset });
