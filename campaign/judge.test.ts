@@ -181,6 +181,34 @@ test("the hooks of iommufd's test count as failed allocations, where the kernel 
   expect(judge(short, hooked, plain)).toMatchObject({ kind: "differs", at: 1 });
 });
 
+test("a page table that iommufd's test made seem unfit is passed over, and another made", () => {
+  const mock: Call = {
+    op: "ioctl",
+    fd: "@iommufd0",
+    request: "IOMMU_TEST_OP_MOCK_DOMAIN",
+    arg: { kind: "struct", struct: { fields: { size: 72, op: 2, id: "@ioas1" } } },
+    failNth: 76,
+  };
+  const calls = [...program.calls.slice(0, 2), mock, mock];
+  const options = { topology: MOCK_TOPOLOGY, profile, deviations: [] };
+  const { outcomes } = new ModelTarget(MOCK_TOPOLOGY, profile).runNow({
+    machine: "mock",
+    calls: calls.map(({ failNth: _, ...call }) => call),
+  });
+  const answered = outcomes.map((outcome) => ({ ...outcome, failed: false }));
+  const again = answered[3]?.bytes?.slice() ?? new Uint8Array();
+  new DataView(again.buffer).setUint32(20, 9, true);
+  const end = (failed: boolean, bytes: Uint8Array | undefined) =>
+    judge(
+      { machine: "mock", calls },
+      [...answered.slice(0, 3), { ret: 0, failed, ...(bytes ? { bytes } : {}) }],
+      options,
+    );
+  expect(end(true, answered[3]?.bytes).kind).toBe("agrees");
+  expect(end(true, again).kind).toBe("agrees");
+  expect(end(false, again)).toMatchObject({ kind: "differs", at: 3 });
+});
+
 test("an invalid call whose allocation failed may have been refused for what is wrong with it", () => {
   // Unmapping nothing is ENOENT, as a hook would have it; what matters is that the target's next answers fit one of both.
   const unmap: Call = {

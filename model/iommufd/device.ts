@@ -213,7 +213,7 @@ export const steps = {
   ): Operation<{ readonly id: number; readonly left: AnyHwpt | null }> {
     using _ = yield* k.lock(ioas.mutex);
     for (const hwpt of ioas.hwpts) {
-      if (!hwpt.auto) continue;
+      if (!hwpt.auto || k.iommufdDevice.passedOver(k, hwpt, site)) continue;
       try {
         return { id: hwpt.id, left: yield* attach(k, device, hwpt, pasid) };
       } catch (refusal) {
@@ -236,6 +236,16 @@ export const steps = {
     }
     device.context.publish(hwpt, k.iommufd.chooseId(k, device.context, site));
     return { id: hwpt.id, left };
+  },
+
+  /**
+   * Whether an hwpt that suits the device was passed over. The hook of iommufd's test in iopt_table_enforce_dev_resv_regions
+   * makes an attach fail with EINVAL, which says that another hwpt may do: which one was taken shows that it struck.
+   */
+  passedOver(k: Kernel, { id, context }: Hwpt, site: ChoiceSite | null): boolean {
+    if (!k.memory.failed || !site || !k.has("IOMMUFD_TEST")) return false;
+    const taken = k.choose(site, BigInt(id), (other) => other === BigInt(id) || !context.isTaken(Number(other)));
+    return taken !== BigInt(id);
   },
 
   /** "Immediate attach": a new hwpt gets the device first, because some IOMMU drivers can't do it the other way round. */
