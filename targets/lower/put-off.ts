@@ -16,7 +16,8 @@ const THREAD_NS = 1_000_000;
 const UNMASK_BY_EVENTFD = IRQ_SET.EVENTFD | IRQ_SET.UNMASK;
 
 /** The same for another task, which a call may let go on: it takes a function off its bus, or ends virtual ones, which takes a second. */
-const TASK_NS = 1_500_000_000;
+const TASK_NS = 200_000_000;
+const VIRTUAL_NS = 1_500_000_000;
 
 /** The same for a task that has just begun, and may wait itself for a device to be reset or a network interface to be gone. */
 export const START_WAIT_NS = 2_000_000_000;
@@ -30,15 +31,20 @@ export function workLeft(calls: readonly Call[]): ReadonlyMap<Call, number> {
   const leave = (call: Call, nanoseconds: number) => left.set(call, Math.max(left.get(call) ?? 0, nanoseconds));
   const byUnmask = calls.some(unmasksByEventfd);
   const byEventfd = Math.max(...calls.map(leftByEventfd));
+  const task = calls.some(changesVirtual) ? VIRTUAL_NS : TASK_NS;
   let started = false;
   for (const call of calls) {
-    if (started && call.op !== "start") leave(call, TASK_NS);
+    if (started && call.op !== "start") leave(call, task);
     if (byUnmask && (call.op === "write" || unmasksByEventfd(call))) leave(call, THREAD_NS);
     const nanoseconds = Math.max(leftBy(call), call.op === "write" || leftByEventfd(call) > 0 ? byEventfd : 0);
     if (nanoseconds > 0) leave(call, nanoseconds);
     if (call.op === "start") started = true;
   }
   return left;
+}
+
+function changesVirtual(call: Call): boolean {
+  return (call.op === "sysfs-write" || call.op === "start") && call.attribute.kind === "sriov";
 }
 
 function unmasksByEventfd(call: Call): boolean {
