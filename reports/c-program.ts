@@ -14,7 +14,7 @@ import { PREPARING } from "./c/device-helpers.ts";
 import { type Device, deviceDefinitions, devicesOf, requirements, restoring } from "./c/devices.ts";
 import type { Expectation } from "./c/expectations.ts";
 import { helpersFor } from "./c/helpers.ts";
-import { firstMissing, MAIN, PATIENCE, restore, takeNames } from "./c/hooks.ts";
+import { firstMissing, mainOf, patienceWith, restore, takeNames } from "./c/hooks.ts";
 import { LOOKING } from "./c/look-helpers.ts";
 import { ALONE, KSELFTEST, type Style } from "./c/style.ts";
 import { blockComment, indent, Names } from "./c/syntax.ts";
@@ -56,7 +56,7 @@ export function toC(
   const body = [
     `static void run(void)\n{\n${indent(steps.length > 0 ? ["long ret;", "", ...steps] : []).join("\n")}\n}\n`,
     ...parts.hooks,
-    MAIN,
+    mainOf(patienceWith(program)),
   ].join("\n");
   return parts.file(body, [...parts.heading(about, USAGE)], ["signal.h", "sys/wait.h"]);
 }
@@ -94,7 +94,7 @@ FIXTURE_TEARDOWN_PARENT(vfio_conformance)
 	restore();
 }
 
-TEST_F_TIMEOUT(vfio_conformance, ${name}, ${PATIENCE})
+TEST_F_TIMEOUT(vfio_conformance, ${name}, ${patienceWith(program)})
 {
 	long ret;
 
@@ -187,7 +187,7 @@ function includeLines(more: readonly string[]): string[] {
 function reservedWords(program: Program): Set<string> {
   const words = new Set<string>(["devices", "device", "moved", "run", "seen", "name", "value", "address", "bus"]);
   const texts = HELPERS.map(({ text }) => text);
-  for (const text of [...texts, MAIN, ...layoutsOf(program).map(structDefinition)]) {
+  for (const text of [...texts, mainOf(0), ...layoutsOf(program).map(structDefinition)]) {
     for (const word of text.match(/[A-Za-z_]\w*/g) ?? []) words.add(word);
   }
   return words;

@@ -1,17 +1,27 @@
 /** What stands around the calls: naming devices, looking for what is needed, main(), putting things back. */
+import type { Program } from "../../model/program.ts";
+import { workLeft } from "../../targets/lower/put-off.ts";
 import { ALONE, type Style } from "./style.ts";
 import { indent } from "./syntax.ts";
 
-/** Seconds after which a program that does not end is taken to hang. */
-export const PATIENCE = 20;
+const PATIENCE = 20;
 
-/** main() of a program that stands alone. */
-export const MAIN = `/* Waits for the program; gives what main() shall end with, or -1 when it hangs. */
+/** Seconds after which a program that does not end is taken to hang: its own waits, and some. */
+export function patienceWith({ calls }: Program): number {
+  let waits = 0;
+  for (const nanoseconds of workLeft(calls).values()) waits += nanoseconds;
+  return PATIENCE + Math.ceil(waits / 1e9);
+}
+
+/** main() of a program that stands alone, and is waited for so many seconds. */
+export const mainOf = (
+  patience: number,
+): string => `/* Waits for the program; gives what main() shall end with, or -1 when it hangs. */
 static int ending_of(pid_t child)
 {
 	int status;
 
-	for (int tenths = 0; tenths < ${10 * PATIENCE}; tenths++) {
+	for (int tenths = 0; tenths < ${10 * patience}; tenths++) {
 		if (waitpid(child, &status, WNOHANG) == child) {
 			if (WIFEXITED(status))
 				return WEXITSTATUS(status);
