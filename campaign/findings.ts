@@ -72,11 +72,11 @@ export class Findings {
     this.#progress?.found(this.#property.id, problem.what);
     const show = (candidate: ProgramRun) =>
       examine(candidate, this.#judging, this.#property.history).problem?.signature ?? null;
-    // Who asks the campaign to end does not wait for the smallest program.
     const playable = ({ calls, ...rest }: Program): Program => {
       const length = rerun(calls, { ...this.#machine, order: new LockOrder() }, UNWATCHED);
       return { ...rest, calls: calls.slice(0, length) };
     };
+    // Who asks the campaign to end does not wait for the smallest program.
     const effort = { playable, tries: TRIES, seconds: SECONDS, signal: this.#signal };
     const smallest = await minimise(this.#target, run, problem.signature, show, effort);
     const examined = examine(smallest.run, this.#judging, this.#property.history);

@@ -65,6 +65,8 @@ export interface Hardware {
 interface Known {
   readonly is: (spec: FunctionSpec) => boolean;
   readonly make: () => Hardware;
+  /** Whether it copies memory by itself. */
+  readonly copies: boolean;
   readonly restore: readonly RegisterStore[];
   readonly left: LeftWork;
 }
@@ -77,6 +79,7 @@ const KNOWN: readonly Known[] = [
   {
     is: ({ vendor, device }) => vendor === Edu.VENDOR && device === Edu.DEVICE,
     make: () => new Edu(),
+    copies: true,
     restore: Edu.RESTORE,
     left: Edu.LEFT,
   },
@@ -84,6 +87,7 @@ const KNOWN: readonly Known[] = [
     is: (spec) =>
       spec.vendor === E1000e.VENDOR && spec.device === E1000e.DEVICE && subsystemOf(spec) === EMULATED_BOARD,
     make: () => new E1000e(),
+    copies: false,
     restore: E1000e.RESTORE,
     left: E1000e.LEFT,
   },
@@ -109,9 +113,14 @@ export function hardwareOf(spec: FunctionSpec): Hardware | null {
   return knownOf(spec)?.make() ?? null;
 }
 
+/** Whether the suite knows the hardware of a function. */
+export function isHardwareKnown(spec: FunctionSpec): boolean {
+  return knownOf(spec) !== null;
+}
+
 /** Whether the hardware of a function copies memory by itself. */
 export function copiesMemory(spec: FunctionSpec): boolean {
-  return hardwareOf(spec) instanceof Edu;
+  return knownOf(spec)?.copies ?? false;
 }
 
 /** Stores to BAR 0 that bring a function's registers back to what they are in the beginning. */

@@ -1,5 +1,5 @@
 /** Properties about what lies behind the regions of functions. */
-import { copiesMemory, hardwareOf } from "../../model/pci/hardware.ts";
+import { copiesMemory, isHardwareKnown } from "../../model/pci/hardware.ts";
 import type { Topology } from "../../model/topology.ts";
 import { FEW_OBJECTS, property } from "../define.ts";
 import { functions } from "../devices.ts";
@@ -10,8 +10,7 @@ import { DMA_GOALS } from "../goals/dma.ts";
 import { REGION_GOALS } from "../goals/regions.ts";
 
 /** Functions of which the suite knows the hardware. */
-const knownHardware = ({ functions }: Topology): string[] =>
-  functions.filter((spec) => hardwareOf(spec) !== null).map(({ name }) => name);
+const knownHardware = ({ functions }: Topology): string[] => functions.filter(isHardwareKnown).map(({ name }) => name);
 
 export const functionRegions = property({
   id: "function-regions",

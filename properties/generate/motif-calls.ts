@@ -4,6 +4,7 @@ import { MOCK_START } from "../../model/iommufd/selftest/mock-device.ts";
 import { PAGE } from "../../model/kernel/memory-map.ts";
 import type { Call, Fields, Node, Value } from "../../model/program.ts";
 import { PCI_REGION, REGION_SIZE } from "../../model/vfio/device-info.ts";
+import { irqSet } from "./irq-arguments.ts";
 import { fileKind, type Situation } from "./moves.ts";
 
 /** Makes a call on the model and adds it to the program; false where it can't be made. */
@@ -21,6 +22,11 @@ export function makeEventfd({ handles }: Situation, make: Make): string {
   const as = handles.fresh("eventfd");
   make({ op: "eventfd", as });
   return as;
+}
+
+/** Has interrupts of an index be signalled on eventfds, or unmasked by them, from the first on. */
+export function setIrqs(make: Make, fd: string, index: number, flags: number, ...data: readonly Value[]): void {
+  make(ioctl(fd, "VFIO_DEVICE_SET_IRQS", irqSet(index, flags, { count: data.length, data })));
 }
 
 const COMMAND = PCI_REGION.CONFIG * REGION_SIZE + 4;

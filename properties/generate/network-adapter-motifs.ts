@@ -5,7 +5,7 @@ import { PCI_IRQ } from "../../model/vfio/device-info.ts";
 import { IRQ_SET } from "../../model/vfio/irqs.ts";
 import { type Dice, oneIn, pick } from "./dice.ts";
 import { irqSet } from "./irq-arguments.ts";
-import { ENABLES, type Make, makeEventfd, writeCommand } from "./motif-calls.ts";
+import { ENABLES, type Make, makeEventfd, setIrqs, writeCommand } from "./motif-calls.ts";
 import { type Motif, openDevice } from "./motifs.ts";
 import type { Situation } from "./moves.ts";
 import { adapterStore, someVectors } from "./network-adapter-moves.ts";
@@ -49,11 +49,9 @@ const line: Motif = (on, make) => {
   if (!adapter) return;
   const { fd } = adapter;
   const [trigger, unmask] = [makeEventfd(on, make), makeEventfd(on, make)];
-  make(ioctl(fd, "VFIO_DEVICE_SET_IRQS", irqSet(PCI_IRQ.INTX, EVENTFD | TRIGGER, { count: 1, data: [trigger] })));
+  setIrqs(make, fd, PCI_IRQ.INTX, EVENTFD | TRIGGER, trigger);
   const byEventfd = !oneIn(dice, 3);
-  if (byEventfd) {
-    make(ioctl(fd, "VFIO_DEVICE_SET_IRQS", irqSet(PCI_IRQ.INTX, EVENTFD | UNMASK, { count: 1, data: [unmask] })));
-  }
+  if (byEventfd) setIrqs(make, fd, PCI_IRQ.INTX, EVENTFD | UNMASK, unmask);
   interrupt(on, adapter, oneCause(dice));
   if (oneIn(dice, 2)) make({ op: "read", fd: trigger, count: 8 });
   if (oneIn(dice, 2)) make({ op: "pread", fd, count: 4, offset: CAUSE });
@@ -68,7 +66,7 @@ const message: Motif = (on, make) => {
   const { fd } = adapter;
   const trigger = makeEventfd(on, make);
   if (!oneIn(on.dice, 8)) writeCommand(make, fd, ENABLES.MASTER);
-  make(ioctl(fd, "VFIO_DEVICE_SET_IRQS", irqSet(PCI_IRQ.MSI, EVENTFD | TRIGGER, { count: 1, data: [trigger] })));
+  setIrqs(make, fd, PCI_IRQ.MSI, EVENTFD | TRIGGER, trigger);
   interrupt(on, adapter, oneCause(on.dice));
   make({ op: "read", fd: trigger, count: 8 });
 };
@@ -82,7 +80,7 @@ const vectors: Motif = (on, make) => {
   const triggers = CAUSES.map(() => makeEventfd(on, make));
   if (!oneIn(dice, 8)) writeCommand(make, fd, ENABLES.MASTER);
   const data = triggers.map((trigger) => (oneIn(dice, 12) ? -1 : trigger));
-  make(ioctl(fd, "VFIO_DEVICE_SET_IRQS", irqSet(PCI_IRQ.MSIX, EVENTFD | TRIGGER, { count: data.length, data })));
+  setIrqs(make, fd, PCI_IRQ.MSIX, EVENTFD | TRIGGER, ...data);
   store(VECTORS, someVectors(dice));
   interrupt(on, adapter, oneIn(dice, 2) ? oneCause(dice) : oneCause(dice) | oneCause(dice));
   for (const trigger of triggers) if (!oneIn(dice, 3)) make({ op: "read", fd: trigger, count: 8 });

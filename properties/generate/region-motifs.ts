@@ -6,8 +6,7 @@ import { Edu } from "../../model/pci/edu.ts";
 import { PCI_IRQ } from "../../model/vfio/device-info.ts";
 import { IRQ_SET } from "../../model/vfio/irqs.ts";
 import { oneIn, pick } from "./dice.ts";
-import { irqSet } from "./irq-arguments.ts";
-import { ENABLES, type Make, makeEventfd, writeCommand } from "./motif-calls.ts";
+import { ENABLES, type Make, makeEventfd, setIrqs, writeCommand } from "./motif-calls.ts";
 import { type Motif, openDevice } from "./motifs.ts";
 import type { Situation } from "./moves.ts";
 import { NETWORK_ADAPTER_MOTIFS } from "./network-adapter-motifs.ts";
@@ -23,10 +22,6 @@ const opened: Motif = (on, make) => {
 function openEdu(on: Situation, make: Make): string {
   const known = on.machine.k.functions.flatMap(({ hardware, spec }) => (hardware instanceof Edu ? [spec.name] : []));
   return openDevice(on, make, pick(on.dice, known));
-}
-
-function setIrqs(make: Make, fd: string, index: number, flags: number, eventfd: string): void {
-  make(ioctl(fd, "VFIO_DEVICE_SET_IRQS", irqSet(index, flags, { count: 1, data: [eventfd] })));
 }
 
 function raise(make: Make, fd: string): void {
