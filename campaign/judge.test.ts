@@ -119,6 +119,42 @@ test("a kernel is not blamed for what it does after a known deviation has ruined
   }
 });
 
+test("a kernel that dies is not blamed where a deviation that calls do not tell of brings that about", () => {
+  const perhaps: Deviation = {
+    id: "set-missing",
+    title: "a device may have no device set",
+    clause: "ALLOC-1",
+    since: "6.1",
+    source: "",
+    upstream: "",
+    evidence: "",
+    log: /NULL pointer dereference/,
+    destructive: true,
+    perhaps: true,
+    apply(k) {
+      const right = k.ioas.allowedRanges;
+      k.ioas = {
+        ...k.ioas,
+        allowedRanges(ioas) {
+          right(ioas);
+          throw new Ruined("which device sets this kernel has made", "set-missing");
+        },
+      };
+    },
+  };
+  const knowing = { ...options, deviations: [perhaps] };
+  const end = { kind: "signal", call: 3, signal: 9 } as const;
+  const calls = [...program.calls, { op: "probe", probe: { kind: "mdevs" } }] as const;
+  const oops = "<1>BUG: kernel NULL pointer dereference, address: 0000000000000008";
+  const dead = { program: { ...program, calls }, outcomes, end, log: oops, leaks: [] };
+  expect(examine(dead, options, []).problem).not.toBeNull();
+  expect(examine(dead, knowing, [])).toMatchObject({ problem: null, known: ["set-missing"], verdict: { at: 2 } });
+  const other = { ...dead, log: "<1>BUG: unable to handle page fault for address: ffffc90000000000" };
+  expect(examine(other, knowing, []).problem).not.toBeNull();
+  const alive = { program, outcomes, end: { kind: "done" }, log: "", leaks: [] } as const;
+  expect(examine(alive, knowing, [])).toMatchObject({ problem: null, known: [] });
+});
+
 test("a call that has to wait is no hang; one that has not is", () => {
   const unbind: Call = {
     op: "sysfs-write",

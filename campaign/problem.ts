@@ -9,6 +9,7 @@ import type { HistoryInvariant, Violation } from "../properties/invariants/invar
 import { splats } from "../targets/kernel-log.ts";
 import type { ProgramRun } from "../targets/target.ts";
 import { onRecord } from "./deviation-file.ts";
+import type { Deviation } from "./deviations/deviation.ts";
 import { type JudgeOptions, judge, type Verdict } from "./judge.ts";
 import type { FindingKind } from "./results.ts";
 
@@ -34,7 +35,7 @@ export interface Examined {
  * after a known deviation has ruined it says nothing, and a call that has to wait is no hang.
  */
 export function examine(run: ProgramRun, options: JudgeOptions, history: readonly HistoryInvariant[]): Examined {
-  const verdict = judge(run.program, run.outcomes, options);
+  const verdict = ruinedUnseen(run, options) ?? judge(run.program, run.outcomes, options);
   const { profile, recorded = [] } = options;
   if (verdict.kind === "not-comparable" && verdict.ruined) {
     const before = { ...run, outcomes: run.outcomes.slice(0, verdict.at) };
@@ -51,6 +52,28 @@ export function examine(run: ProgramRun, options: JudgeOptions, history: readonl
     broken(run, history, options.topology) ??
     leaked(run);
   return { problem, verdict, known };
+}
+
+/**
+ * The verdict on a run that the kernel did not survive, where a deviation of which calls do not tell has ruined it: what the kernel
+ * reported must be what the deviation brings about. Null where none has.
+ */
+function ruinedUnseen({ program, outcomes, end, log }: ProgramRun, options: JudgeOptions): Verdict | null {
+  if (end.kind !== "signal" && end.kind !== "died") return null;
+  const reports = splats(log);
+  const deviations: Deviation[] = [];
+  let suspects = 0;
+  for (const deviation of options.deviations) {
+    const { perhaps, ...taken } = deviation;
+    if (!perhaps) deviations.push(deviation);
+    else if (reports.some(({ title }) => deviation.log?.test(title))) {
+      deviations.push(taken);
+      suspects++;
+    }
+  }
+  if (suspects === 0) return null;
+  const verdict = judge(program, outcomes, { ...options, deviations });
+  return verdict.kind === "not-comparable" && verdict.ruined ? verdict : null;
 }
 
 function lost({ end, program, log }: ProgramRun): Problem | null {

@@ -53,6 +53,9 @@ const createWith = (first: number, count: number): Call[] =>
     removeMdev(),
   ]);
 
+/** The numbers from one up to another, which is not among them. */
+const range = (from: number, to: number): number[] => Array.from({ length: to - from }, (_, i) => from + i);
+
 export const MEMORY: readonly Scenario[] = [
   scenario({
     id: "no-memory-cdev",
@@ -175,6 +178,25 @@ export const MEMORY: readonly Scenario[] = [
     steps: Array.from({ length: 40 }, (_, i) => ({ ...createMdev(), failNth: 50 + i })).flatMap((create) => [
       create,
       { op: "probe", probe: { kind: "group-node", device: "mdev0" } },
+      removeMdev(),
+    ]),
+  }),
+  scenario({
+    id: "dev-set-missing",
+    breaks: "dev-set-missing",
+    title: "a mediated device that is made can be opened, however little memory there was",
+    needs: LEGACY,
+    // The set comes before the group's node, which may be missing as well, or long after it (6.1).
+    steps: [...range(15, 55), ...range(55, 95).reverse()].flatMap((failNth) => [
+      { ...createMdev(), failNth },
+      openContainer(),
+      openGroup("mdev0"),
+      setContainer("@group", "@container"),
+      setIommu("@container"),
+      getDeviceFd("@group", "mdev0"),
+      close("@device"),
+      close("@group"),
+      close("@container"),
       removeMdev(),
     ]),
   }),

@@ -124,7 +124,8 @@ export interface Restoring {
 export function restoreHardware(lowering: Lowering, topology: Topology, name: string): Restoring[] {
   const spec = topology.functions.find((each) => each.name === name);
   const stores = spec ? restoringStores(spec) : [];
-  if (!spec || stores.length === 0) return [];
+  // One without a group is no user's to open, and vfio-pci has not made it one that may sleep.
+  if (!spec || spec.group < 0 || stores.length === 0) return [];
   const path = devicePath(topology, name);
   const steps: Restoring[] = [];
   const control = (text: string): void => {

@@ -10,6 +10,7 @@ import { bindWithoutToken } from "./bind-without-token.ts";
 import { compatMapNoAccess } from "./compat-map-no-access.ts";
 import { compatUnmapCuts } from "./compat-unmap-cuts.ts";
 import { copyMisaligned } from "./copy-misaligned.ts";
+import { devSetMissing } from "./dev-set-missing.ts";
 import type { Deviation } from "./deviation.ts";
 import { deviceCtrlUnsaid } from "./device-ctrl-unsaid.ts";
 import { dirtyBitmapErrorLost } from "./dirty-bitmap.ts";
@@ -122,6 +123,7 @@ export const DEVIATIONS: readonly Deviation[] = [
   sampleIrqsNeedInfo,
   sampleOverruns,
   nodeMissing,
+  devSetMissing,
   ownerReleaseFails,
   mockLeavesPasids,
   mockQueuePlace,
