@@ -113,6 +113,7 @@ describe("every deviation", () => {
       "acpi-count-lost",
       "bind-leaks-vm",
       "copy-misaligned",
+      "dev-set-missing",
       "dirty-part-hangs",
       "group-changes-backend",
       "map-file-cycle",

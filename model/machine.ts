@@ -72,7 +72,7 @@ export class Machine {
   readonly #mapped: MappedFiles;
   /** Tasks that the program has started, by their handles. */
   readonly #started = new Map<string, StartedTask>();
-  readonly #blocks = new ArgumentBlocks();
+  readonly #blocks: ArgumentBlocks;
   /** The clause that refuses the call in flight for an allocation that was seen to fail. */
   #refusal: Clause | null = null;
   readonly answer: Answer = {
@@ -88,6 +88,7 @@ export class Machine {
     const { topology, profile } = options;
     const k = new Kernel(topology, profile, options.order ?? new LockOrder(), options.chooser ?? ownChoice);
     this.k = k;
+    this.#blocks = new ArgumentBlocks(k.mm);
     this.#mapped = new MappedFiles(k);
     if (options.overrides) for (const override of options.overrides) override.apply(k);
     boot(k);
@@ -357,9 +358,13 @@ export class Machine {
     }
     this.#refuseAsSeen();
     const file = this.#file(call.fd);
-    const ret = runStraight(file.ioctl(this.k, ioctl, { block: main, value, at }));
-    if (call.binds !== undefined) this.#bind(call.binds, ioctl);
-    return ret;
+    try {
+      const ret = runStraight(file.ioctl(this.k, ioctl, { block: main, value, at }));
+      if (call.binds !== undefined) this.#bind(call.binds, ioctl);
+      return ret;
+    } finally {
+      this.#blocks.end();
+    }
   }
 
   /** Lays out the argument and gives its value: an address, or the number itself. */

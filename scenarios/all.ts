@@ -52,6 +52,7 @@ import { ROMS } from "./roms.ts";
 import { SAMPLES } from "./samples.ts";
 import type { Scenario } from "./scenario.ts";
 import { SELFTESTS } from "./selftests.ts";
+import { DIRTY_SELFTESTS } from "./selftests-dirty.ts";
 import { IOMMUFD_SELFTESTS } from "./selftests-iommufd.ts";
 import { PASID_SELFTESTS } from "./selftests-pasid.ts";
 import { SHARED_MEMORY } from "./shared-memory.ts";
@@ -79,6 +80,7 @@ export const SCENARIOS: readonly Scenario[] = [
   ...MDEV,
   ...SELFTESTS,
   ...IOMMUFD_SELFTESTS,
+  ...DIRTY_SELFTESTS,
   ...LOW_POWER,
   ...SRIOV,
   ...HOTPLUG,

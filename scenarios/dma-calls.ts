@@ -38,7 +38,13 @@ export const deviceWrites = (iova: number, told: Told = {}): Call =>
   begin(Edu.BUFFER.AT + (told.at ?? 0), iova, TO_MEMORY, told);
 
 /** Stores to the program's own memory, so many bytes behind its begin. */
-export const put = (offset: number, value: number): Call => ({ op: "store", at: USER, offset, width: 8, value });
+export const put = (offset: number, value: number | bigint): Call => ({
+  op: "store",
+  at: USER,
+  offset,
+  width: 8,
+  value,
+});
 /** Loads from there. */
 export const look = (offset: number, at: Value = USER): Call => ({ op: "load", at, offset, width: 8 });
 

@@ -10,16 +10,16 @@ import type { Deviation } from "./deviation.ts";
 const IO_PAGE = 2048n;
 
 /**
- * Pages with something dirty, where each is mapped by itself; null where a mapping is longer: how large the pages are that
- * the kernel makes of it depends on where its memory lies.
+ * Pages with something dirty, where each is mapped by itself; null where a mapping is longer and may be of large pages: how large
+ * the kernel makes them depends on where its memory lies.
  */
 function dirtyPages({ ioas }: Hwpt, dirty: DirtyLog): bigint[] | null {
   const pages = new Set<bigint>();
   for (const entry of dirty.within(0n, U64_MAX)) {
     const area = ioas.pagetable.firstArea(entry, entry);
-    if (area?.length !== PAGE_SIZE || (area.start & (PAGE_SIZE - 1n)) !== 0n) return null;
-    if ((area.address & (PAGE_SIZE - 1n)) !== 0n) return null;
-    pages.add(area.start);
+    if (!area || (area.length !== PAGE_SIZE && !ioas.disableLargePages)) return null;
+    if (((area.start | area.address) & (PAGE_SIZE - 1n)) !== 0n) return null;
+    pages.add(entry & -PAGE_SIZE);
   }
   return [...pages];
 }
@@ -49,7 +49,8 @@ export const dirtyLastItemLost: Deviation = {
         if (pages && read.every(isTold)) return right(kernel, hwpt, dirty, range, reading);
         fired();
         const isWhole = kernel.iommufdDevice.mappedUpTo(hwpt.ioas.pagetable, range) === last;
-        if (!pages || !isWhole || bitmap.writable < bitmap.length) {
+        const isThere = (last - start) / pageSize / 8n < BigInt(bitmap.writable);
+        if (!pages || !isWhole || !isThere) {
           unknown.add(dirty);
           right(kernel, hwpt, dirty, range, reading);
           bitmap.definedUpTo = 0;

@@ -2,7 +2,7 @@
 import { type Clause, clauses, must } from "../kernel/clause.ts";
 import { ioctl, vfioRequest } from "../kernel/ioctl.ts";
 import type { Kernel } from "../kernel/kernel.ts";
-import { BLOCK_SIZE } from "../kernel/memory-map.ts";
+import { PAGE } from "../kernel/mm.ts";
 import { type Operation, Unmodelled } from "../kernel/operation.ts";
 import type { UserBlock } from "../kernel/user-memory.ts";
 import { field, layout } from "../uapi/layout.ts";
@@ -152,6 +152,8 @@ export const setDirtyTracking = ioctl<IommufdFile>({
 });
 
 const NO_CLEAR = 1;
+/** Pages of a bitmap that are pinned at once: as many as a page has room for pointers to them. */
+const MOST_BITMAP_PAGES = 512;
 /** Not empty, so that it is seen what is written and what is not. */
 const bits = () => field.value64(0, 0, 0x8000_0000_0000_0001n);
 const Bitmap = layout("dirty_bitmap", {
@@ -238,9 +240,12 @@ export const steps = {
     const { pageSize, bitmap } = reading;
     for (const entry of entries) {
       const bit = Number((entry + dirty.pageSize - 1n - start) / pageSize);
-      if (bit >= 8 * BLOCK_SIZE) throw new Unmodelled("a bitmap that is longer than a block");
       must(bit >> 3 < bitmap.writable, rule["IOMMUFD-BITMAP-10"]);
+      bitmap.know((bit >> 3) + 1);
     }
+    const [first] = entries;
+    if (first !== undefined)
+      k.iommufdDevice.pinBitmap(k, bitmap.address, (first - start) / pageSize, (last - start) / pageSize);
     for (const entry of entries) k.iommufdDevice.setBits(bitmap, entry - start, dirty.pageSize, pageSize);
     k.keeps(rule["IOMMUFD-BITMAP-11"]);
     if (reading.clear) dirty.clean(start, last);
@@ -257,10 +262,16 @@ export const steps = {
     return reached;
   },
 
+  /** iova_bitmap_get: from the first bit that is set to the last that there is, and now and then a page more, all of it is pinned. */
+  pinBitmap({ mm }: Kernel, bitmap: number, firstBit: bigint, lastBit: bigint): void {
+    const from = BigInt(bitmap) + firstBit / 8n;
+    const bytes = Number(lastBit / 8n - firstBit / 8n) + 1;
+    const pages = Math.ceil(bytes / Number(PAGE)) + (from % PAGE === 0n ? 0 : 1);
+    mm.makeOwn(from, Math.min(pages, MOST_BITMAP_PAGES), Number.POSITIVE_INFINITY);
+  },
+
   /** iova_bitmap_set */
-  setBits({ bytes }: UserBlock, from: bigint, length: bigint, pageSize: bigint): void {
-    for (let bit = Number(from / pageSize); bit <= Number((from + length - 1n) / pageSize); bit++) {
-      bytes[bit >> 3] = (bytes[bit >> 3] ?? 0) | (1 << (bit & 7));
-    }
+  setBits(bitmap: UserBlock, from: bigint, length: bigint, pageSize: bigint): void {
+    bitmap.setBits(Number(from / pageSize), Number((from + length - 1n) / pageSize));
   },
 };

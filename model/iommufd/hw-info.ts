@@ -2,8 +2,7 @@
 import { opsOf } from "../iommu/ops.ts";
 import { clauses, must } from "../kernel/clause.ts";
 import { ioctl, vfioRequest } from "../kernel/ioctl.ts";
-import { BLOCK_SIZE } from "../kernel/memory-map.ts";
-import { type Operation, Unmodelled } from "../kernel/operation.ts";
+import type { Operation } from "../kernel/operation.ts";
 import { field, fieldOf, layout, offsetOfEnd, writeValue } from "../uapi/layout.ts";
 import { versionNumber } from "../uapi/version.ts";
 import { IOMMUFD, iommufdSource } from "./availability.ts";
@@ -150,13 +149,10 @@ export const getHwInfo = ioctl<IommufdFile>({
     must(wanted === 0 || wanted === info.type, rule["IOMMUFD-HWINFO-4"]);
 
     const room = command.getUint32(DATA_LEN, true);
-    if (room > BLOCK_SIZE) throw new Unmodelled("a buffer that is longer than a block");
     const copied = Math.min(room, info.bytes.length);
     const buffer = at(command.getBigUint64(16, true));
-    const image = new Uint8Array(room);
-    image.set(info.bytes.subarray(0, copied));
-    buffer.copyTo(image, 0, copied, rule["IOMMUFD-HWINFO-5"]);
-    buffer.copyTo(image, copied, room, rule["IOMMUFD-HWINFO-5"]);
+    buffer.copyTo(info.bytes, 0, copied, rule["IOMMUFD-HWINFO-5"]);
+    buffer.clear(copied, room, rule["IOMMUFD-HWINFO-5"]);
     k.keeps(rule["IOMMUFD-HWINFO-7"]);
 
     const { dirtyTracking, pasidBits } = device.device;

@@ -3,8 +3,7 @@ import type { UserRequests } from "../iommu/driver.ts";
 import { clauses, must, Refusal, refuse } from "../kernel/clause.ts";
 import { ioctl, vfioRequest } from "../kernel/ioctl.ts";
 import type { Kernel } from "../kernel/kernel.ts";
-import { BLOCK_SIZE } from "../kernel/memory-map.ts";
-import { type Operation, Unmodelled } from "../kernel/operation.ts";
+import type { Operation } from "../kernel/operation.ts";
 import { arrayOf, field, fieldOf, layout, writeValue } from "../uapi/layout.ts";
 import { versionNumber } from "../uapi/version.ts";
 import { IOMMUFD, iommufdSource } from "./availability.ts";
@@ -148,8 +147,7 @@ export const steps = {
     if (!cached) {
       refuse(rule[k.since("6.13") ? "IOMMUFD-INVALIDATE-6" : "IOMMUFD-INVALIDATE-4"]);
     }
-    if (requests.count * requests.entryLength > BLOCK_SIZE)
-      throw new Unmodelled("more requests than a block has room for");
+    requests.block.know(requests.count * requests.entryLength);
     cached.invalidate(requests, handled);
   },
 };

@@ -85,10 +85,11 @@ class Bench {
   readonly order = new LockOrder();
   readonly k: Kernel;
   readonly file = new IommufdFile(2);
-  readonly #blocks = new ArgumentBlocks();
+  readonly #blocks: ArgumentBlocks;
 
   constructor(version: "6.12" | "7.2" = "7.2", chooser: Chooser = ownChoice) {
     this.k = new Kernel(topology, { version, kconfig: new Set(["IOMMUFD"]) }, this.order, chooser);
+    this.#blocks = new ArgumentBlocks(this.k.mm);
   }
 
   /** Makes a call: "0" or the name of the errno. */

@@ -1,8 +1,7 @@
 /** IOMMU_IOAS_IOVA_RANGES: where an IOAS lets mappings lie. Beside drivers/iommu/iommufd/ioas.c. */
 import { clauses, must } from "../kernel/clause.ts";
 import { ioctl, vfioRequest } from "../kernel/ioctl.ts";
-import { BLOCK_SIZE } from "../kernel/memory-map.ts";
-import { type Operation, Unmodelled } from "../kernel/operation.ts";
+import type { Operation } from "../kernel/operation.ts";
 import type { UserBlock } from "../kernel/user-memory.ts";
 import { arrayOf, field, layout, writeValue } from "../uapi/layout.ts";
 import { IOMMUFD, iommufdSource } from "./availability.ts";
@@ -103,8 +102,7 @@ export const steps = {
 
   /** Writes ranges to the caller's array, one after the other, so that those before a bad page are there. */
   putRanges(array: UserBlock, ranges: readonly Range[]): void {
-    if (ranges.length * IovaRange.size > BLOCK_SIZE) throw new Unmodelled("more ranges than a block has room for");
-    const image = array.bytes.slice();
+    const image = new Uint8Array(ranges.length * IovaRange.size);
     const view = new DataView(image.buffer);
     for (const [i, { start, last }] of ranges.entries()) {
       const from = i * IovaRange.size;

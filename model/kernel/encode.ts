@@ -2,6 +2,7 @@
 import type { AccessWidth, Place, StructArgument, Value } from "../program.ts";
 import { type Layout, writeValue } from "../uapi/layout.ts";
 import { BLOCK_SIZE, MEMORY } from "./memory-map.ts";
+import type { Mm } from "./mm.ts";
 import { Unmodelled } from "./operation.ts";
 import { UserBlock } from "./user-memory.ts";
 
@@ -22,6 +23,11 @@ const SCRATCH = Number(MEMORY.scratch);
 const SCRATCH_READONLY = Number(MEMORY.scratchReadonly);
 const HOLE = Number(MEMORY.hole);
 
+/** Bytes from a block's address, which is in memory of structs, to the hole behind that. */
+function roomAt(address: number): number {
+  return (address >= SCRATCH_READONLY ? SCRATCH_READONLY : SCRATCH) + MEMORY.scratchSize - address;
+}
+
 /** Whether a value is a struct of its own rather than a number, a handle or a list. */
 export function isStruct(value: unknown): value is StructArgument {
   return typeof value === "object" && value !== null && "fields" in value;
@@ -33,14 +39,24 @@ const NO_BYTES: readonly number[] = [];
 /** Below it nothing is ever mapped. */
 const LOWEST_MAPPABLE = 0x10000;
 
-/** The structs of the call in flight: the one that the argument points to, and those that it points to in turn. */
+/**
+ * The structs of the call in flight: the one that the argument points to, and those that it points to in turn. A pointer into
+ * the program's own memory leads to what that holds.
+ */
 export class ArgumentBlocks {
   readonly main = new UserBlock();
+  readonly #mm: Mm;
   readonly #nested: UserBlock[] = [];
   #used = 0;
+  /** What pointers into the program's own memory led to. */
+  readonly #own: UserBlock[] = [];
   readonly #fault = new UserBlock();
   /** Blocks that the program has used so far; their addresses are never given twice. */
   count = 0;
+
+  constructor(mm: Mm) {
+    this.#mm = mm;
+  }
 
   /** What a pointer of the argument points to. */
   readonly at = (pointer: bigint): UserBlock => {
@@ -49,6 +65,7 @@ export class ArgumentBlocks {
       const block = this.#nested[i];
       if (block?.address === address) return block;
     }
+    if (this.#mm.content.has(pointer)) return this.#inOwnMemory(address);
     // A number that was not made from a struct: what lies there, if anything does, is none of the call's.
     if (address >= LOWEST_MAPPABLE && address < HOLE) throw new Unmodelled("a pointer given as a number");
     this.#fault.reset("unmapped");
@@ -63,12 +80,32 @@ export class ArgumentBlocks {
   /** Begins a call: the main block is fresh and lies as told. */
   begin(place: Place | undefined): void {
     this.#used = 0;
+    this.#own.length = 0;
     this.#open(this.main, place);
   }
 
   #open(block: UserBlock, place: Place | undefined): void {
-    block.reset(place);
-    block.address = blockAddress(this.count++, place);
+    const address = blockAddress(this.count++, place);
+    block.reset(place, place === undefined || place === "readonly" ? roomAt(address) : 0);
+    block.address = address;
+  }
+
+  /** The program's own memory from an address on, as it is at the begin of the call or when it was first asked for. */
+  #inOwnMemory(address: number): UserBlock {
+    let block = this.#own.find((each) => each.address === address);
+    if (block) return block;
+    block = new UserBlock((each, bytes) => this.#mm.bringMore(each, bytes));
+    const { room, writable } = this.#mm.roomAt(BigInt(address));
+    block.reset(writable ? undefined : "readonly", room);
+    block.address = address;
+    this.#mm.bringMore(block, 1);
+    this.#own.push(block);
+    return block;
+  }
+
+  /** Ends a call: what the kernel wrote to the program's own memory is there. */
+  end(): void {
+    for (const block of this.#own) this.#mm.takeBack(block);
   }
 
   /** Lays out a struct in the main block. */

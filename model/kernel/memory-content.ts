@@ -27,6 +27,15 @@ export class PageContent {
     return bytes;
   }
 
+  /** How many bytes there are from an address on, of so many, before a page of which it is not known what it holds. */
+  known(address: bigint, length: number): number {
+    let page = Number(address / BigInt(PAGE));
+    for (let at = -Number(address % BigInt(PAGE)); at < length; at += PAGE) {
+      if (this.#pages.get(page++) === null) return Math.max(at, 0);
+    }
+    return length;
+  }
+
   /** Writes bytes from an address on. */
   write(address: bigint, bytes: Uint8Array): void {
     this.writes++;

@@ -6,6 +6,7 @@ import { Lock, LockClass } from "./lock.ts";
 import { MemoryContent } from "./memory-content.ts";
 import { MEMORY } from "./memory-map.ts";
 import { Unmodelled } from "./operation.ts";
+import type { UserBlock } from "./user-memory.ts";
 import { rule as vfsRule } from "./vfs.ts";
 
 /** PAGE_SIZE */
@@ -48,6 +49,9 @@ export interface Reach {
 }
 
 const NOTHING: Reach = { pages: 0, writable: false, anonymous: false };
+
+/** Bytes of memory that are looked at together: as much as structs that programs keep there seldom exceed. */
+const FETCHED_AT_ONCE = 4096;
 
 /** Pages that type1 asks for at once: VFIO_BATCH_MAX_CAPACITY. */
 const BATCH = 512;
@@ -100,6 +104,35 @@ export class Mm {
     writeValue(new DataView(bytes.buffer), 0, width, value);
     this.content.write(address, bytes);
     this.makeOwn(address, 1, Number.POSITIVE_INFINITY);
+  }
+
+  /** Bytes of the program's own memory from an address on, and whether they can be written. */
+  roomAt(address: bigint): { readonly room: number; readonly writable: boolean } {
+    const found = REGIONS.find(({ start, end }) => address >= start && address < end);
+    return found ? { room: Number(found.end - address), writable: found.writable } : { room: 0, writable: false };
+  }
+
+  /** Brings at least so many bytes of the program's own memory into a block, beside what the call has written there. */
+  bringMore(block: UserBlock, bytes: number): void {
+    const address = BigInt(block.address);
+    const size = Math.min(block.readable, Math.max(FETCHED_AT_ONCE, 2 * bytes));
+    const known = this.content.known(address, size);
+    if (known < bytes) throw new Unmodelled("memory that was written in part");
+    const held = this.content.read(address, known);
+    held.set(block.bytes.subarray(block.touchedFrom, block.touchedTo), block.touchedFrom);
+    block.bytes = held;
+    block.view = new DataView(held.buffer);
+  }
+
+  /** Has memory hold what a call wrote to a block in it, as far as that is known. */
+  takeBack({ address, bytes, touchedFrom, touchedTo, definedUpTo }: UserBlock): void {
+    if (touchedTo === 0) return;
+    const from = BigInt(address + touchedFrom);
+    const defined = Math.max(Math.min(touchedTo, definedUpTo), touchedFrom);
+    if (defined > touchedFrom) this.content.write(from, bytes.subarray(touchedFrom, defined));
+    if (touchedTo > defined) this.content.forget(BigInt(address + defined), touchedTo - defined);
+    const pages = Math.ceil((Number(from % PAGE) + touchedTo - touchedFrom) / Number(PAGE));
+    this.makeOwn(from, pages, Number.POSITIVE_INFINITY);
   }
 
   /** An access lies in a page. */

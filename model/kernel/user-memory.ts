@@ -1,37 +1,57 @@
 /**
  * The caller's memory, as the kernel sees it through copy_from_user() and copy_to_user().
  *
- * Each struct of a call is a block. A block knows how far it can be read and written, so that a bad pointer, a read-only
- * page and a struct that runs into a hole fault where they would fault on a real machine.
+ * Each struct of a call is a block, and so is what a pointer into the program's own memory leads to. A block knows how far it can
+ * be read and written, so that a bad pointer, a read-only page and a struct that runs into a hole fault where they would
+ * fault on a real machine.
  */
 
 import type { Place } from "../program.ts";
 import { fieldOf, type Layout, readNumber, writeValue } from "../uapi/layout.ts";
 import { type Clause, must } from "./clause.ts";
 import { BLOCK_SIZE } from "./memory-map.ts";
+import { Unmodelled } from "./operation.ts";
+
+/** Brings more of the memory behind a block's begin: at least so many bytes, or throws Unmodelled. */
+export type Fetch = (block: UserBlock, bytes: number) => void;
+
+const nothingMore: Fetch = () => {
+  throw new Unmodelled("what lies behind a struct");
+};
 
 export class UserBlock {
   /** Where the caller's pointer points. */
   address = 0;
-  readonly bytes = new Uint8Array(BLOCK_SIZE);
-  readonly view = new DataView(this.bytes.buffer);
+  bytes: Uint8Array = new Uint8Array(BLOCK_SIZE);
+  view: DataView = new DataView(this.bytes.buffer);
   /** Bytes that the caller placed. */
   length = 0;
   /** Characters of the text that was placed, which may be more than the block has room for. */
   textLength = 0;
+  /** Bytes that can be read, and written, before there is a hole. Of those behind `bytes` it is not known what they hold. */
   readable = BLOCK_SIZE;
   writable = BLOCK_SIZE;
   /** From here on the content after the call is not defined (a copy that faulted half-way). */
   definedUpTo = BLOCK_SIZE;
+  /** The bytes that the kernel wrote: from the first to behind the last. */
+  touchedFrom = 0;
+  touchedTo = 0;
+  readonly #fetch: Fetch;
 
-  /** Makes the block fresh: zeros, placed as told. */
-  reset(place: Place | undefined): void {
+  constructor(fetch: Fetch = nothingMore) {
+    this.#fetch = fetch;
+  }
+
+  /** Makes the block fresh: zeros, with `room` bytes up to the next hole if it is placed as told. */
+  reset(place: Place | undefined, room = BLOCK_SIZE): void {
     this.bytes.fill(0);
     this.length = 0;
     this.textLength = 0;
-    this.definedUpTo = BLOCK_SIZE;
-    this.readable = BLOCK_SIZE;
-    this.writable = BLOCK_SIZE;
+    this.definedUpTo = Number.POSITIVE_INFINITY;
+    this.touchedFrom = 0;
+    this.touchedTo = 0;
+    this.readable = room;
+    this.writable = room;
     if (place === undefined) return;
     if (place === "readonly") {
       this.writable = 0;
@@ -41,9 +61,15 @@ export class UserBlock {
     }
   }
 
+  /** Sees to it that what there is of the first `to` bytes is in `bytes`. Unmodelled where nobody knows what that is. */
+  know(to: number): void {
+    if (to > this.bytes.length && this.readable > this.bytes.length) this.#fetch(this, Math.min(to, this.readable));
+  }
+
   /** copy_from_user of [from, to): refuses with `fault` where the memory can't be read. */
   copyFrom(to: number, fault: Clause, from = 0): void {
     must(to <= this.readable || to === from, fault);
+    this.know(to);
   }
 
   u32(offset: number): number {
@@ -82,16 +108,46 @@ export class UserBlock {
   /** put_user of one value: nothing is written when it faults. */
   put(offset: number, width: 1 | 2 | 4 | 8, value: number | bigint, fault: Clause): void {
     must(offset + width <= this.writable, fault);
+    this.touch(offset, offset + width);
     writeValue(this.view, offset, width, value);
   }
 
   /** copy_to_user of [from, to) out of `source`: a fault leaves the part before the hole undefined. */
   copyTo(source: Uint8Array, from: number, to: number, fault: Clause): void {
-    if (to > this.writable) {
-      if (this.writable > from) this.definedUpTo = Math.min(this.definedUpTo, from);
-      must(false, fault);
-    }
+    this.#mustFit(from, to, fault);
+    this.touch(from, to);
     this.bytes.set(source.subarray(from, to), from);
+  }
+
+  /** clear_user of [from, to), with the same faults. */
+  clear(from: number, to: number, fault: Clause): void {
+    this.#mustFit(from, to, fault);
+    this.touch(from, to);
+    this.bytes.fill(0, from, to);
+  }
+
+  /** bitmap_set: the bits from `first` to `last`, which must be there. */
+  setBits(first: number, last: number): void {
+    this.touch(first >> 3, (last >> 3) + 1);
+    for (let bit = first; bit <= last; bit++) {
+      this.bytes[bit >> 3] = (this.bytes[bit >> 3] ?? 0) | (1 << (bit & 7));
+    }
+  }
+
+  /** Notes that the kernel writes to [from, to). */
+  touch(from: number, to: number): void {
+    this.know(to);
+    if (this.touchedTo === 0 || from < this.touchedFrom) this.touchedFrom = from;
+    if (to > this.touchedTo) this.touchedTo = to;
+  }
+
+  #mustFit(from: number, to: number, fault: Clause): void {
+    if (to <= this.writable) return;
+    if (this.writable > from) {
+      this.definedUpTo = Math.min(this.definedUpTo, from);
+      this.touch(from, this.writable);
+    }
+    must(false, fault);
   }
 }
 
@@ -102,6 +158,7 @@ export class UserBlock {
 export function checkZeroTail(block: UserBlock, known: number, userSize: number, fault: Clause, notZero: Clause): void {
   for (let offset = known; offset < userSize; offset++) {
     must(offset < block.readable, fault);
-    must(offset >= BLOCK_SIZE || block.bytes[offset] === 0, notZero);
+    block.know(offset + 1);
+    must(block.bytes[offset] === 0, notZero);
   }
 }

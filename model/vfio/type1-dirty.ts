@@ -2,7 +2,6 @@
 import { clauses, must, refuse } from "../kernel/clause.ts";
 import { type Argument, type Ioctl, ioctl, vfioRequest } from "../kernel/ioctl.ts";
 import type { Kernel } from "../kernel/kernel.ts";
-import { BLOCK_SIZE } from "../kernel/memory-map.ts";
 import { USER_END } from "../kernel/mm.ts";
 import { type Operation, Unmodelled } from "../kernel/operation.ts";
 import type { UserBlock } from "../kernel/user-memory.ts";
@@ -226,12 +225,13 @@ export const steps = {
 
   /** Reports mappings one after the other; bit 0 is the page at `base`. */
   putDirty(k: Kernel, iommu: Type1, dmas: readonly Dma[], base: bigint, bitmap: UserBlock): void {
-    if (dmas.length > 0 && bitmap.writable > 0 && bitmap.bytes.some((byte) => byte !== 0)) {
-      throw new Unmodelled("a dirty bitmap that was not zeroed");
-    }
     const [last] = dmas.slice(-1);
-    if (last && k.type1.bitmapPart(iommu, last, base).to > BLOCK_SIZE && bitmap.writable === BLOCK_SIZE) {
-      throw new Unmodelled("a dirty bitmap larger than a block");
+    if (last) {
+      const { to } = k.type1.bitmapPart(iommu, last, base);
+      bitmap.know(to);
+      if (bitmap.writable > 0 && bitmap.bytes.subarray(0, to).some((byte) => byte !== 0)) {
+        throw new Unmodelled("a dirty bitmap that was not zeroed");
+      }
     }
     for (const dma of dmas) k.type1.reportDirty(k, iommu, dma, base, bitmap);
   },

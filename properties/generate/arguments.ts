@@ -143,7 +143,10 @@ function rightValue(
     case "user-address":
       return userAddress(dice) + BigInt(halfPage(dice, handles));
     case "pointer":
-      return rightStruct(dice, meaning.to, handles, owner);
+      // What lies in the program's own memory is as it may be, mostly zeros.
+      return oneIn(dice, 24)
+        ? userAddress(dice) + BigInt(dice.roll(PAGE))
+        : rightStruct(dice, meaning.to, handles, owner);
     case "reserved":
     case "out":
       return 0;

@@ -165,3 +165,22 @@ export const DEL = 2;
 export function tellVm(make: Make, kvmVfio: string, file: string, attr: typeof ADD | typeof DEL = ADD): void {
   make(ioctl(kvmVfio, "KVM_SET_DEVICE_ATTR", { group: FILE, attr, addr: { fields: { fd: file } } }));
 }
+
+/** The smallest page of mocks. */
+export const IO_PAGE = PAGE / 2;
+/** IOMMU_HWPT_ALLOC_DIRTY_TRACKING */
+export const DIRTY_TRACKING = 2;
+
+/** Asks for a page table. Gives the handle of its id. */
+export function allocHwpt(
+  { handles }: Situation,
+  make: Make,
+  iommufd: string,
+  dev_id: Value,
+  pt_id: Value,
+  fields: Fields,
+): string {
+  const out_hwpt_id = handles.fresh("hwpt");
+  make(ioctl(iommufd, "IOMMU_HWPT_ALLOC", { size: 48, dev_id, pt_id, ...fields }, { binds: { out_hwpt_id } }));
+  return out_hwpt_id;
+}

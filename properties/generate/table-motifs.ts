@@ -2,32 +2,30 @@
 import { ioctl } from "../../model/ioctl-calls.ts";
 import { MOCK_START } from "../../model/iommufd/selftest/mock-device.ts";
 import { MEMORY, PAGE } from "../../model/kernel/memory-map.ts";
-import type { Fields, Value } from "../../model/program.ts";
+import type { Value } from "../../model/program.ts";
 import { U64_MAX } from "../../model/uapi/u64.ts";
+import { tellingAtLength } from "./bitmap-motifs.ts";
 import { type Dice, oneIn, pick, times } from "./dice.ts";
-import { attach, type Make, mapBuffer, mock, openBound, openIoas, takeBack } from "./motif-calls.ts";
+import {
+  allocHwpt,
+  attach,
+  DIRTY_TRACKING,
+  IO_PAGE,
+  type Make,
+  mapBuffer,
+  mock,
+  openBound,
+  openIoas,
+  takeBack,
+} from "./motif-calls.ts";
 import { MOTIFS, type Motif } from "./motifs.ts";
 import type { Situation } from "./moves.ts";
 import { FUNCTION_MOTIFS } from "./pair-motifs.ts";
 
-const IO_PAGE = PAGE / 2;
 const FIXED_READ_WRITE = 7;
-const [NEST_PARENT, DIRTY_TRACKING, FAULT_ID_VALID, ALLOC_PASID] = [1, 2, 4, 8];
+const [NEST_PARENT, FAULT_ID_VALID, ALLOC_PASID] = [1, 4, 8];
 /** MOCK_FLAGS_DEVICE_* */
 const [NO_DIRTY, HAS_PASIDS] = [1, 4];
-
-function allocHwpt(
-  { handles }: Situation,
-  make: Make,
-  iommufd: string,
-  dev_id: Value,
-  pt_id: Value,
-  fields: Fields,
-): string {
-  const out_hwpt_id = handles.fresh("hwpt");
-  make(ioctl(iommufd, "IOMMU_HWPT_ALLOC", { size: 48, dev_id, pt_id, ...fields }, { binds: { out_hwpt_id } }));
-  return out_hwpt_id;
-}
 
 function allocFaultQueue({ handles }: Situation, make: Make, iommufd: string): string {
   const fault = handles.fresh("fault");
@@ -183,7 +181,7 @@ const asked: Motif = (on, make) => {
 };
 
 /** For programs about the page tables of mocks. */
-export const MOCK_TABLE_MOTIFS: readonly Motif[] = [telling, nesting];
+export const MOCK_TABLE_MOTIFS: readonly Motif[] = [telling, telling, tellingAtLength, nesting, nesting];
 /** For programs about PASIDs of mocks. */
 export const PASID_MOTIFS: readonly Motif[] = [withPasids, withPasids, withPasids, nesting];
 /** For programs about virtual IOMMUs of mocks. */

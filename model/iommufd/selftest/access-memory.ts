@@ -1,11 +1,8 @@
 /** The op that reads and writes through an access, and where it has its data from. Beside drivers/iommu/iommufd/selftest.c. */
 import { clauses, must } from "../../kernel/clause.ts";
 import type { Argument } from "../../kernel/ioctl.ts";
-import type { Kernel } from "../../kernel/kernel.ts";
-import { BLOCK_SIZE } from "../../kernel/memory-map.ts";
-import { type Operation, Unmodelled } from "../../kernel/operation.ts";
+import type { Operation } from "../../kernel/operation.ts";
 import { arrayOf, field, layout } from "../../uapi/layout.ts";
-import { PAGE_SIZE } from "../io-pagetable.ts";
 import { SELFTEST, selftestSource, testOp } from "./command.ts";
 
 const source = selftestSource("iommufd_test_access_rw");
@@ -72,47 +69,24 @@ export const accessRw = testOp("ACCESS_RW", {
     k.alloc();
     const uptr = block.u64(32);
     const write = (flags & WRITE) !== 0;
-    const bytes = write ? k.selftest.dataFrom(k, at, uptr, Number(length)) : new Uint8Array(Number(length));
+    const bytes = write ? k.selftest.dataFrom(at, uptr, Number(length)) : new Uint8Array(Number(length));
     const iova = k.selftest.place(file, flags, block.u64(16));
     yield* k.iommufdDevice.rwAccess(k, file.access, iova, { bytes, write, slow: (flags & SLOW_PATH) !== 0 });
-    if (!write) k.selftest.dataTo(k, at, uptr, bytes);
+    if (!write) k.selftest.dataTo(at, uptr, bytes);
     return 0;
   },
 });
 
 export const steps = {
   /** copy_from_user of what is to be written, from a struct of the call or from the program's own memory. */
-  dataFrom(k: Kernel, at: Argument["at"], uptr: bigint, length: number): Uint8Array {
-    const { content } = k.mm;
-    if (content.has(uptr)) {
-      must(there(k, uptr, length) === length, rule["IOMMUFD-STRW-3"]);
-      return content.read(uptr, length);
-    }
+  dataFrom(at: Argument["at"], uptr: bigint, length: number): Uint8Array {
     const block = at(uptr);
-    if (length > BLOCK_SIZE && block.readable === BLOCK_SIZE) throw new Unmodelled("what lies behind a struct");
-    must(length <= block.readable, rule["IOMMUFD-STRW-3"]);
+    block.copyFrom(length, rule["IOMMUFD-STRW-3"]);
     return block.bytes.slice(0, length);
   },
 
   /** copy_to_user of what was read. */
-  dataTo(k: Kernel, at: Argument["at"], uptr: bigint, bytes: Uint8Array): void {
-    const { content } = k.mm;
-    if (content.has(uptr)) {
-      const fits = k.mm.reach(uptr, 1).writable ? there(k, uptr, bytes.length) : 0;
-      if (fits > 0 && fits < bytes.length) content.forget(uptr, fits);
-      must(fits === bytes.length, rule["IOMMUFD-STRW-4"]);
-      content.write(uptr, bytes);
-      return;
-    }
-    const block = at(uptr);
-    if (bytes.length > BLOCK_SIZE && block.writable === BLOCK_SIZE) throw new Unmodelled("what lies behind a struct");
-    block.copyTo(bytes, 0, bytes.length, rule["IOMMUFD-STRW-4"]);
+  dataTo(at: Argument["at"], uptr: bigint, bytes: Uint8Array): void {
+    at(uptr).copyTo(bytes, 0, bytes.length, rule["IOMMUFD-STRW-4"]);
   },
 };
-
-/** How many bytes are there from an address on, of so many. */
-function there(k: Kernel, address: bigint, length: number): number {
-  const offset = Number(address & (PAGE_SIZE - 1n));
-  const pages = Math.ceil((offset + length) / Number(PAGE_SIZE));
-  return Math.min(length, k.mm.reach(address - BigInt(offset), pages).pages * Number(PAGE_SIZE) - offset);
-}

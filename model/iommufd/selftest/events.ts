@@ -4,7 +4,6 @@
  */
 import { clauses, must } from "../../kernel/clause.ts";
 import type { Kernel } from "../../kernel/kernel.ts";
-import { BLOCK_SIZE } from "../../kernel/memory-map.ts";
 import { type Operation, Unmodelled } from "../../kernel/operation.ts";
 import { field, layout } from "../../uapi/layout.ts";
 import type { PageFault } from "../fault-queue.ts";
@@ -131,7 +130,6 @@ testOp("DIRTY", {
     const { dirty } = hwpt;
     must(dirty?.tracking === true, rule["IOMMUFD-MOCKDIRTY-3"]);
     const bytes = (pages + 7n) / 8n;
-    if (bytes > BLOCK_SIZE) throw new Unmodelled("a bitmap that is longer than a block");
     const written = at(address);
     written.copyFrom(Number(bytes), rule["IOMMUFD-MOCKDIRTY-4"]);
     let count = 0;
