@@ -170,7 +170,7 @@ const GetDirtyBitmap = layout("iommu_hwpt_get_dirty_bitmap", {
   __reserved: field.reserved32(),
   iova: field.iova(),
   length: field.length(),
-  page_size: field.value64(4096, 2048, 1024, 8192, 0),
+  page_size: field.value64(4096, 2048, 1024, 8192, 1n << 63n, 0),
   data: field.pointer(Bitmap),
 });
 

@@ -36,9 +36,6 @@ export function isStruct(value: unknown): value is StructArgument {
 const NOTHING: readonly UserBlock[] = [];
 const NO_BYTES: readonly number[] = [];
 
-/** Below it nothing is ever mapped. */
-const LOWEST_MAPPABLE = 0x10000;
-
 /**
  * The structs of the call in flight: the one that the argument points to, and those that it points to in turn. A pointer into
  * the program's own memory leads to what that holds.
@@ -67,7 +64,7 @@ export class ArgumentBlocks {
     }
     if (this.#mm.content.has(pointer)) return this.#inOwnMemory(address);
     // A number that was not made from a struct: what lies there, if anything does, is none of the call's.
-    if (address >= LOWEST_MAPPABLE && address < HOLE) throw new Unmodelled("a pointer given as a number");
+    if (this.#mm.reach(pointer, 1).pages > 0) throw new Unmodelled("a pointer to structs of other calls");
     this.#fault.reset("unmapped");
     return this.#fault;
   };

@@ -13,6 +13,7 @@ import { bindAsksNoToken } from "./bind-asks-no-token.ts";
 import { bindIgnoresGroup } from "./bind-ignores-group.ts";
 import { bindLeavesBlock } from "./bind-leaves-block.ts";
 import { bindTakesTokenForTail } from "./bind-takes-token-for-tail.ts";
+import { bitmapPageOffset } from "./bitmap-page-offset.ts";
 import { boundTwice } from "./bound-twice.ts";
 import { bridgesSpoilGroup } from "./bridges-spoil-group.ts";
 import { bufferPastEnd } from "./buffer-past-end.ts";
@@ -253,6 +254,7 @@ export const FAULTS: readonly Fault[] = [
   faultReadWithoutRoom,
   faultReadTriesForEver,
   faultMessageGarbage,
+  bitmapPageOffset,
   veventQueueUnbounded,
   veventReadKeepsHeader,
   veventReadWithoutRoom,
