@@ -26,6 +26,8 @@ export function usedBy(call: Call): readonly string[] {
   if ("fd" in call) value(call.fd);
   if ("at" in call) value(call.at);
   if ("task" in call) value(call.task);
+  if ("process" in call) value(call.process);
+  if (call.by !== undefined) value(call.by);
   if ("offset" in call) value(call.offset);
   if ((call.op === "write" || call.op === "pwrite") && call.from !== undefined) value(call.from);
   if (call.op === "ioctl" && call.arg.kind === "value") value(call.arg.value);

@@ -14,7 +14,7 @@ import { ArgumentBlocks } from "./kernel/encode.ts";
 import { canRead, canWrite, type File, type Transfer } from "./kernel/file.ts";
 import { findIoctl, type Ioctl } from "./kernel/ioctl.ts";
 import { type Chooser, Kernel, ownChoice } from "./kernel/kernel.ts";
-import { LockOrder } from "./kernel/lock.ts";
+import { LockOrder, Task } from "./kernel/lock.ts";
 import { PAGE } from "./kernel/memory-map.ts";
 import { Blocked, type Operation, runStraight, Unmodelled } from "./kernel/operation.ts";
 import { StartedTask } from "./kernel/started-task.ts";
@@ -72,6 +72,8 @@ export class Machine {
   readonly #mapped: MappedFiles;
   /** Tasks that the program has started, by their handles. */
   readonly #started = new Map<string, StartedTask>();
+  /** Processes that it has made and that have not ended, by their handles. */
+  readonly #processes = new Map<string, Task>();
   readonly #blocks: ArgumentBlocks;
   /** The clause that refuses the call in flight for an allocation that was seen to fail. */
   #refusal: Clause | null = null;
@@ -88,7 +90,7 @@ export class Machine {
     const { topology, profile } = options;
     const k = new Kernel(topology, profile, options.order ?? new LockOrder(), options.chooser ?? ownChoice);
     this.k = k;
-    this.#blocks = new ArgumentBlocks(k.mm);
+    this.#blocks = new ArgumentBlocks(k);
     this.#mapped = new MappedFiles(k);
     if (options.overrides) for (const override of options.overrides) override.apply(k);
     boot(k);
@@ -120,6 +122,19 @@ export class Machine {
    * in both cases nothing has changed.
    */
   step(call: Call): Answer {
+    const process = call.by === undefined ? undefined : this.#processes.get(call.by);
+    if (!process) return this.#step(call);
+    const { k } = this;
+    const own = k.task;
+    k.task = process;
+    try {
+      return this.#step(call);
+    } finally {
+      k.task = own;
+    }
+  }
+
+  #step(call: Call): Answer {
     const { answer, k } = this;
     answer.refusedBy = null;
     answer.length = 0;
@@ -246,6 +261,11 @@ export class Machine {
       case "sysfs-write":
         k.alloc();
         return runStraight(writeAttribute(k, call.attribute, call.text));
+      case "fork":
+        return this.#fork(call.as);
+      case "exit":
+        this.#endProcess(call.process);
+        return 0;
       case "start":
         return this.#start(call);
       case "join": {
@@ -272,6 +292,23 @@ export class Machine {
   }
 
   /** Starts a task and lets it go as far as it can. */
+  /** clone(2) with CLONE_FILES: the table of descriptors is the same. */
+  #fork(as: string): number {
+    const { k } = this;
+    if (!this.#mapped.isEmpty) throw new Unmodelled("mappings of files that two processes have");
+    const mm = k.mm.fork();
+    k.mms.push(mm);
+    this.#processes.set(as, new Task(k.mms.length, mm, k.task.credentials.copy()));
+    return 0;
+  }
+
+  #endProcess(process: string): void {
+    const task = this.#processes.get(process);
+    if (!task) return;
+    task.mm.gone = true;
+    this.#processes.delete(process);
+  }
+
   #start({ attribute, text, as }: Call & { op: "start" }): number {
     const task = new StartedTask(this.#started.size + 1, writeAttribute(this.k, attribute, text));
     if (this.#started.has(as)) throw new Unmodelled("two tasks of one name");
@@ -398,6 +435,7 @@ export class Machine {
   exit(): void {
     const { k } = this;
     k.task.doing = "exit";
+    for (const process of [...this.#processes.keys()]) this.#endProcess(process);
     k.kept.length = 0;
     for (const [fd, file] of k.fds.open()) {
       k.fds.remove(fd);

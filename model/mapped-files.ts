@@ -38,6 +38,11 @@ export class MappedFiles {
     this.#k = k;
   }
 
+  /** Whether nothing is mapped. */
+  get isEmpty(): boolean {
+    return this.#mapped.length === 0;
+  }
+
   /** mmap(2). Gives the address. */
   map(file: File, { length, prot, from, isPrivate }: MapRequest): number {
     if (length === 0) return refuse(vfsRule["VFS-FD-6"]);

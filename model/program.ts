@@ -154,6 +154,8 @@ export type Call = SystemCall & {
    * Only calls of mayRunOut have it.
    */
   readonly failNth?: number;
+  /** The process that makes the call, where that is not the program itself (mayBeBy). One that has ended leaves it to the program. */
+  readonly by?: string;
 };
 
 type SystemCall =
@@ -209,6 +211,13 @@ type SystemCall =
    * about. The result is 1 where it waits, 0 where it is over.
    */
   | { readonly op: "start"; readonly attribute: Attribute; readonly text: Text; readonly as: string }
+  /**
+   * Makes a process with a copy of the program's memory, its capabilities and limits, and the same table of descriptors (CLONE_FILES).
+   * The result is 0.
+   */
+  | { readonly op: "fork"; readonly as: string }
+  /** Ends such a process, and waits until its memory is gone. The result is 0. */
+  | { readonly op: "exit"; readonly process: string }
   /** Waits for such a task to be done. The result is that of its write. */
   | { readonly op: "join"; readonly task: string }
   | { readonly op: "sysfs-read"; readonly attribute: Attribute }
@@ -222,6 +231,24 @@ type SystemCall =
       readonly soft: number | bigint;
       readonly hard: number | bigint;
     };
+
+/** Processes that a program can make. */
+export const MOST_PROCESSES = 4;
+
+/** Whether another process than the program can make a call: one whose answer depends on whose memory it is. */
+export function mayBeBy(call: Call): boolean {
+  switch (call.op) {
+    case "ioctl":
+      return call.failNth === undefined && call.arg.kind !== "name";
+    case "load":
+    case "store":
+      return true;
+    case "probe":
+      return call.probe.kind === "pinned" || call.probe.kind === "locked";
+    default:
+      return false;
+  }
+}
 
 const MAY_RUN_OUT: ReadonlySet<Call["op"]> = new Set([
   "open",

@@ -68,6 +68,11 @@ function rebind(call: Call, lost: ReadonlySet<string>, made: readonly string[]):
 
 /** The call with every handle that it uses (not those it makes) passed through `map`. */
 export function mapHandles(call: Call, map: (handle: string) => string): Call {
+  const mapped = mapArguments(call, map);
+  return mapped.by === undefined ? mapped : { ...mapped, by: map(mapped.by) };
+}
+
+function mapArguments(call: Call, map: (handle: string) => string): Call {
   const value = <V extends FieldValue>(from: V): V | string => (typeof from === "string" ? map(from) : from);
   const struct = (from: StructArgument): StructArgument => {
     const fields: Record<string, FieldValue> = {};
@@ -91,6 +96,8 @@ export function mapHandles(call: Call, map: (handle: string) => string): Call {
       return { ...call, fd: value(call.fd), ...(call.from === undefined ? {} : { from: map(call.from) }) };
     case "join":
       return { ...call, task: map(call.task) };
+    case "exit":
+      return { ...call, process: map(call.process) };
     case "munmap":
     case "load":
     case "store":
@@ -115,6 +122,10 @@ function* simplerCalls(call: Call): Generator<Call> {
     for (const sooner of new Set([1, failNth >> 1, failNth - 1])) {
       if (sooner > 0 && sooner < failNth) yield { ...call, failNth: sooner };
     }
+  }
+  if (call.by !== undefined) {
+    const { by: _, ...own } = call;
+    yield own;
   }
   if (call.op === "open" && call.flags !== undefined) {
     const { flags: _, ...plain } = call;

@@ -16,6 +16,7 @@ import type { Expectation } from "./c/expectations.ts";
 import { helpersFor } from "./c/helpers.ts";
 import { firstMissing, mainOf, patienceWith, restore, takeNames } from "./c/hooks.ts";
 import { LOOKING } from "./c/look-helpers.ts";
+import { FORKING } from "./c/process-helpers.ts";
 import { ALONE, KSELFTEST, type Style } from "./c/style.ts";
 import { blockComment, indent, Names } from "./c/syntax.ts";
 import { STARTING } from "./c/task-helpers.ts";
@@ -34,11 +35,11 @@ export interface CProgramAbout {
 }
 
 const INCLUDES = [
-  "ctype.h dirent.h errno.h fcntl.h glob.h poll.h setjmp.h signal.h stdarg.h stdbool.h stddef.h stdint.h stdio.h stdlib.h string.h unistd.h",
-  "sys/eventfd.h sys/ioctl.h sys/mman.h sys/prctl.h sys/resource.h sys/syscall.h sys/types.h",
+  "ctype.h dirent.h errno.h fcntl.h glob.h poll.h sched.h setjmp.h signal.h stdarg.h stdbool.h stddef.h stdint.h stdio.h stdlib.h string.h unistd.h",
+  "sys/eventfd.h sys/ioctl.h sys/mman.h sys/prctl.h sys/resource.h sys/syscall.h sys/types.h sys/wait.h",
 ];
 /** All that a program may use, in the order that it has them. */
-const HELPERS = [...CALLING, ...LOOKING, ...STARTING, ...PREPARING, ...TELLING];
+const HELPERS = [...CALLING, ...LOOKING, ...STARTING, ...FORKING, ...PREPARING, ...TELLING];
 const LICENCE = "GPL-2.0-only OR MIT";
 
 /**

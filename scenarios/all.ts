@@ -48,6 +48,7 @@ import { NOIOMMU } from "./noiommu.ts";
 import { OWNERSHIP } from "./ownership.ts";
 import { PAGE_TABLES } from "./page-tables.ts";
 import { PASIDS } from "./pasids.ts";
+import { PROCESSES } from "./processes.ts";
 import { ROMS } from "./roms.ts";
 import { SAMPLES } from "./samples.ts";
 import type { Scenario } from "./scenario.ts";
@@ -81,6 +82,7 @@ export const SCENARIOS: readonly Scenario[] = [
   ...SELFTESTS,
   ...IOMMUFD_SELFTESTS,
   ...DIRTY_SELFTESTS,
+  ...PROCESSES,
   ...LOW_POWER,
   ...SRIOV,
   ...HOTPLUG,

@@ -7,6 +7,7 @@ import { aliasCleared } from "./alias-cleared.ts";
 import { attachFaultDetaches } from "./attach-fault-detaches.ts";
 import { bindDropsVm, bindLeaksVm } from "./bind-drops-vm.ts";
 import { bindWithoutToken } from "./bind-without-token.ts";
+import { changeProcessUncounted } from "./change-process-uncounted.ts";
 import { compatMapNoAccess } from "./compat-map-no-access.ts";
 import { compatUnmapCuts } from "./compat-unmap-cuts.ts";
 import { copyMisaligned } from "./copy-misaligned.ts";
@@ -62,6 +63,7 @@ import { type1DirtyLeftovers } from "./type1-dirty-leftovers.ts";
 import { type1EndOfSpace, type1LastPage } from "./type1-end-of-space.ts";
 import { type1LateAperture } from "./type1-late-aperture.ts";
 import { type1PinsZeroPage } from "./type1-pins-zero-page.ts";
+import { type1ReplayCaller } from "./type1-replay-caller.ts";
 import { type1ReplayCrawl } from "./type1-replay-crawl.ts";
 import { type1UnmapFault } from "./type1-unmap-fault.ts";
 import { vgaRegionRefused } from "./vga-region-refused.ts";
@@ -123,6 +125,8 @@ export const DEVIATIONS: readonly Deviation[] = [
   sampleIrqsNeedInfo,
   sampleOverruns,
   nodeMissing,
+  changeProcessUncounted,
+  type1ReplayCaller,
   devSetMissing,
   ownerReleaseFails,
   mockLeavesPasids,

@@ -4,24 +4,29 @@ import { madeBy, usedBy } from "../handles.ts";
 import { isStruct } from "../kernel/encode.ts";
 import { findIoctl } from "../kernel/ioctl.ts";
 import { BLOCK_SIZE, MAX_BLOCKS } from "../kernel/memory-map.ts";
-import type { Call, FieldValue, Program, StructArgument } from "../program.ts";
+import { type Call, type FieldValue, MOST_PROCESSES, mayBeBy, type Program, type StructArgument } from "../program.ts";
 import type { Layout } from "../uapi/layout.ts";
 
 /** What is wrong with a program first, naming the call by its index from 0; undefined where it can be run. */
 export function checkProgram({ calls }: Program): string | undefined {
   const made = new Set<string>();
   let blocks = 0;
+  let processes = 0;
   for (const [index, call] of calls.entries()) {
     const wrong = checkShape(call) ?? checkHandles(call, made);
     if (wrong) return `call ${index} (${call.op === "ioctl" ? call.request : call.op}) ${wrong}`;
     for (const name of madeBy(call)) made.add(name);
     blocks += blocksOf(call);
+    if (call.op === "fork" && ++processes > MOST_PROCESSES) {
+      return `call ${index} is one too many: a program makes at most ${MOST_PROCESSES} processes`;
+    }
     if (blocks > MAX_BLOCKS) return `call ${index} is one too many: a program has at most ${MAX_BLOCKS} structs`;
   }
   return undefined;
 }
 
 function checkShape(call: Call): string | undefined {
+  if (call.by !== undefined && !mayBeBy(call)) return "is no call that another process makes";
   switch (call.op) {
     case "ioctl":
       return checkIoctl(call);

@@ -31,7 +31,8 @@ export { printOutcome } from "./outcome.ts";
  * the call has them as text; without, by the program's own. An allocation that is to fail stands behind: `(fail_nth 3)`.
  */
 export function printCall(call: Call, topology?: Topology): string {
-  const line = printSystemCall(call, topology);
+  const own = printSystemCall(call, topology);
+  const line = call.by === undefined ? own : `${handle(call.by)}: ${own}`;
   return call.failNth === undefined ? line : `${line} (fail_nth ${call.failNth})`;
 }
 
@@ -79,6 +80,10 @@ function printSystemCall(call: Call, topology: Topology | undefined): string {
       return `${handle(call.as)} = start(${printWrite(call, topology)})`;
     case "join":
       return `join(${handle(call.task)})`;
+    case "fork":
+      return `${handle(call.as)} = clone(CLONE_FILES | SIGCHLD)`;
+    case "exit":
+      return `exit(${handle(call.process)})`;
     case "sysfs-read":
       return `read(${quote(attributePath(call.attribute, topology))})`;
     case "probe":

@@ -126,7 +126,7 @@ describe("a program file", () => {
 
   it("is refused where something in it has no meaning, and says which call", () => {
     expect(refusal(withCalls({ op: "close", fd: 1, speed: 3 }))).toMatch(/^p\.json: call 0: .*speed/);
-    expect(refusal(withCalls({ op: "fork" }))).toMatch(/^p\.json: call 0, op: /);
+    expect(refusal(withCalls({ op: "vfork" }))).toMatch(/^p\.json: call 0, op: /);
     expect(refusal(withCalls({ op: "close", fd: "group0" }))).toMatch(/^p\.json: call 0, fd: expected a whole number/);
     expect(refusal(withCalls({ op: "close", fd: 1.5 }))).toMatch(/^p\.json: call 0, fd: /);
     expect(refusal(withCalls({ op: "close", fd: 2 ** 60 }))).toMatch(/^p\.json: call 0, fd: /);

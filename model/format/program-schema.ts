@@ -129,6 +129,9 @@ const writeBuffer = {
 const made = <S extends z.core.$ZodLooseShape>(shape: S) =>
   z.strictObject({ ...shape, failNth: z.exactOptional(z.int().min(1).max(MAX_FAIL_NTH)) });
 
+/** A call that another process may make: those of mayBeBy. */
+const byOne = { by: z.exactOptional(handle) };
+
 export const callSchema: z.ZodType<Call> = z.discriminatedUnion("op", [
   made({ op: z.literal("open"), node, flags: z.exactOptional(z.int()), as: handle }),
   made({ op: z.literal("eventfd"), as: handle }),
@@ -147,6 +150,7 @@ export const callSchema: z.ZodType<Call> = z.discriminatedUnion("op", [
     arg: ioctlArgument,
     as: z.exactOptional(handle),
     binds: z.exactOptional(z.record(z.string(), handle)),
+    ...byOne,
   }),
   made({ op: z.literal("read"), fd: value, ...readBuffer }),
   made({ op: z.literal("write"), fd: value, ...writeBuffer }),
@@ -164,13 +168,15 @@ export const callSchema: z.ZodType<Call> = z.discriminatedUnion("op", [
     as: z.exactOptional(handle),
   }),
   z.strictObject({ op: z.literal("munmap"), at: value, length: z.int().min(0) }),
-  z.strictObject({ op: z.literal("load"), at: value, offset: z.int().min(0), width }),
-  z.strictObject({ op: z.literal("store"), at: value, offset: z.int().min(0), width, value: stored }),
+  z.strictObject({ op: z.literal("load"), at: value, offset: z.int().min(0), width, ...byOne }),
+  z.strictObject({ op: z.literal("store"), at: value, offset: z.int().min(0), width, value: stored, ...byOne }),
   made({ op: z.literal("sysfs-write"), attribute, text }),
   z.strictObject({ op: z.literal("start"), attribute, text, as: handle }),
   z.strictObject({ op: z.literal("join"), task: handle }),
+  z.strictObject({ op: z.literal("fork"), as: handle }),
+  z.strictObject({ op: z.literal("exit"), process: handle }),
   made({ op: z.literal("sysfs-read"), attribute }),
-  z.strictObject({ op: z.literal("probe"), probe }),
+  z.strictObject({ op: z.literal("probe"), probe, ...byOne }),
   z.strictObject({ op: z.literal("capset"), without: z.array(capability) }),
   z.strictObject({ op: z.literal("prlimit"), resource: z.literal("RLIMIT_MEMLOCK"), soft: limit, hard: limit }),
 ]);

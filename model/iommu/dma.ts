@@ -9,6 +9,7 @@ import type { File } from "../kernel/file.ts";
 import type { Kernel } from "../kernel/kernel.ts";
 import type { PageContent } from "../kernel/memory-content.ts";
 import { PAGE } from "../kernel/memory-map.ts";
+import { Mm } from "../kernel/mm.ts";
 import { Unmodelled } from "../kernel/operation.ts";
 import { MemfdFile } from "../memfd.ts";
 import type { PciFunction } from "../pci/function.ts";
@@ -61,8 +62,8 @@ export const rule = clauses({
 
 /** What an address that a function puts on the bus leads to. */
 export interface Translation {
-  /** The file whose memory it is; null where it is the process's own. */
-  readonly file: File | null;
+  /** The process or the file whose memory it is. */
+  readonly of: Mm | File;
   /** An address of the process, or an offset in the file. */
   readonly address: bigint;
   readonly readable: boolean;
@@ -149,9 +150,8 @@ export const steps = {
   },
 
   /** The memory that an address leads to. */
-  contentOf(k: Kernel, { file }: Translation): PageContent {
-    if (!file) return k.mm.content;
-    if (file instanceof MemfdFile) return file.content;
+  contentOf(_k: Kernel, { of }: Translation): PageContent {
+    if (of instanceof Mm || of instanceof MemfdFile) return of.content;
     throw new Unmodelled("DMA to what is no memory");
   },
 };

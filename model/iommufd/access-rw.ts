@@ -9,6 +9,7 @@ import type { Piece } from "./access-pin.ts";
 import { IOMMUFD, iommufdSource } from "./availability.ts";
 import { PAGE_SIZE } from "./io-pagetable.ts";
 import type { Access } from "./objects.ts";
+import { rule as pagesRule } from "./pages.ts";
 
 const source = iommufdSource("device", "iommufd_access_rw");
 const BY_TEST = { ...IOMMUFD, kconfig: ["IOMMUFD", "IOMMUFD_TEST"], source } as const;
@@ -104,19 +105,38 @@ export const steps = {
       k.iommufdDevice.rwFile(pages.file, address, data);
       return;
     }
-    const { bytes, write, slow } = data;
+    const { bytes, write } = data;
+    const { mm } = pages.owner;
+    const slow = data.slow || mm !== k.mm;
     const offset = address & (PAGE_SIZE - 1n);
     const count = Number((offset + BigInt(bytes.length) + PAGE_SIZE - 1n) / PAGE_SIZE);
-    const reach = k.mm.reach(address - offset, count);
+    if (mm.gone) {
+      k.iommufdDevice.rwGone(piece, count, data);
+      return;
+    }
+    const reach = mm.reach(address - offset, count);
     // Several pages are had as the mapping wants them, a single one as the caller does.
     const forWriting = write || (slow && count > 1 && pages.writable);
     const there = !forWriting || reach.writable ? reach.pages : 0;
     if (there < count) {
-      if (write && there > 0) k.mm.content.forget(address, bytes.length);
+      if (write && there > 0) mm.content.forget(address, bytes.length);
       must(false, rule["IOMMUFD-RW-4"]);
     }
-    if (write) k.mm.content.write(address, bytes);
-    else bytes.set(k.mm.content.read(address, bytes.length));
+    if (write) mm.content.write(address, bytes);
+    else bytes.set(mm.content.read(address, bytes.length));
+  },
+
+  /** iopt_pages_rw_slow where the process is gone whose memory it is: what is pinned is there. */
+  rwGone({ area, from }: Piece, count: number, { bytes, write }: AccessData): void {
+    const { pages } = area;
+    const { content } = pages.owner.mm;
+    const address = area.address + from - area.start;
+    const firstPage = Number((address - pages.address) / PAGE_SIZE);
+    const missing = pages.unpinnedIn({ firstPage, lastPage: firstPage + count - 1 });
+    if (write && missing.length > 0 && missing[0]?.firstPage !== firstPage) content.forget(address, bytes.length);
+    must(missing.length === 0, pagesRule["IOMMUFD-PAGES-11"]);
+    if (write) content.write(address, bytes);
+    else bytes.set(content.read(address, bytes.length));
   },
 
   /** iopt_pages_rw_slow: bytes of a file, by way of its pages, which are had in batches. */

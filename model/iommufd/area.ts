@@ -1,7 +1,7 @@
 /** Memory and where it is mapped: struct iopt_pages and struct iopt_area. Beside drivers/iommu/iommufd/io_pagetable.h. */
 import { DmaBufFile } from "../dma-buf.ts";
 import type { File } from "../kernel/file.ts";
-import { Lock, LockClass } from "../kernel/lock.ts";
+import { Lock, LockClass, type Task } from "../kernel/lock.ts";
 import { type Mm, PAGE, type Pinner } from "../kernel/mm.ts";
 
 const pagesMutex = new LockClass("pages->mutex");
@@ -29,6 +29,8 @@ export interface Memory {
   readonly counted?: Accounting | null;
   /** The file that it is in; the caller's own memory unless told. */
   readonly file?: File;
+  /** Who maps it. */
+  readonly owner: Task;
 }
 
 /** struct iopt_pages: the memory that one call mapped. Copies of the mapping share it, so that it is pinned once. */
@@ -44,6 +46,8 @@ export class Pages implements Pinner {
   readonly count: number;
   readonly writable: boolean;
   readonly counted: Accounting | null;
+  /** Whose memory it is, and for whom it counts: source_mm and source_task. */
+  owner: Task;
   /** Mappings of it, and calls that are about to map it. */
   refs = 1;
   /** Who needs which of its pages pinned: mappings that page tables hold, and accesses. One may be there twice. */
@@ -52,7 +56,7 @@ export class Pages implements Pinner {
   pinned = 0;
   readonly mutex: Lock;
 
-  constructor({ address, length, writable, counted, file }: Memory) {
+  constructor({ address, length, writable, counted, file, owner }: Memory) {
     const offset = address & (PAGE - 1n);
     this.address = address - offset;
     this.file = file ?? null;
@@ -61,11 +65,12 @@ export class Pages implements Pinner {
     this.count = Number((offset + length + PAGE - 1n) / PAGE);
     this.writable = writable;
     this.counted = counted ?? null;
+    this.owner = owner;
   }
 
   /** Whether a user needs the page at an address of the caller's memory. */
   pins(mm: Mm, address: bigint): boolean {
-    if (this.file) return false;
+    if (this.file || mm !== this.owner.mm) return false;
     const offset = mm.physical(address) - mm.physical(this.address);
     if (offset < 0n || offset >= BigInt(this.count) * PAGE) return false;
     const page = Number(offset / PAGE);

@@ -1,10 +1,13 @@
 /** IOMMU_IOAS_CHANGE_PROCESS: what is pinned counts for the caller from now on. Beside drivers/iommu/iommufd/ioas.c. */
 import { clauses, must } from "../kernel/clause.ts";
 import { ioctl, vfioRequest } from "../kernel/ioctl.ts";
+import type { Kernel } from "../kernel/kernel.ts";
 import type { Operation } from "../kernel/operation.ts";
 import { field, layout } from "../uapi/layout.ts";
+import type { Pages } from "./area.ts";
 import { IOMMUFD, iommufdSource } from "./availability.ts";
 import type { IommufdFile } from "./file.ts";
+import type { IommufdContext } from "./objects.ts";
 
 const SINCE = { ...IOMMUFD, since: "6.14" } as const;
 const HEADER = "include/uapi/linux/iommufd.h:iommu_ioas_change_process";
@@ -28,6 +31,12 @@ export const rule = clauses({
     rule: "all that is mapped in any IOAS of the context must be of memfds",
     errno: "EINVAL",
     source: HEADER,
+  },
+  "IOMMUFD-CHANGEPROCESS-5": {
+    ...SINCE,
+    rule: "what comes to count for the caller must stay within its limit on locked memory, and be counted twice for a moment",
+    errno: "ENOMEM",
+    source: iommufdSource("ioas", "charge_current"),
   },
   "IOMMUFD-CHANGEPROCESS-4": {
     ...SINCE,
@@ -63,8 +72,47 @@ export const ioasChangeProcess = ioctl<IommufdFile>({
         must(pages.file !== null && !pages.buffer, rule["IOMMUFD-CHANGEPROCESS-3"]);
       }
     }
-    // Programs are one process: it is the caller's already.
+    const moved = k.iommufd.countedElsewhere(k, context);
+    k.iommufd.chargeCaller(k, moved);
+    for (const pages of moved) {
+      k.iommufd.moveCounts(k, pages);
+      pages.owner = k.task;
+    }
     k.keeps(rule["IOMMUFD-CHANGEPROCESS-4"]);
     return 0;
   },
 });
+
+export const steps = {
+  /** need_charge_update: what is mapped in a context and counts for another process. Copies of a mapping are one of them. */
+  countedElsewhere({ mm }: Kernel, { objects }: IommufdContext): ReadonlySet<Pages> {
+    const found = new Set<Pages>();
+    for (const object of objects.values()) {
+      if (object.kind !== "ioas") continue;
+      for (const { pages } of object.pagetable.areas) if (pages.owner.mm !== mm) found.add(pages);
+    }
+    return found;
+  },
+
+  /** charge_current: the caller must have room for all of it, beside what still counts for the other process. */
+  chargeCaller(k: Kernel, moved: ReadonlySet<Pages>): void {
+    let ofUser = 0;
+    let ofProcess = 0;
+    for (const { counted, pinned } of moved) {
+      if (counted === "user") ofUser += pinned;
+      if (counted === "process") ofProcess += pinned;
+    }
+    const limit = k.task.credentials.memlockPages;
+    must(ofUser === 0 || k.userLockedPages + ofUser <= limit, rule["IOMMUFD-CHANGEPROCESS-5"]);
+    must(ofProcess === 0 || k.mm.lockedPages + ofProcess <= limit, rule["IOMMUFD-CHANGEPROCESS-5"]);
+  },
+
+  /** iopt_pages_update_pinned, of the old process and of the caller's. */
+  moveCounts(k: Kernel, { counted, pinned, owner }: Pages): void {
+    owner.mm.pinnedPages -= pinned;
+    k.mm.pinnedPages += pinned;
+    if (counted !== "process") return;
+    owner.mm.lockedPages -= pinned;
+    k.mm.lockedPages += pinned;
+  },
+};

@@ -1,5 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
+import { Task } from "../kernel/lock.ts";
+import { Mm } from "../kernel/mm.ts";
 import { U64_MAX } from "../uapi/u64.ts";
 import { Area, Pages, pagesOf } from "./area.ts";
 import { IoPagetable, PAGE_SIZE } from "./io-pagetable.ts";
@@ -18,7 +20,8 @@ const span: fc.Arbitrary<Span> = fc
 
 const units = ({ start, length }: Span): number[] => Array.from({ length }, (_, index) => start + index);
 
-const mappingOf = (address: bigint, length: bigint): Area => Area.of({ address, length, writable: true });
+const owner = new Task(0, new Mm());
+const mappingOf = (address: bigint, length: bigint): Area => Area.of({ address, length, writable: true, owner });
 
 /** Maps a span of units; the memory is page-aligned. */
 const areaOf = ({ length }: Span, unit: bigint): Area => mappingOf(0n, BigInt(length) * unit);
@@ -206,7 +209,7 @@ describe("memory that several mappings share", () => {
   test("lacks the pages of a range that no user has, as runs", () => {
     fc.assert(
       fc.property(users, users, (all, [wanted = { firstPage: 0, lastPage: 15 }]) => {
-        const pages = new Pages({ address: 0n, length: 16n * PAGE_SIZE, writable: true });
+        const pages = new Pages({ address: 0n, length: 16n * PAGE_SIZE, writable: true, owner });
         pages.users.push(...all);
         const missing = pages.unpinnedIn(wanted);
         const inRun = (page: number) => missing.some((run) => run.firstPage <= page && page <= run.lastPage);

@@ -136,7 +136,7 @@ export const steps = {
     const [area] = pagetable.areasIn(iova, iova);
     if (!area?.filled) return null;
     const { pages, readable, writable } = area;
-    return { file: pages.file, address: area.address + iova - area.start, readable, writable };
+    return { of: pages.file ?? pages.owner.mm, address: area.address + iova - area.start, readable, writable };
   },
 
   /** iopt_table_add_domain: the hwpt gets every mapping of the IOAS, or nothing has happened. */

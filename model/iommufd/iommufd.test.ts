@@ -89,7 +89,7 @@ class Bench {
 
   constructor(version: "6.12" | "7.2" = "7.2", chooser: Chooser = ownChoice) {
     this.k = new Kernel(topology, { version, kconfig: new Set(["IOMMUFD"]) }, this.order, chooser);
-    this.#blocks = new ArgumentBlocks(this.k.mm);
+    this.#blocks = new ArgumentBlocks(this.k);
   }
 
   /** Makes a call: "0" or the name of the errno. */
@@ -273,7 +273,7 @@ describe("attached devices", () => {
     expect(bench.map(ioas, 0x20_0000n, 1n)).toBe("0");
     expect(k.mm.pinnedPages).toBe(13);
     expect(bench.unmap(ioas, 0x10_0000n, 3n * PAGE)).toBe("0");
-    expect(k.mm.userLockedPages).toBe(1);
+    expect(k.userLockedPages).toBe(1);
   });
 
   test("need memory that is there; what fails leaves nothing", () => {

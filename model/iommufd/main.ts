@@ -15,7 +15,7 @@ import { unmapDma } from "../vfio/type1-unmap.ts";
 import { ioasAllowIovas } from "./allow-iovas.ts";
 import type { Accounting } from "./area.ts";
 import { IOMMUFD, iommufdSource } from "./availability.ts";
-import { ioasChangeProcess } from "./change-process.ts";
+import { steps as changeProcessSteps, ioasChangeProcess } from "./change-process.ts";
 import { ioasCopy } from "./copy.ts";
 import { getDirtyBitmap, setDirtyTracking } from "./dirty.ts";
 import { faultQueueAlloc } from "./fault-queue.ts";
@@ -174,6 +174,7 @@ function inTable(k: Kernel, nr: number): boolean {
 
 export const steps = {
   ...vfioCompat,
+  ...changeProcessSteps,
   ...optionSteps,
 
   /** iommufd_fops_open */

@@ -128,7 +128,7 @@ export const ioasMapFile = ioctl<IommufdFile>({
     const file = k.fds.get(block.s32(12));
     must(file !== undefined, rule["IOMMUFD-MAPFILE-7"]);
     const writable = (flags & WRITEABLE) !== 0;
-    const memory = { address, length, writable, file };
+    const memory = { address, length, writable, file, owner: k.task };
     const area = file instanceof DmaBufFile ? yield* k.ioas.borrow(k, file, memory) : k.ioas.ofFile(k, context, memory);
     const fixed = (flags & FIXED_IOVA) !== 0 ? iova : null;
     yield* k.ioas.mapAreas(k, ioas, [area], { fixed, site: CHOSEN_IOVA }, () => {

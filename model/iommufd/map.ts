@@ -156,7 +156,14 @@ export const ioasMap = ioctl<IommufdFile>({
     k.alloc();
     const writable = (flags & WRITEABLE) !== 0;
     const readable = (flags & READABLE) !== 0;
-    const area = Area.of({ address: userAddress, length, writable, readable, counted: k.ioas.countedFor(k, context) });
+    const area = Area.of({
+      address: userAddress,
+      length,
+      writable,
+      readable,
+      counted: k.ioas.countedFor(k, context),
+      owner: k.task,
+    });
     const fixed = (flags & FIXED_IOVA) !== 0 ? iova : null;
     yield* k.ioas.mapAreas(k, ioas, [area], { fixed, site: CHOSEN_IOVA }, () => {
       must(k.ioas.canAnswer(block, IoasMap.size), rule["IOMMUFD-MAP-13"]);

@@ -6,24 +6,24 @@
 import { type Clause, must } from "../kernel/clause.ts";
 import type { File } from "../kernel/file.ts";
 import type { Kernel } from "../kernel/kernel.ts";
-import { PAGE } from "../kernel/mm.ts";
+import { type Mm, PAGE } from "../kernel/mm.ts";
 import type { AccessPin, IommufdContext } from "./objects.ts";
 
-/** A page of memory: of the caller's, by its address, or of a file, by its offset. */
+/** A page of memory: of a process's, by its address, or of a file, by its offset. */
 interface Frame {
-  readonly file: File | null;
+  readonly of: File | Mm;
   readonly at: bigint;
 }
 
-const isSame = (a: Frame, b: Frame | undefined): boolean => a.file === b?.file && a.at === b.at;
+const isSame = (a: Frame, b: Frame | undefined): boolean => a.of === b?.of && a.at === b.at;
 
 export const steps = {
   /** The end of iommufd_hw_queue_alloc_phys: refuses pages that do not follow each other. */
   inOnePiece(k: Kernel, context: IommufdContext, pins: readonly AccessPin[], refusedBy: Clause): void {
-    const frames = framesOf(k, pins);
+    const frames = framesOf(pins);
     must(!isTwice(frames), refusedBy);
     for (const object of context.objects.values()) {
-      if (object.kind === "hw-queue" && has(framesOf(k, object.pins), frames)) return;
+      if (object.kind === "hw-queue" && has(framesOf(object.pins), frames)) return;
     }
     if (frames.length > 1) k.mayRefuse(refusedBy);
   },
@@ -31,20 +31,21 @@ export const steps = {
 
 /** Whether a page is among them more than once. */
 function isTwice(frames: readonly Frame[]): boolean {
-  const seen = new Map<File | null, Set<bigint>>();
-  return frames.some(({ file, at }) => {
-    const pages = seen.get(file) ?? new Set();
-    seen.set(file, pages);
+  const seen = new Map<File | Mm, Set<bigint>>();
+  return frames.some(({ of, at }) => {
+    const pages = seen.get(of) ?? new Set();
+    seen.set(of, pages);
     return pages.size === pages.add(at).size;
   });
 }
 
 /** The pages that are pinned, one after the other. */
-function framesOf({ mm }: Kernel, pins: readonly AccessPin[]): Frame[] {
+function framesOf(pins: readonly AccessPin[]): Frame[] {
   return pins.flatMap(({ area: { pages }, user: { firstPage, lastPage } }) =>
     Array.from({ length: lastPage - firstPage + 1 }, (_, i): Frame => {
       const at = pages.address + BigInt(firstPage + i) * PAGE;
-      return { file: pages.file, at: pages.file ? at : mm.physical(at) };
+      const { mm } = pages.owner;
+      return pages.file ? { of: pages.file, at } : { of: mm, at: mm.physical(at) };
     }),
   );
 }

@@ -42,6 +42,12 @@ export const rule = clauses({
     errno: "EFAULT",
     source: iommufdSource("pages", "pfn_reader_user_pin"),
   },
+  "IOMMUFD-PAGES-11": {
+    ...IOMMUFD,
+    rule: "memory can't be pinned any more whose process has ended; what is pinned stays",
+    errno: "EFAULT",
+    source: iommufdSource("pages", "pfn_reader_user_pin"),
+  },
   "IOMMUFD-PAGES-5": {
     ...IOMMUFD,
     rule: "pages are pinned, and counted for the process, as long as a device can reach them, and no longer",
@@ -108,8 +114,9 @@ export const steps = {
     if (count > 0) k.ioas.charge(k, pages, count);
     pages.users.push(user);
     pages.pinned += count;
-    k.mm.pinners.add(pages);
-    k.mm.pinnedPages += count;
+    const { mm } = pages.owner;
+    mm.pinners.add(pages);
+    mm.pinnedPages += count;
     k.keeps(rule["IOMMUFD-PAGES-5"]);
     if (count < pagesOf([user])) k.keeps(rule["IOMMUFD-PAGES-8"]);
   },
@@ -120,11 +127,12 @@ export const steps = {
     if (pages.buffer) return;
     pages.users.splice(pages.users.indexOf(user), 1);
     const count = pagesOf(k.ioas.missingPages(pages, user));
-    if (pages.counted === "user") k.mm.userLockedPages -= count;
-    if (pages.counted === "process") k.mm.lockedPages -= count;
+    const { mm } = pages.owner;
+    if (pages.counted === "user") k.userLockedPages -= count;
+    if (pages.counted === "process") mm.lockedPages -= count;
     pages.pinned -= count;
-    if (pages.users.length === 0) k.mm.pinners.delete(pages);
-    k.mm.pinnedPages -= count;
+    if (pages.users.length === 0) mm.pinners.delete(pages);
+    mm.pinnedPages -= count;
     k.keeps(rule["IOMMUFD-PAGES-5"]);
   },
 
@@ -144,20 +152,22 @@ export const steps = {
     const count = lastPage - firstPage + 1;
     const end = address + BigInt(lastPage + 1) * PAGE_SIZE;
     must(end <= U64_MAX || count > BATCH, rule["IOMMUFD-PAGES-10"]);
-    const reach = k.mm.reach(address + BigInt(firstPage) * PAGE_SIZE, count);
+    const { mm } = pages.owner;
+    must(!mm.gone, rule["IOMMUFD-PAGES-11"]);
+    const reach = mm.reach(address + BigInt(firstPage) * PAGE_SIZE, count);
     must(reach.pages === count, rule["IOMMUFD-PAGES-3"]);
     must(reach.writable || !writable, rule["IOMMUFD-PAGES-4"]);
   },
 
   /** iopt_pages_update_pinned: counts pages for whose limit they fall under. */
-  charge(k: Kernel, { counted }: Pages, count: number): void {
-    const limit = k.task.credentials.memlockPages;
+  charge(k: Kernel, { counted, owner: { mm, credentials } }: Pages, count: number): void {
+    const limit = credentials.memlockPages;
     if (counted === "user") {
-      must(k.mm.userLockedPages + count <= limit, rule["IOMMUFD-PAGES-6"]);
-      k.mm.userLockedPages += count;
+      must(k.userLockedPages + count <= limit, rule["IOMMUFD-PAGES-6"]);
+      k.userLockedPages += count;
     } else if (counted === "process") {
-      must(k.mm.lockedPages + count <= limit, rule["IOMMUFD-PAGES-7"]);
-      k.mm.lockedPages += count;
+      must(mm.lockedPages + count <= limit, rule["IOMMUFD-PAGES-7"]);
+      mm.lockedPages += count;
     }
   },
 

@@ -140,7 +140,14 @@ export const steps = {
     k.ioas.checkUserRange(k, address, length);
     const writable = (flags & MAP.WRITE) !== 0;
     const readable = (flags & MAP.READ) !== 0;
-    const area = Area.of({ address, length, writable, readable, counted: k.ioas.countedFor(k, context) });
+    const area = Area.of({
+      address,
+      length,
+      writable,
+      readable,
+      counted: k.ioas.countedFor(k, context),
+      owner: k.task,
+    });
     yield* k.ioas.mapAreas(k, ioas, [area], { fixed: block.u64(16), site: null }, () => {});
     k.keeps(rule["IOMMUFD-COMPAT-MAP-5"]);
     return 0;

@@ -48,6 +48,11 @@ export class Credentials {
   /** rlimit(RLIMIT_MEMLOCK) >> PAGE_SHIFT */
   memlockPages = MEMLOCK_AT_START >> Number(PAGE_SHIFT);
 
+  /** What a process begins with that is made by one with these. */
+  copy(): Credentials {
+    return Object.assign(new Credentials(), this);
+  }
+
   /** capable() */
   has(capability: Capability): boolean {
     return (this.withoutMask & (1 << CAPABILITIES[capability])) === 0;

@@ -42,7 +42,7 @@ const NO_BYTES: readonly number[] = [];
  */
 export class ArgumentBlocks {
   readonly main = new UserBlock();
-  readonly #mm: Mm;
+  readonly #k: { readonly mm: Mm };
   readonly #nested: UserBlock[] = [];
   #used = 0;
   /** What pointers into the program's own memory led to. */
@@ -51,8 +51,13 @@ export class ArgumentBlocks {
   /** Blocks that the program has used so far; their addresses are never given twice. */
   count = 0;
 
-  constructor(mm: Mm) {
-    this.#mm = mm;
+  /** `k` tells in whose memory they are: that of the process that makes the call. */
+  constructor(k: { readonly mm: Mm }) {
+    this.#k = k;
+  }
+
+  get #mm(): Mm {
+    return this.#k.mm;
   }
 
   /** What a pointer of the argument points to. */
@@ -91,11 +96,12 @@ export class ArgumentBlocks {
   #inOwnMemory(address: number): UserBlock {
     let block = this.#own.find((each) => each.address === address);
     if (block) return block;
-    block = new UserBlock((each, bytes) => this.#mm.bringMore(each, bytes));
-    const { room, writable } = this.#mm.roomAt(BigInt(address));
+    const mm = this.#mm;
+    block = new UserBlock((each, bytes) => mm.bringMore(each, bytes));
+    const { room, writable } = mm.roomAt(BigInt(address));
     block.reset(writable ? undefined : "readonly", room);
     block.address = address;
-    this.#mm.bringMore(block, 1);
+    mm.bringMore(block, 1);
     this.#own.push(block);
     return block;
   }

@@ -110,8 +110,12 @@ export class Kernel {
   readonly chooser: Chooser;
 
   readonly fds = new FdTable();
-  /** Who runs: the program's own task, or one that it has started. */
-  task = new Task(0);
+  /** Who runs: the program's own task, one that it has started, or a process that it has made. */
+  task = new Task(0, new Mm());
+  /** The memory of every process that there has been. */
+  readonly mms: Mm[] = [this.task.mm];
+  /** Pages that count against RLIMIT_MEMLOCK of the user: locked_vm of struct user_struct, which nothing shows. */
+  userLockedPages = 0;
   readonly functions: PciFunction[] = [];
   readonly removed = new RemovedFunctions();
   readonly iommuGroups: IommuGroup[] = [];
@@ -133,7 +137,6 @@ export class Kernel {
   readonly bypass = new IrqBypass();
   /** Clauses about effects that the call in flight was seen to have. */
   readonly kept: Clause[] = [];
-  readonly mm = new Mm();
   readonly memory = new Memory();
   /** Mappings made so far. */
   #mappings = 0;
@@ -192,6 +195,11 @@ export class Kernel {
   irqchip = irqchip;
   irqfd = irqfd;
   irqBypass = irqBypass;
+
+  /** current->mm */
+  get mm(): Mm {
+    return this.task.mm;
+  }
 
   constructor(topology: Topology, profile: Profile, order: LockOrder, chooser: Chooser) {
     this.topology = topology;

@@ -5,6 +5,7 @@
  * an edge that closes a cycle is an inverted order, reported with both chains even when nothing deadlocked.
  */
 import { Credentials } from "./credentials.ts";
+import type { Mm } from "./mm.ts";
 import { Blocked, type Operation, Unmodelled } from "./operation.ts";
 
 const classes: LockClass[] = [];
@@ -24,7 +25,9 @@ export class LockClass {
 export class Task {
   readonly id: number;
   readonly held: Lock[] = [];
-  readonly credentials = new Credentials();
+  /** The memory that it runs in. */
+  readonly mm: Mm;
+  readonly credentials: Credentials;
   doing = "";
   /** Whether a scheduler lets other tasks run in between. Alone, a task need not stop to ask. */
   preemptible = false;
@@ -32,8 +35,10 @@ export class Task {
   mayWait = false;
   /** Whether it waits now, with all that it holds. */
   waits = false;
-  constructor(id: number) {
+  constructor(id: number, mm: Mm, credentials: Credentials = new Credentials()) {
     this.id = id;
+    this.mm = mm;
+    this.credentials = credentials;
   }
 }
 

@@ -11,6 +11,11 @@ export class PageContent {
   /** How often something was written. */
   writes = 0;
 
+  /** Has this hold what other memory holds. */
+  copyFrom(other: PageContent): void {
+    for (const [page, held] of other.#pages) this.#pages.set(page, held ? held.slice() : null);
+  }
+
   /** Whether an address is in the memory that this is about. */
   has(_address: bigint): boolean {
     return true;

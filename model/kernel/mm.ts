@@ -66,17 +66,30 @@ export interface Pinner {
 export class Mm {
   /** Pages that count against RLIMIT_MEMLOCK of the process: locked_vm, which /proc shows as VmLck. */
   lockedPages = 0;
-  /** Pages that count against RLIMIT_MEMLOCK of the user: locked_vm of struct user_struct, which nothing shows. */
-  userLockedPages = 0;
   /** Who has pinned something. */
   readonly pinners = new Set<Pinner>();
   /** Pages pinned through iommufd, however they count: pinned_vm, which /proc shows as VmPin. */
   pinnedPages = 0;
   readonly content = new MemoryContent();
   readonly mmapLock = new Lock(mmapLock);
+  /** Whether its process has ended: nothing can be pinned any more, and what is pinned stays. */
+  gone = false;
+  /** Whether there has been another process, with the same memory for structs. What either has pinned is its own. */
+  forked = false;
   /** Numbers of private pages that were written. */
   readonly #own = new Set<number>();
   #ownKnown = true;
+
+  /** dup_mm: the memory of a process that this one makes. It holds the same, and nothing of it is pinned or counted. */
+  fork(): Mm {
+    const child = new Mm();
+    child.content.copyFrom(this.content);
+    for (const page of this.#own) child.#own.add(page);
+    child.#ownKnown = this.#ownKnown;
+    child.forked = true;
+    this.forked = true;
+    return child;
+  }
 
   /** What lies at an address, of `pages` pages at the most. */
   reach(address: bigint, pages: number): Reach {
@@ -142,7 +155,8 @@ export class Mm {
 
   /** What tells the byte behind an address from others: memory that lies at two addresses goes by the first. */
   physical(address: bigint): bigint {
-    const { scratch, scratchReadonly, scratchSize } = MEMORY;
+    const { scratch, scratchReadonly, scratchSize, user } = MEMORY;
+    if (this.forked && address < user && address >= scratch) throw new Unmodelled("memory that processes share");
     const offset = address - scratchReadonly;
     return offset >= 0n && offset < BigInt(scratchSize) ? scratch + offset : address;
   }

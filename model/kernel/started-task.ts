@@ -2,6 +2,7 @@
 import { type Clause, Refusal } from "./clause.ts";
 import type { Kernel } from "./kernel.ts";
 import { Task } from "./lock.ts";
+import { Mm } from "./mm.ts";
 import { type Operation, Wait } from "./operation.ts";
 
 /** What came of a task's call. */
@@ -19,7 +20,7 @@ export class StartedTask {
   #wait: Wait | null = null;
 
   constructor(id: number, operation: Operation<number>) {
-    this.#task = new Task(id);
+    this.#task = new Task(id, new Mm());
     this.#task.mayWait = true;
     this.#operation = operation;
   }

@@ -4,6 +4,7 @@ import { File } from "../kernel/file.ts";
 import { type Argument, dispatch, type Ioctl, ioctl, kvmRequest } from "../kernel/ioctl.ts";
 import type { Kernel } from "../kernel/kernel.ts";
 import { Lock, LockClass } from "../kernel/lock.ts";
+import type { Mm } from "../kernel/mm.ts";
 import { type Operation, Unmodelled } from "../kernel/operation.ts";
 import { rule as vfsRule } from "../kernel/vfs.ts";
 import { field, layout } from "../uapi/layout.ts";
@@ -24,6 +25,11 @@ export const rule = clauses({
     rule: "a VM lives until its file, its devices and all open VFIO devices that took it are closed",
     source: source("kvm_create_vm"),
     observable: "sysfs",
+  },
+  "KVM-VM-PROCESS-1": {
+    rule: "a VM and its devices answer only the process that made it",
+    errno: "EIO",
+    source: source("kvm_vm_ioctl"),
   },
   "KVM-API-VERSION-1": {
     rule: "the version takes no argument",
@@ -105,12 +111,15 @@ export class Vm {
   readonly lock = new Lock(kvmLock);
   readonly irqLock = new Lock(irqLock);
   readonly irqfdsLock = new Lock(irqfdsLock);
+  /** The memory that it runs in: that of the process that made it. */
+  readonly mm: Mm;
   /** Its descriptor when it was made: with the process it names the VM's directory in debugfs. */
   readonly firstFd: number;
   /** False for a VM that found a directory of its name there already, null where nobody knows. */
   readonly inDebugfs: boolean | null;
 
-  constructor(firstFd: number, inDebugfs: boolean | null) {
+  constructor(mm: Mm, firstFd: number, inDebugfs: boolean | null) {
+    this.mm = mm;
     this.firstFd = firstFd;
     this.inDebugfs = inDebugfs;
   }
@@ -138,6 +147,7 @@ export class VmFile extends File {
   }
 
   override ioctl(k: Kernel, command: Ioctl, arg: Argument): Operation<number> {
+    must(this.vm.mm === k.mm, rule["KVM-VM-PROCESS-1"]);
     const known = dispatch(VM_COMMANDS, k, this, command, arg);
     if (known) return known;
     if (command.request >>> 8 === 0x3b) return refuse(vfsRule["VFS-IOCTL-1"]);
@@ -160,9 +170,10 @@ export const createVm = ioctl<KvmFile>({
   weight: 0.7,
   *run(k, _file, { value }): Operation<number> {
     must(value === 0, rule["KVM-VM-CREATE-1"]);
+    if (k.mm !== k.mms[0]) throw new Unmodelled("the directory in debugfs of another process's VM");
     k.alloc();
     const fd = k.chooseFd({ at: "return" });
-    const vm = new Vm(fd, k.kvm.isInDebugfs(k, fd));
+    const vm = new Vm(k.mm, fd, k.kvm.isInDebugfs(k, fd));
     k.vms.add(vm);
     k.fds.install(fd, new VmFile(vm));
     k.keeps(rule["KVM-VM-CREATE-2"]);

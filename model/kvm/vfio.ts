@@ -10,7 +10,7 @@ import { field, layout } from "../uapi/layout.ts";
 import { DeviceFile, type VfioDevice } from "../vfio/device.ts";
 import { GroupFile } from "../vfio/group.ts";
 import { coherencySteps } from "./coherency.ts";
-import type { Vm } from "./kvm.ts";
+import { type Vm, rule as vmRule } from "./kvm.ts";
 
 const source = (name: string) => `virt/kvm/vfio.c:${name}`;
 
@@ -130,6 +130,7 @@ export class KvmVfioFile extends File {
   }
 
   override ioctl(k: Kernel, command: Ioctl, arg: Argument): Operation<number> {
+    must(this.kv.vm.mm === k.mm, vmRule["KVM-VM-PROCESS-1"]);
     return dispatch(COMMANDS, k, this, command, arg) ?? refuse(vfsRule["VFS-IOCTL-1"]);
   }
 

@@ -1,5 +1,6 @@
 /** The mappings of one type1 instance: struct vfio_dma and the tree that holds them. The data structure only. */
 
+import type { Task } from "../kernel/lock.ts";
 import { type Mm, PAGE, type Pinner } from "../kernel/mm.ts";
 
 /** What devices may do with the memory of a mapping. */
@@ -20,9 +21,13 @@ export class Dma implements Pinner {
   /** Whether DMA may read it. */
   readonly readable: boolean;
   /** Whether the caller had CAP_IPC_LOCK when it was mapped: its pages are counted, but there is no limit. */
-  readonly lockCap: boolean;
+  lockCap: boolean;
+  /** Whose memory it is. */
+  owner: Task;
   /** Pinned, and in the page tables of an IOMMU. */
   iommuMapped = false;
+  /** Whose memory was pinned. */
+  pinnedIn: Mm;
   /** Where the pinned memory was when it was pinned. */
   pinnedFrom = 0n;
   /** Pages of it that count as locked by the process. */
@@ -32,14 +37,16 @@ export class Dma implements Pinner {
   /** Whether all of it is to be reported as dirty once, however it is used now. */
   dirty = false;
 
-  constructor(iova: bigint, vaddr: bigint, size: bigint, may: DmaAccess, lockCap: boolean) {
+  constructor(iova: bigint, vaddr: bigint, size: bigint, may: DmaAccess, owner: Task) {
     this.iova = iova;
     this.last = iova + size - 1n;
     this.size = size;
     this.vaddr = vaddr;
     this.readable = may.read;
     this.writable = may.write;
-    this.lockCap = lockCap;
+    this.lockCap = owner.credentials.has("CAP_IPC_LOCK");
+    this.owner = owner;
+    this.pinnedIn = owner.mm;
   }
 
   get pages(): number {
@@ -47,6 +54,7 @@ export class Dma implements Pinner {
   }
 
   pins(mm: Mm, address: bigint): boolean {
+    if (mm !== this.pinnedIn) return false;
     const offset = mm.physical(address) - mm.physical(this.pinnedFrom);
     return offset >= 0n && offset < BigInt(this.pages) * PAGE;
   }

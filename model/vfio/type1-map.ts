@@ -93,6 +93,16 @@ export const rule = clauses({
     errno: "EINVAL",
     source: header,
   },
+  "VFIO-TYPE1-VADDR-7": {
+    rule: "a process that gives a new address to another's mapping must have room for its pages within its own RLIMIT_MEMLOCK",
+    errno: "ENOMEM",
+    source: "drivers/vfio/vfio_iommu_type1.c:vfio_change_dma_owner",
+  },
+  "VFIO-TYPE1-VADDR-8": {
+    rule: "a mapping counts for the process that gave its address last",
+    source: "drivers/vfio/vfio_iommu_type1.c:vfio_change_dma_owner",
+    observable: "sysfs",
+  },
   "VFIO-TYPE1-VADDR-3": {
     rule: "a mapping that got a new address is as it was: its protection, its pages, and what they count",
     source: header,
@@ -139,6 +149,7 @@ export const steps = {
     if (setVaddr) {
       must(found !== undefined, rule["VFIO-TYPE1-VADDR-1"]);
       must(found.vaddrInvalid && found.iova === iova && found.size === size, rule["VFIO-TYPE1-VADDR-2"]);
+      yield* k.type1.changeOwner(k, found);
       k.type1.setVaddr(k, found, vaddr);
       return 0;
     }
@@ -146,7 +157,7 @@ export const steps = {
     must(k.type1.dmaAvail(k, iommu) > 0, rule["VFIO-TYPE1-MAP-9"]);
     k.alloc();
     const may = { read: (flags & MAP.READ) !== 0, write: (flags & MAP.WRITE) !== 0 };
-    const dma = new Dma(iova, vaddr, size, may, k.task.credentials.has("CAP_IPC_LOCK"));
+    const dma = new Dma(iova, vaddr, size, may, k.task);
     must(k.type1.isInWindow(iommu, dma), rule["VFIO-TYPE1-MAP-10"]);
     yield* k.type1.addDma(k, iommu, dma);
     return 0;
@@ -161,8 +172,8 @@ export const steps = {
   translate(iommu: Type1, iova: bigint): Translation | null {
     const dma = iommu.dmas.find(iova, iova);
     if (!dma?.iommuMapped) return null;
-    const { pinnedFrom, readable, writable } = dma;
-    return { file: null, address: pinnedFrom + iova - dma.iova, readable, writable };
+    const { pinnedFrom, pinnedIn, readable, writable } = dma;
+    return { of: pinnedIn, address: pinnedFrom + iova - dma.iova, readable, writable };
   },
 
   /** vfio_iommu_iova_dma_valid: without windows everything is. */
@@ -188,7 +199,21 @@ export const steps = {
     k.keeps(rule["VFIO-TYPE1-MAP-11"]);
   },
 
-  /** What VFIO_DMA_MAP_FLAG_VADDR does, for the process that mapped it: vfio_change_dma_owner has nothing to do. */
+  /** vfio_change_dma_owner: what is pinned counts for the caller from now on, if it has room for it. */
+  *changeOwner(k: Kernel, dma: Dma): Operation<void> {
+    if (k.mm === dma.owner.mm) return;
+    const lockCap = k.task.credentials.has("CAP_IPC_LOCK");
+    using _ = yield* k.lock(k.mm.mmapLock);
+    const fits = k.mm.lockedPages + dma.lockedPages <= k.task.credentials.memlockPages;
+    must(dma.lockedPages === 0 || lockCap || fits, rule["VFIO-TYPE1-VADDR-7"]);
+    k.mm.lockedPages += dma.lockedPages;
+    dma.owner.mm.lockedPages -= dma.lockedPages;
+    dma.owner = k.task;
+    dma.lockCap = lockCap;
+    k.keeps(rule["VFIO-TYPE1-VADDR-8"]);
+  },
+
+  /** What VFIO_DMA_MAP_FLAG_VADDR does. */
   setVaddr(k: Kernel, dma: Dma, vaddr: bigint): void {
     dma.vaddr = vaddr;
     dma.vaddrInvalid = false;

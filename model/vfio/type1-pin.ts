@@ -1,7 +1,7 @@
 /** Pinning the caller's memory for an IOMMU, and counting it as locked. Beside drivers/vfio/vfio_iommu_type1.c. */
 import { clauses, must } from "../kernel/clause.ts";
 import type { Kernel } from "../kernel/kernel.ts";
-import type { Reach } from "../kernel/mm.ts";
+import type { Mm, Reach } from "../kernel/mm.ts";
 import type { Operation } from "../kernel/operation.ts";
 import { versionNumber } from "../uapi/version.ts";
 import type { Dma } from "./dma.ts";
@@ -17,6 +17,12 @@ export const rule = clauses({
     errno: "EFAULT",
     source: "drivers/vfio/vfio_iommu_type1.c:vaddr_get_pfns",
   },
+  "VFIO-TYPE1-PIN-4": {
+    rule: "memory of a process that has ended can't be pinned any more",
+    errno: "EFAULT",
+    source: "drivers/vfio/vfio_iommu_type1.c:vfio_pin_page_external",
+    unseen: "a group that joins a container has the memory of whoever attaches it pinned (type1-replay-caller)",
+  },
   "VFIO-TYPE1-PIN-3": {
     rule: "pages count as locked by the process as long as an IOMMU can reach them, with or without a limit, and no longer",
     source: "drivers/vfio/vfio_iommu_type1.c:vfio_lock_acct",
@@ -30,20 +36,33 @@ const NO_ZERO_PAGE_SINCE = versionNumber("6.2");
 export const steps = {
   /** vfio_pin_pages_remote over the whole mapping. Pages are looked at in order: the first that can't be had decides. */
   *pin(k: Kernel, dma: Dma): Operation<void> {
-    const { mm } = k;
+    const mm = k.type1.memoryOf(k, dma);
     using _ = yield* k.lock(mm.mmapLock);
     k.alloc();
-    const room = k.type1.lockCap(k, dma) ? Number.POSITIVE_INFINITY : k.task.credentials.memlockPages - mm.lockedPages;
+    must(!mm.gone, rule["VFIO-TYPE1-PIN-4"]);
+    const room = k.type1.roomFor(k, dma);
     const reach = mm.pinnable(dma.vaddr, dma.pages, dma.writable);
-    const counted = k.type1.countedPages(k, dma, reach, room);
+    const counted = k.type1.countedPages(k, mm, dma, reach, room);
     must(counted === 0 || counted <= room, rule["VFIO-TYPE1-PIN-1"]);
     must(reach.pages === dma.pages, rule["VFIO-TYPE1-PIN-2"]);
-    mm.lockedPages += counted;
+    dma.owner.mm.lockedPages += counted;
     dma.lockedPages = counted;
     dma.iommuMapped = true;
     dma.pinnedFrom = dma.vaddr;
+    dma.pinnedIn = mm;
     mm.pinners.add(dma);
     k.keeps(rule["VFIO-TYPE1-PIN-3"]);
+  },
+
+  /** Whose memory is pinned for a mapping: that of the process which gave its address. */
+  memoryOf(_k: Kernel, { owner }: Dma): Mm {
+    return owner.mm;
+  },
+
+  /** How many more pages may count for the process whose memory it is. */
+  roomFor(k: Kernel, dma: Dma): number {
+    const { mm, credentials } = dma.owner;
+    return k.type1.lockCap(k, dma) ? Number.POSITIVE_INFINITY : credentials.memlockPages - mm.lockedPages;
   },
 
   /** Whether there is no limit for a mapping: what its maker could do then decides, not what the caller can now. */
@@ -55,7 +74,7 @@ export const steps = {
    * How many of the pages that can be pinned count. Before 6.2 private memory that was never written is pinned as the zero
    * page, which is nobody's to count.
    */
-  countedPages({ version, mm }: Kernel, dma: Dma, { pages, anonymous }: Reach, room: number): number {
+  countedPages({ version }: Kernel, mm: Mm, dma: Dma, { pages, anonymous }: Reach, room: number): number {
     if (version >= NO_ZERO_PAGE_SINCE || !anonymous) return pages;
     if (!dma.writable) return mm.ownPages(dma.vaddr, pages);
     mm.makeOwn(dma.vaddr, pages, room);
@@ -65,11 +84,12 @@ export const steps = {
   /** vfio_unmap_unpin, if it is pinned. */
   *unpin(k: Kernel, dma: Dma): Operation<void> {
     if (!dma.iommuMapped) return;
-    using _ = yield* k.lock(k.mm.mmapLock);
-    k.mm.lockedPages -= dma.lockedPages;
+    const { mm } = dma.owner;
+    using _ = yield* k.lock(mm.mmapLock);
+    mm.lockedPages -= dma.lockedPages;
     dma.lockedPages = 0;
     dma.iommuMapped = false;
-    k.mm.pinners.delete(dma);
+    dma.pinnedIn.pinners.delete(dma);
     k.keeps(rule["VFIO-TYPE1-PIN-3"]);
   },
 };

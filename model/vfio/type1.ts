@@ -209,7 +209,7 @@ export const steps = {
   *replay(k: Kernel, iommu: Type1): Operation<void> {
     const fresh = iommu.dmas.all.filter(({ iommuMapped }) => !iommuMapped);
     // Whatever the model does not know is found before anything has changed.
-    for (const { vaddr, pages } of fresh) k.mm.reach(vaddr, pages);
+    for (const dma of fresh) k.type1.memoryOf(k, dma).reach(dma.vaddr, dma.pages);
     try {
       for (const dma of fresh) yield* k.type1.pin(k, dma);
     } catch (refusal) {

@@ -60,8 +60,11 @@ export class EffectWatch {
     if (k.bypass.consumers.size > 0) return `${k.bypass.consumers.size} interrupts of VMs wait for a device`;
     if (k.vms.size > 0) return `${k.vms.size} VMs are still alive`;
     if (k.iommufdContexts.size > 0) return `${k.iommufdContexts.size} iommufds are still there`;
-    if (k.mm.pinnedPages !== 0) return `${k.mm.pinnedPages} pages are still pinned`;
-    const locked = k.mm.lockedPages + k.mm.userLockedPages;
+    for (const { pinnedPages, lockedPages } of k.mms) {
+      if (pinnedPages !== 0) return `${pinnedPages} pages are still pinned`;
+      if (lockedPages !== 0) return `${lockedPages} pages are still counted as locked`;
+    }
+    const locked = k.userLockedPages;
     if (locked !== 0) return `${locked} pages are still counted as locked`;
     return undefined;
   }

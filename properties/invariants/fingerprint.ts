@@ -10,6 +10,7 @@ import { EventFile } from "../../model/eventfd.ts";
 import { IommufdFile } from "../../model/iommufd/file.ts";
 import type { IommufdContext } from "../../model/iommufd/objects.ts";
 import { AccessFile } from "../../model/iommufd/selftest/access-file.ts";
+import type { Mm } from "../../model/kernel/mm.ts";
 import { traceRoutes } from "../../model/kvm/gsi-routing.ts";
 import { type Vm, VmFile } from "../../model/kvm/kvm.ts";
 import { KvmVfioFile } from "../../model/kvm/vfio.ts";
@@ -31,6 +32,14 @@ function mix(value: number): void {
 
 /** One bit for whether something is there. */
 const bit = (value: unknown, at: number): number => (value ? 1 << at : 0);
+
+function memory(mm: Mm | undefined): void {
+  if (!mm) return;
+  mix(mm.pinnedPages);
+  mix(mm.lockedPages);
+  mix(mm.content.writes);
+  mix(bit(mm.gone, 0));
+}
 
 /** The state of a machine between two calls. */
 export function fingerprint({ k }: Machine): number {
@@ -101,10 +110,8 @@ export function fingerprint({ k }: Machine): number {
   for (const entry of k.vms) vm(entry);
   const { producers, consumers } = k.bypass;
   mix(producers.size * 1024 + consumers.size);
-  mix(k.mm.pinnedPages);
-  mix(k.mm.lockedPages);
-  mix(k.mm.userLockedPages);
-  mix(k.mm.content.writes);
+  for (let i = 0; i < k.mms.length; i++) memory(k.mms[i]);
+  mix(k.userLockedPages);
   const { withoutMask, memlockPages, hardMemlock } = k.task.credentials;
   mix(withoutMask);
   mix(memlockPages);

@@ -1,5 +1,7 @@
 /** Invariants over the memory that I/O address spaces map: it is pinned while somebody needs it, and counted as pinned. */
+
 import { Area, type PageRange, type Pages, pagesOf } from "../../model/iommufd/area.ts";
+import type { Mm } from "../../model/kernel/mm.ts";
 import { everyIoas } from "./areas.ts";
 import type { StateInvariant } from "./invariant.ts";
 
@@ -74,25 +76,32 @@ export const pinsCounted: StateInvariant = {
   title: "what is pinned through iommufd is what the process has pinned, and counts for whom it was mapped",
   broken({ machine }) {
     const shared = new Set<Pages>();
-    let pinned = 0;
+    const pinned = new Map<Mm, number>();
+    const ofProcess = new Map<Mm, number>();
+    const add = (sums: Map<Mm, number>, { owner: { mm }, pinned: count }: Pages): void => {
+      sums.set(mm, (sums.get(mm) ?? 0) + count);
+    };
     let ofUser = 0;
-    let ofProcess = 0;
     for (const { pagetable } of everyIoas(machine)) {
       for (const { pages } of pagetable.areas) {
         if (pages.refs > 1) {
           if (shared.has(pages)) continue;
           shared.add(pages);
         }
-        pinned += pages.pinned;
+        add(pinned, pages);
         if (pages.counted === "user") ofUser += pages.pinned;
-        if (pages.counted === "process") ofProcess += pages.pinned;
+        if (pages.counted === "process") add(ofProcess, pages);
       }
     }
-    const { mm } = machine.k;
-    if (mm.pinnedPages !== pinned) return `the process has ${mm.pinnedPages} pages pinned, its mappings ${pinned}`;
-    if (mm.userLockedPages !== ofUser) return `the user has ${mm.userLockedPages} pages locked, its mappings ${ofUser}`;
-    // Containers count for the process as well.
-    if (mm.lockedPages < ofProcess) return `the process has ${mm.lockedPages} pages locked, its mappings ${ofProcess}`;
+    const { mms, userLockedPages } = machine.k;
+    for (const mm of mms) {
+      const own = pinned.get(mm) ?? 0;
+      if (mm.pinnedPages !== own) return `a process has ${mm.pinnedPages} pages pinned, its mappings ${own}`;
+      // Containers count for the process as well.
+      const counted = ofProcess.get(mm) ?? 0;
+      if (mm.lockedPages < counted) return `a process has ${mm.lockedPages} pages locked, its mappings ${counted}`;
+    }
+    if (userLockedPages !== ofUser) return `the user has ${userLockedPages} pages locked, its mappings ${ofUser}`;
     return undefined;
   },
 };

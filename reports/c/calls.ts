@@ -113,8 +113,21 @@ export class CallWriter {
     return lines;
   }
 
-  #load({ at, offset, width }: Call & { op: "load" }, expectation: Expectation | null): string[] {
-    const lines = [`ret = load(${this.#values.plain(at)} + ${cNumber(offset, 4, true)}UL, ${width});`];
+  /** The process that makes a call, where that is not the program itself. */
+  #by({ by }: Call): string | undefined {
+    return by === undefined ? undefined : this.#names.of(by);
+  }
+
+  /** A call of a function, or of the one by which another process does the same. */
+  #function(call: Call, name: string, values: readonly string[]): string {
+    const by = this.#by(call);
+    return by === undefined ? `${name}(${values.join(", ")})` : `${name}_by(${[by, ...values].join(", ")})`;
+  }
+
+  #load(call: Call & { op: "load" }, expectation: Expectation | null): string[] {
+    const { at, offset, width } = call;
+    const where = `${this.#values.plain(at)} + ${cNumber(offset, 4, true)}UL`;
+    const lines = [`ret = ${this.#function(call, "load", [where, `${width}`])};`];
     lines.push(...this.#style.result(expectation, false));
     const { bytes } = expectation ?? {};
     if (bytes && bytes.length > 0)
@@ -169,7 +182,7 @@ export class CallWriter {
         return systemCall(failNth, "SYS_munmap", [value(call.at), `${call.length}UL`]);
       case "store": {
         const where = `${value(call.at)} + ${cNumber(call.offset, 4, true)}UL`;
-        return `store(${where}, ${call.width}, ${cNumber(call.value, 8, true)}UL)`;
+        return this.#function(call, "store", [where, `${call.width}`, `${cNumber(call.value, 8, true)}UL`]);
       }
       case "sysfs-write": {
         const what = this.#written(call);
@@ -186,11 +199,17 @@ export class CallWriter {
       }
       case "join":
         return `join(&tasks[${this.#tasks.get(call.task) ?? 0}])`;
+      case "fork":
+        return "fork_process()";
+      case "exit":
+        return `exit_process(${this.#names.of(call.process)})`;
       case "sysfs-read": {
         const path = this.#attributePath(call.attribute);
         return failNth === undefined ? `read_file(${path})` : `read_file_failing(${failNth}, ${path})`;
       }
       case "probe":
+        if (call.probe.kind === "pinned") return this.#function(call, "status_kib", ['"VmPin"']);
+        if (call.probe.kind === "locked") return this.#function(call, "status_kib", ['"VmLck"']);
         return this.#probe(call.probe);
       case "capset":
         return `set_capabilities(${capabilityBits(call.without)})`;
@@ -211,7 +230,7 @@ export class CallWriter {
     }
     const argument = arg.kind === "value" ? this.#values.plain(arg.value, call.request) : this.#name(arg, index);
     return [
-      `ret = ${ioctlExpression(call, fd, argument)};`,
+      `ret = ${ioctlExpression(call, this.#by(call), fd, argument)};`,
       ...this.#made(call, expectation),
       ...this.#style.result(expectation, isChosen(call, expectation)),
     ];
@@ -279,7 +298,7 @@ export class CallWriter {
     }
   }
 
-  #probe(probe: Probe): string {
+  #probe(probe: Exclude<Probe, { kind: "pinned" | "locked" }>): string {
     switch (probe.kind) {
       case "driver":
         return `text_of_link(${this.#devicePath(probe.device, "driver")})`;
@@ -303,10 +322,6 @@ export class CallWriter {
         return `list(${this.#devicePath(probe.device, "iommu_group/devices")})`;
       case "vms":
         return "count_vms()";
-      case "pinned":
-        return `status_kib("VmPin")`;
-      case "locked":
-        return `status_kib("VmLck")`;
       case "tainted":
         return "tainted_by_user()";
     }

@@ -173,15 +173,25 @@ static long count_vms(void)
 `,
   },
   {
-    defines: ["status_kib"],
-    text: C`static long status_kib(const char *name)
+    defines: ["status_kib_of"],
+    text: C`/* What is less than nothing the kernel shows as a very large number. */
+static long status_kib_of(const char *path, const char *name)
 {
-	long kib = -1, ret = read_file("/proc/self/status");
+	long ret = read_file(path);
+	unsigned long kib = -1UL;
 	const char *line = ret < 0 ? NULL : strstr(seen, name);
 
 	if (line)
-		sscanf(line + strlen(name), ": %ld", &kib);
-	return ret < 0 ? ret : kib;
+		sscanf(line + strlen(name), ": %lu", &kib);
+	return ret < 0 ? ret : (long)kib;
+}
+`,
+  },
+  {
+    defines: ["status_kib"],
+    text: C`static long status_kib(const char *name)
+{
+	return status_kib_of("/proc/self/status", name);
 }
 `,
   },

@@ -50,6 +50,11 @@ export class StructWriter {
     this.#style = style;
   }
 
+  /** The process that makes the call. */
+  get #by(): string | undefined {
+    return this.#call.by === undefined ? undefined : this.#names.of(this.#call.by);
+  }
+
   lines(fd: string, expectation: Expectation | null): string[] {
     const { place } = this.#struct;
     const mapped = mappedBytes(place, this.#size);
@@ -58,7 +63,7 @@ export class StructWriter {
     const result = this.#style.result(expectation, isChosen(this.#call, expectation));
     if (isNowhere(place)) {
       const at = placed(place, this.#index, "", "");
-      return [`ret = ${ioctlExpression(this.#call, fd, at)};`, ...result];
+      return [`ret = ${ioctlExpression(this.#call, this.#by, fd, at)};`, ...result];
     }
     const changes = expectation?.bytes ? this.#changes(expectation, expectation.bytes.subarray(0, compared)) : [];
     const body = [
@@ -67,7 +72,7 @@ export class StructWriter {
       ...(compared > 0 ? [`${this.#type} expected = arg;`] : []),
       `unsigned long at = ${placed(place, this.#index, "&arg", `${this.#size}`)};`,
       "",
-      `ret = ${ioctlExpression(this.#call, fd, "at")};`,
+      `ret = ${ioctlExpression(this.#call, this.#by, fd, "at")};`,
       ...(mapped > 0 ? [`get(&arg, at, ${mapped});`] : []),
       ...this.#bound(mapped),
       ...result,

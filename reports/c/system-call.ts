@@ -19,8 +19,14 @@ export function functionCall(
   return failNth === undefined ? usual : systemCall(failNth, number, values);
 }
 
-/** An ioctl, with the failure that it asks for. */
-export function ioctlExpression({ request, failNth }: Call & { op: "ioctl" }, fd: string, argument: string): string {
+/** An ioctl, with the failure that it asks for; `by` is the process that makes it. */
+export function ioctlExpression(
+  { request, failNth }: Call & { op: "ioctl" },
+  by: string | undefined,
+  fd: string,
+  argument: string,
+): string {
+  if (by !== undefined) return `do_ioctl_by(${by}, ${fd}, ${request}, ${argument})`;
   return functionCall(failNth, `do_ioctl(${fd}, ${request}, ${argument})`, "SYS_ioctl", [fd, request, argument]);
 }
 

@@ -13,6 +13,8 @@
  * *janitor* lives as long as the server and runs setup and cleanup code. A
  * program may have *tasks*, each for one write that may wait for the program;
  * they are forked before it opens or maps anything, so that they hold nothing.
+ * And it may fork *processes*, which have its descriptors and a copy of its
+ * memory, and make system calls that it hands them; they end before it does.
  *
  * What is shared, and why it is shared: anything private that the server
  * writes costs a copy-on-write fault after every fork, so the buffers are
@@ -64,6 +66,9 @@
  *   13 START        task:u8 path:u64 text:u64 length:u32   the task opens a file for writing and writes the text to it
  *   14 TASK         task:u8                         outputs i64: 1 while the task is at that, 0 once it is done
  *   15 JOIN         task:u8                         waits until it is; outputs i64: the open's -errno or what the write gave
+ *   16 FORK         process:u8                      makes a process; outputs i64 0 or -errno
+ *   17 BY           process:u8                      who makes what SYSCALL and TOUCH_* say from here on; ff: the program
+ *   18 EXIT         process:u8                      ends a process and waits for that; outputs i64 0
  *
  * Frames, each after a u32 with its length, are at struct request, struct
  * result and struct hello. A program that is not well-formed ends where that
@@ -89,6 +94,7 @@
 #include <sys/klog.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
+#include <sys/prctl.h>
 #include <sys/reboot.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -120,6 +126,8 @@ typedef int64_t i64;
 #define SLOTS 1024
 #define NO_SLOT 0xffff
 #define TASKS 8
+#define PROCESSES 4
+#define BY_PROGRAM 0xff
 #define OUTPUT_SIZE (4 * MIB)
 #define INPUT_SIZE (8 * MIB)
 #define LOG_SIZE (256 * 1024)
@@ -183,6 +191,16 @@ struct job {
 
 enum job_state { JOB_NONE, JOB_GIVEN, JOB_DONE };
 
+/* A process that a program made, and what it is to do. */
+struct process {
+	u32 state; /* enum job_state; a futex */
+	pid_t pid; /* 0 where there is none */
+	enum { DO_SYSCALL, DO_TOUCH, DO_EXIT } what;
+	i64 args[6], result; /* of a touch: the address and the value */
+	u16 nr;
+	u8 width, is_write;
+};
+
 /* Shared by all processes; begins with what every program touches. */
 struct arena {
 	u32 state, mark, at, output_length;
@@ -190,6 +208,8 @@ struct arena {
 	i64 slots[SLOTS];
 	u32 tasks; /* how many the program has made */
 	struct job jobs[TASKS];
+	struct process processes[PROCESSES];
+	pid_t at_work; /* the process that the program waits for; 0 if none */
 	u8 output[OUTPUT_SIZE] __attribute__((aligned(4096)));
 };
 
@@ -494,8 +514,100 @@ static int make_tasks(u32 count)
 	return 1;
 }
 
+/* What a process does: its job, again and again, until that is to exit. */
+static void __attribute__((noreturn)) serve_as_process(struct process *of)
+{
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	for (;;) {
+		u32 state;
+		while ((state = __atomic_load_n(&of->state, __ATOMIC_ACQUIRE)) != JOB_GIVEN)
+			syscall(SYS_futex, &of->state, FUTEX_WAIT, state, NULL, NULL, 0);
+		if (of->what == DO_EXIT)
+			syscall(SYS_exit_group, 0);
+		if (of->what == DO_TOUCH) {
+			u64 value = (u64)of->args[1];
+			of->result = -(i64)touch((u64)of->args[0], of->width, of->is_write, &value);
+			of->args[1] = (i64)value;
+		} else {
+			i64 *args = of->args;
+			of->result = syscall(of->nr, args[0], args[1], args[2], args[3], args[4], args[5]);
+			if (of->result == -1)
+				of->result = -errno;
+		}
+		__atomic_store_n(&of->state, JOB_DONE, __ATOMIC_RELEASE);
+		syscall(SYS_futex, &of->state, FUTEX_WAKE, 1, NULL, NULL, 0);
+	}
+}
+
+static i64 make_process(struct process *of)
+{
+	of->state = JOB_NONE;
+	of->pid = 0;
+	pid_t pid = (pid_t)syscall(SYS_clone, CLONE_FILES | SIGCHLD, 0, 0, 0, 0);
+	if (pid < 0)
+		return -errno;
+	if (pid == 0)
+		serve_as_process(of);
+	of->pid = pid;
+	return 0;
+}
+
+/*
+ * Has a process do its job, and waits for it. One that the kernel kills takes the program with it: that is what became of the
+ * call.
+ */
+static void hand_over(struct process *to)
+{
+	const struct timespec a_while = { 0, 20000000 };
+	int status;
+	arena->at_work = to->pid;
+	__atomic_store_n(&to->state, JOB_GIVEN, __ATOMIC_RELEASE);
+	syscall(SYS_futex, &to->state, FUTEX_WAKE, 1, NULL, NULL, 0);
+	while (__atomic_load_n(&to->state, __ATOMIC_ACQUIRE) == JOB_GIVEN) {
+		syscall(SYS_futex, &to->state, FUTEX_WAIT, JOB_GIVEN, &a_while, NULL, 0);
+		if (waitpid(to->pid, &status, WNOHANG) != to->pid)
+			continue;
+		to->pid = 0;
+		if (to->what == DO_EXIT)
+			break;
+		signal(WTERMSIG(status), SIG_DFL);
+		kill(getpid(), WIFSIGNALED(status) ? WTERMSIG(status) : SIGKILL);
+	}
+	arena->at_work = 0;
+}
+
+static i64 syscall_by(struct process *by, u16 nr, const i64 args[6])
+{
+	by->what = DO_SYSCALL;
+	by->nr = nr;
+	memcpy(by->args, args, sizeof by->args);
+	hand_over(by);
+	return by->result;
+}
+
+static int touch_by(struct process *by, u64 addr, u8 width, int is_write, u64 *value)
+{
+	by->what = DO_TOUCH;
+	by->width = width;
+	by->is_write = (u8)is_write;
+	by->args[0] = (i64)addr;
+	by->args[1] = (i64)*value;
+	hand_over(by);
+	*value = (u64)by->args[1];
+	return (int)-by->result;
+}
+
+static void end_process(struct process *of)
+{
+	if (!of->pid)
+		return;
+	of->what = DO_EXIT;
+	hand_over(of);
+}
+
 static enum state carry_out(const u8 *code, u32 length)
 {
+	struct process *by = NULL; /* who makes system calls; the program itself if NULL */
 	const u8 *p = code, *end = code + length, *op = code;
 	i64 *slots = arena->slots;
 	i64 result = 0, fired = 0;
@@ -566,12 +678,14 @@ static enum state carry_out(const u8 *code, u32 length)
 					args[i] = (i64)arg;
 				}
 			}
-			if (fail)
+			if (by)
+				result = syscall_by(by, nr, args);
+			else if (fail)
 				result = syscall_failing(fail_nth, fail, nr, args, &fired);
 			else
 				result = syscall(nr, args[0], args[1], args[2], args[3], args[4], args[5]);
 			fail = 0;
-			if (result == -1)
+			if (result == -1 && !by)
 				result = -errno;
 			PUT(&result, 8);
 			break;
@@ -638,7 +752,8 @@ static enum state carry_out(const u8 *code, u32 length)
 			if (slot != NO_SLOT && slot >= SLOTS)
 				goto malformed;
 			u64 value = 0;
-			u32 signo = (u32)touch((slot == NO_SLOT ? 0 : (u64)slots[slot]) + offset, width, 0, &value);
+			u64 addr = (slot == NO_SLOT ? 0 : (u64)slots[slot]) + offset;
+			u32 signo = (u32)(by ? touch_by(by, addr, width, 0, &value) : touch(addr, width, 0, &value));
 			result = -(i64)signo;
 			PUT(&signo, 4);
 			PUT(&value, 8);
@@ -651,7 +766,8 @@ static enum state carry_out(const u8 *code, u32 length)
 			TAKE(u64, value);
 			if (slot != NO_SLOT && slot >= SLOTS)
 				goto malformed;
-			u32 signo = (u32)touch((slot == NO_SLOT ? 0 : (u64)slots[slot]) + offset, width, 1, &value);
+			u64 addr = (slot == NO_SLOT ? 0 : (u64)slots[slot]) + offset;
+			u32 signo = (u32)(by ? touch_by(by, addr, width, 1, &value) : touch(addr, width, 1, &value));
 			result = -(i64)signo;
 			PUT(&signo, 4);
 			break;
@@ -717,6 +833,30 @@ static enum state carry_out(const u8 *code, u32 length)
 			PUT(&result, 8);
 			break;
 		}
+		case 0x16: {
+			TAKE(u8, process);
+			if (process >= PROCESSES || arena->processes[process].pid)
+				goto malformed;
+			result = make_process(&arena->processes[process]);
+			PUT(&result, 8);
+			break;
+		}
+		case 0x17: {
+			TAKE(u8, process);
+			if (process != BY_PROGRAM && (process >= PROCESSES || !arena->processes[process].pid))
+				goto malformed;
+			by = process == BY_PROGRAM ? NULL : &arena->processes[process];
+			break;
+		}
+		case 0x18: {
+			TAKE(u8, process);
+			if (process >= PROCESSES)
+				goto malformed;
+			end_process(&arena->processes[process]);
+			result = 0;
+			PUT(&result, 8);
+			break;
+		}
 		default:
 			goto malformed;
 		}
@@ -736,6 +876,9 @@ static void fresh_arena(int keep_slots)
 	arena->at = 0;
 	arena->output_length = 0;
 	arena->tasks = 0;
+	arena->at_work = 0;
+	for (int i = 0; i < PROCESSES; i++)
+		arena->processes[i].pid = 0;
 	if (!keep_slots)
 		memset(arena->slots, 0xff, sizeof arena->slots);
 }
@@ -842,7 +985,8 @@ static struct ending hung(pid_t pid, u8 *stack, u32 *stack_length)
 {
 	struct ending e = { .state = HUNG, .mark = arena->mark };
 	int status;
-	*stack_length += where(pid, stack + *stack_length, STACK_SIZE);
+	pid_t at_work = arena->at_work;
+	*stack_length += where(at_work ? at_work : pid, stack + *stack_length, STACK_SIZE);
 	kill(pid, SIGKILL);
 	e.killed = (u8)reap(pid, KILL_GRACE_MS, &status);
 	return e;
@@ -869,6 +1013,22 @@ static void see_off_tasks(struct ending *e, u32 timeout_ms, u8 *stack, u32 *stac
 	}
 }
 
+/*
+ * The program is gone, and its processes with it, or soon: they hold its descriptors. They are the server's children now. One
+ * that does not go hangs as a call of the program's would.
+ */
+static void see_off_processes(struct ending *e)
+{
+	for (int i = 0; i < PROCESSES; i++) {
+		pid_t pid = arena->processes[i].pid;
+		int status;
+		if (pid && !reap(pid, KILL_GRACE_MS, &status)) {
+			e->state = HUNG;
+			e->killed = 0;
+		}
+	}
+}
+
 static struct ending run_program(const u8 *code, u32 length, u32 timeout_ms, u8 *stack, u32 *stack_length)
 {
 	fresh_arena(0);
@@ -877,8 +1037,11 @@ static struct ending run_program(const u8 *code, u32 length, u32 timeout_ms, u8 
 		fail("cannot fork");
 	if (pid == 0) {
 		syscall(SYS_close_range, FIRST_FD, ~0U, 0);
-		arena->state = carry_out(code, length);
+		u32 state = carry_out(code, length);
 		arena->mark = MARK_EXIT;
+		for (int i = 0; i < PROCESSES; i++)
+			end_process(&arena->processes[i]);
+		arena->state = state;
 		syscall(SYS_exit_group, 0);
 	}
 	int status = 0;
@@ -887,6 +1050,7 @@ static struct ending run_program(const u8 *code, u32 length, u32 timeout_ms, u8 
 		e = ending_of(status);
 	else
 		e = hung(pid, stack, stack_length);
+	see_off_processes(&e);
 	if (arena->tasks > 0)
 		see_off_tasks(&e, timeout_ms, stack, stack_length);
 	fresh_scratch();
@@ -1271,6 +1435,8 @@ int main(int argc, char **argv)
 	sigaddset(&child_signal, SIGCHLD);
 	sigprocmask(SIG_BLOCK, &child_signal, NULL);
 
+	/* Processes of a program that was killed are the server's to see off. */
+	prctl(PR_SET_CHILD_SUBREAPER, 1);
 	lay_out_memory();
 	start_janitor();
 	greet();

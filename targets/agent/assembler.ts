@@ -1,7 +1,7 @@
 /**
  * Writes the agent's bytecode: a method per operation, appended to one buffer that grows and is used again.
  */
-import { NO_SLOT, Op, type Width } from "./layout.ts";
+import { BY_PROGRAM, NO_SLOT, Op, type Width } from "./layout.ts";
 
 /** Stands for the value of a slot where a system call takes an argument. */
 export interface SlotValue {
@@ -194,6 +194,30 @@ export class Assembler {
     this.#room(2);
     this.#u8(Op.join);
     this.#u8(task);
+    return this;
+  }
+
+  /** Makes a process with the program's descriptors and a copy of its memory; outputs i64: 0 or -errno. */
+  fork(process: number): this {
+    return this.#ofProcess(Op.fork, process);
+  }
+
+  /** Has a process make what system calls and accesses `code` writes. */
+  by(process: number, code: () => void): void {
+    this.#ofProcess(Op.by, process);
+    code();
+    this.#ofProcess(Op.by, BY_PROGRAM);
+  }
+
+  /** Ends a process and waits for that; outputs i64: 0. */
+  exit(process: number): this {
+    return this.#ofProcess(Op.exit, process);
+  }
+
+  #ofProcess(op: number, process: number): this {
+    this.#room(2);
+    this.#u8(op);
+    this.#u8(process);
     return this;
   }
 

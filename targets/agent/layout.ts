@@ -26,6 +26,10 @@ export const NOTHING = 0x1400_0000_0000;
 export const SLOT_COUNT = 1024;
 /** How many other tasks a program can start. */
 export const TASK_COUNT = 8;
+/** How many processes it can make. */
+export const PROCESS_COUNT = 4;
+/** In place of the number of a process: the program itself. */
+export const BY_PROGRAM = 0xff;
 /** In place of a slot number in `touchRead` and `touchWrite`: the offset is the address. */
 export const NO_SLOT = 0xffff;
 /** The most output one piece of code can give, in bytes. */
@@ -61,6 +65,9 @@ export const Op = {
   start: 0x13,
   task: 0x14,
   join: 0x15,
+  fork: 0x16,
+  by: 0x17,
+  exit: 0x18,
 } as const;
 
 /** Widths of a value in memory, in bytes. */

@@ -85,7 +85,8 @@ export class OutputReader {
         const read = this.#read(STATUS_SIZE);
         if (!read?.text) return read;
         const value = shape.line.exec(read.text)?.[1];
-        return { ret: value === undefined ? -1 : Number(value) };
+        // What is less than nothing the kernel shows as a very large number.
+        return { ret: value === undefined ? -1 : Number(BigInt.asIntN(64, BigInt(value))) };
       }
       case "tainted": {
         const read = this.#read(READ_SIZE);

@@ -11,7 +11,7 @@ import { BLOCK_SIZE, MAX_BLOCKS } from "../../model/kernel/memory-map.ts";
 import type { Call, Program } from "../../model/program.ts";
 import { argumentText, busName, type Topology } from "../../model/topology.ts";
 import type { Assembler, SyscallArgument } from "../agent/assembler.ts";
-import { NO_SLOT, TASK_COUNT } from "../agent/layout.ts";
+import { NO_SLOT, PROCESS_COUNT, TASK_COUNT } from "../agent/layout.ts";
 import { Blocks, NOWHERE, type Placed, writableAddress } from "./blocks.ts";
 import { FileLowering, LONG_TEXT, PATH, TEXT } from "./files.ts";
 import { CAPABILITY_HEADER, capabilitySets, limits, POLLFD_SIZE, pollfd, timespec } from "./images.ts";
@@ -38,6 +38,9 @@ export class Lowering extends FileLowering {
   readonly #blocks: Blocks;
   /** Tasks that were started, by their handles. */
   readonly #tasks = new Map<string, number>();
+  /** Processes that were made, by their handles, and those of them that have not ended. */
+  readonly #processes = new Map<string, number>();
+  #forks = 0;
   /** Where reads put what programs name. */
   readonly #data = new Map<string, number>();
 
@@ -66,9 +69,19 @@ export class Lowering extends FileLowering {
   /** Lowers one call. Where it asks for a failure, whether that came about stands behind its other output. */
   call(call: Call): Shape {
     this.failNth = call.failNth ?? 0;
-    const shape = this.#call(call);
+    const process = call.by === undefined ? undefined : this.#processes.get(call.by);
+    const shape = process === undefined ? this.#call(call) : this.#by(process, call);
     if (call.failNth !== undefined) this.code.fired();
     this.failNth = 0;
+    return shape;
+  }
+
+  #by(process: number, call: Call): Shape {
+    let shape: Shape | undefined;
+    this.code.by(process, () => {
+      shape = this.#call(call);
+    });
+    if (!shape) throw new Error("the call was not lowered");
     return shape;
   }
 
@@ -162,6 +175,22 @@ export class Lowering extends FileLowering {
         const task = this.#tasks.get(call.task);
         if (task === undefined) throw new TooLarge(`Nothing has started ${call.task}.`);
         code.join(task);
+        return { kind: "plain" };
+      }
+      case "fork": {
+        const process = this.#forks++;
+        if (process >= PROCESS_COUNT)
+          throw new TooLarge(`A program makes at most ${PROCESS_COUNT} processes; split it.`);
+        this.#processes.set(call.as, process);
+        code.fork(process);
+        return { kind: "plain" };
+      }
+      case "exit": {
+        const process = this.#processes.get(call.process);
+        this.#processes.delete(call.process);
+        // One that has ended, or never was, is no more to be ended.
+        if (process === undefined) code.syscall(SYS.sched_yield);
+        else code.exit(process);
         return { kind: "plain" };
       }
       case "sysfs-read":

@@ -11,6 +11,7 @@ export const SYS = {
   pread64: 17,
   pwrite64: 18,
   access: 21,
+  sched_yield: 24,
   dup: 32,
   nanosleep: 35,
   fcntl: 72,

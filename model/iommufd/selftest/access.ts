@@ -233,8 +233,9 @@ export const steps = {
       for (let at = user.firstPage; at <= user.lastPage; at++, page += PAGE_SIZE) {
         must(page + PAGE_SIZE <= U64_MAX, rule["IOMMUFD-STPAGES-9"]);
         must(k.mm.reach(page, 1).pages === 1, rule["IOMMUFD-STPAGES-4"]);
-        const pinned = area.pages.file ? undefined : k.mm.physical(area.pages.address + BigInt(at) * PAGE_SIZE);
-        must(pinned === k.mm.physical(page), rule["IOMMUFD-STPAGES-5"]);
+        const { file, address, owner } = area.pages;
+        const pinned = file ? undefined : owner.mm.physical(address + BigInt(at) * PAGE_SIZE);
+        must(owner.mm === k.mm && pinned === k.mm.physical(page), rule["IOMMUFD-STPAGES-5"]);
       }
     }
   },

@@ -172,6 +172,8 @@ export const steps = {
   translate(k: Kernel, { ioas }: Hwpt, iova: bigint): bigint | undefined {
     const area = ioas.pagetable.firstArea(iova, iova);
     if (!area?.ready || area.pages.file) return undefined;
-    return k.mm.physical(area.address + (iova - area.start));
+    const { mm } = area.pages.owner;
+    const page = mm.physical(area.address + (iova - area.start));
+    return mm === k.mm ? page : undefined;
   },
 };
