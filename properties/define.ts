@@ -48,6 +48,8 @@ export function property(
     readonly shortest?: number;
     /** One call in so many runs out of memory, which the kernel must be able to bring about. */
     readonly failOneIn?: number;
+    /** One call in so many is made by another process. */
+    readonly byOneIn?: number;
     readonly length?: number;
   },
 ): Property {
@@ -95,6 +97,7 @@ export function property(
           kvm: given.kvm ?? true,
           wrongOneIn: given.wrongOneIn ?? 6,
           ...(given.failOneIn === undefined ? {} : { failOneIn: given.failOneIn }),
+          ...(given.byOneIn === undefined ? {} : { byOneIn: given.byOneIn }),
           ...(given.ioctls ? { ioctls: given.ioctls } : {}),
           ...(given.otherIoctls === undefined ? {} : { otherIoctls: given.otherIoctls }),
           ...(given.memfds === undefined ? {} : { memfds: given.memfds }),

@@ -9,7 +9,6 @@ import type { Piece } from "./access-pin.ts";
 import { IOMMUFD, iommufdSource } from "./availability.ts";
 import { PAGE_SIZE } from "./io-pagetable.ts";
 import type { Access } from "./objects.ts";
-import { rule as pagesRule } from "./pages.ts";
 
 const source = iommufdSource("device", "iommufd_access_rw");
 const BY_TEST = { ...IOMMUFD, kconfig: ["IOMMUFD", "IOMMUFD_TEST"], source } as const;
@@ -48,6 +47,13 @@ export const rule = clauses({
     errno: "EINVAL",
     source: iommufdSource("pages", "iopt_pages_rw_access"),
     partial: true,
+  },
+  "IOMMUFD-RW-9": {
+    ...BY_TEST,
+    rule: "memory whose process has ended can be read and written while it is pinned",
+    errno: "EFAULT",
+    partial: true,
+    source: iommufdSource("pages", "iopt_pages_rw_slow"),
   },
   "IOMMUFD-RW-8": {
     ...BY_TEST,
@@ -134,7 +140,7 @@ export const steps = {
     const firstPage = Number((address - pages.address) / PAGE_SIZE);
     const missing = pages.unpinnedIn({ firstPage, lastPage: firstPage + count - 1 });
     if (write && missing.length > 0 && missing[0]?.firstPage !== firstPage) content.forget(address, bytes.length);
-    must(missing.length === 0, pagesRule["IOMMUFD-PAGES-11"]);
+    must(missing.length === 0, rule["IOMMUFD-RW-9"]);
     if (write) content.write(address, bytes);
     else bytes.set(content.read(address, bytes.length));
   },

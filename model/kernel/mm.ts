@@ -140,10 +140,13 @@ export class Mm {
   /** Has memory hold what a call wrote to a block in it, as far as that is known. */
   takeBack({ address, bytes, touchedFrom, touchedTo, definedUpTo }: UserBlock): void {
     if (touchedTo === 0) return;
+    // What a call answers, wherever its caller wants it, is no change of state.
+    const { writes } = this.content;
     const from = BigInt(address + touchedFrom);
     const defined = Math.max(Math.min(touchedTo, definedUpTo), touchedFrom);
     if (defined > touchedFrom) this.content.write(from, bytes.subarray(touchedFrom, defined));
     if (touchedTo > defined) this.content.forget(BigInt(address + defined), touchedTo - defined);
+    this.content.writes = writes;
     const pages = Math.ceil((Number(from % PAGE) + touchedTo - touchedFrom) / Number(PAGE));
     this.makeOwn(from, pages, Number.POSITIVE_INFINITY);
   }

@@ -9,6 +9,7 @@ import {
   dmaMapFull,
   dmaMapLimit,
   dmaMapped,
+  dmaMappedByOther,
   dmaUnmapped,
   iommuInfo,
 } from "../goals/type1.ts";
@@ -21,6 +22,7 @@ export const type1 = property({
   devices: (topology) => [...standing(topology), ...functions(topology)],
   weights: { mdev: 0, io: 1, dup: 1, open: 5, probe: 4, credentials: 3 },
   motifs: TYPE1_MOTIFS,
+  byOneIn: 10,
   kvm: false,
   ioctls: {
     ...NO_RESETS,
@@ -36,6 +38,7 @@ export const type1 = property({
   goals: [
     containerBackend,
     dmaMapped,
+    dmaMappedByOther,
     dmaMapExists,
     dmaMapFull,
     dmaMapLimit,

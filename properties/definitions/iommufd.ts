@@ -14,6 +14,7 @@ import {
   mapLimit,
   mapNoRoom,
   mapped,
+  mappedByOther,
   optionBusy,
   optionSet,
   unmapped,
@@ -28,6 +29,7 @@ export const iommufdObjects = property({
   devices: standing,
   kvm: false,
   weights: { mdev: 0, open: 6 },
+  byOneIn: 12,
   ioctls: {
     ...NO_RESETS,
     IOMMU_IOAS_MAP: 5,
@@ -43,6 +45,7 @@ export const iommufdObjects = property({
     mapped,
     fileMapped,
     changeProcess,
+    mappedByOther,
     copied,
     copyMissing,
     copyRights,

@@ -4,7 +4,7 @@ import { standing } from "../devices.ts";
 import { ACCESS_MOTIFS, MOCK_MOTIFS } from "../generate/mock-motifs.ts";
 import { MOCK_TABLE_MOTIFS, PASID_MOTIFS, VIOMMU_MOTIFS } from "../generate/table-motifs.ts";
 import { bufferGone, bufferMapped, bufferRevoked, fileRead, fileWritten } from "../goals/files.ts";
-import { destroyBusy, unmapped } from "../goals/iommufd.ts";
+import { destroyBusy, takenOver, unmapped } from "../goals/iommufd.ts";
 import {
   accessGap,
   accessMoved,
@@ -46,6 +46,7 @@ export const iommufdMock = property({
   kvm: false,
   weights: { mdev: 0, open: 3, probe: 3, credentials: 1 },
   motifs: MOCK_MOTIFS,
+  byOneIn: 12,
   otherIoctls: 0.3,
   ioctls: {
     ...NO_RESETS,
@@ -58,6 +59,7 @@ export const iommufdMock = property({
     IOMMU_TEST_OP_MOCK_DOMAIN_REPLACE: 3,
     IOMMU_TEST_OP_MD_CHECK_MAP: 6,
     IOMMU_TEST_OP_MD_CHECK_REFS: 3,
+    IOMMU_IOAS_CHANGE_PROCESS: 1.5,
     IOMMU_TEST_OP_ADD_RESERVED: 0.5,
     IOMMU_TEST_OP_SET_TEMP_MEMORY_LIMIT: 0.5,
     IOMMU_IOAS_MAP_FILE: 1.5,
@@ -74,6 +76,7 @@ export const iommufdMock = property({
     mapChecked,
     mapCheckRefused,
     pinsCounted,
+    takenOver,
     unmapped,
     destroyBusy,
   ],
@@ -88,6 +91,7 @@ export const iommufdAccess = property({
   kvm: false,
   weights: { mdev: 0, open: 3, io: 6, probe: 4, credentials: 1, close: 4 },
   motifs: ACCESS_MOTIFS,
+  byOneIn: 8,
   otherIoctls: 0.3,
   ioctls: {
     ...NO_RESETS,

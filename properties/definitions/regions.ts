@@ -50,6 +50,7 @@ export const eduDma = property({
   kvm: false,
   weights: { open: 2, io: 40, mdev: 0, close: 2, dup: 1, probe: 1, ioctl: 24 },
   motifs: DMA_MOTIFS,
+  byOneIn: 12,
   alwaysOpens: true,
   copies: true,
   ioctls: {

@@ -158,6 +158,7 @@ export const kvmVfio = property({
   title: "VMs and the VFIO files that they know: who keeps whom alive",
   devices: standing,
   weights: { mdev: 0, close: 10, probe: 4 },
+  byOneIn: 16,
   ioctls: { ...NO_RESETS, KVM_CREATE_VM: 2, KVM_CREATE_DEVICE: 3, KVM_SET_DEVICE_ATTR: 8 },
   share: 1,
   motifs: KVM_MOTIFS,

@@ -100,6 +100,9 @@ export class Handles {
   readonly memory: MappedMemory[] = [];
   /** Tasks that were started. */
   readonly tasks: string[] = [];
+  /** Processes that were made and have not ended, and how many were made. */
+  readonly processes: string[] = [];
+  forks = 0;
   /** What reads have brought, and how many bytes. */
   readonly data: { readonly handle: string; readonly length: number }[] = [];
   #count = 0;

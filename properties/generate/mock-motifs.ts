@@ -4,11 +4,9 @@ import { MOCK_START } from "../../model/iommufd/selftest/mock-device.ts";
 import { MEMORY, PAGE } from "../../model/kernel/memory-map.ts";
 import type { Value } from "../../model/program.ts";
 import { oneIn, pick, times } from "./dice.ts";
-import { mapBuffer, mapFile, openIoas, takeBack } from "./motif-calls.ts";
+import { IO_PAGE, mapBuffer, mapFile, openIoas, takeBack } from "./motif-calls.ts";
 import { MOTIFS, type Motif } from "./motifs.ts";
-
-/** The smallest page of a mock: half a page of the CPU's. */
-const IO_PAGE = PAGE / 2;
+import { takenOver } from "./process-motifs.ts";
 
 const READ_WRITE = 6;
 const FIXED = 1;
@@ -92,5 +90,5 @@ const accessed: Motif = (on, make) => {
 };
 
 /** For programs about mocks, and about accesses; some begin as those of any user. */
-export const MOCK_MOTIFS: readonly Motif[] = [...times(20, mocked), ...MOTIFS];
+export const MOCK_MOTIFS: readonly Motif[] = [...times(20, mocked), takenOver, takenOver, ...MOTIFS];
 export const ACCESS_MOTIFS: readonly Motif[] = [...times(20, accessed), ...times(10, mocked), ...MOTIFS];

@@ -55,6 +55,8 @@ export interface Focus {
   readonly wrongOneIn: number;
   /** One call in so many runs out of memory before it is made; none unless told. */
   readonly failOneIn?: number;
+  /** One call in so many is made by another process; none unless told. */
+  readonly byOneIn?: number;
 }
 
 export type MoveKind =

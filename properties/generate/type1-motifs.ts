@@ -6,6 +6,7 @@ import { type Dice, oneIn, pick } from "./dice.ts";
 import { getDevice, type Make, open, setContainer, setIommu } from "./motif-calls.ts";
 import type { Motif } from "./motifs.ts";
 import { credentials, type Situation } from "./moves.ts";
+import { handedOver } from "./process-motifs.ts";
 
 const V1 = 1;
 const V2 = 3;
@@ -170,6 +171,7 @@ export const TYPE1_MOTIFS: readonly Motif[] = [
   moved,
   logged,
   logged,
+  handedOver,
 ];
 
 /** A part of what is mapped for an open device goes, where only v1 lets it. */

@@ -18,6 +18,7 @@ import { makeShort } from "./failures.ts";
 import { Handles, isFileKind } from "./handles.ts";
 import { MOTIFS } from "./motifs.ts";
 import { type Focus, type MoveKind, makeCall, type Situation } from "./moves.ts";
+import { makeElsewhere } from "./processes.ts";
 import { detachesPasids, soundLength } from "./settle.ts";
 
 /** Told of every call that a walk or a run makes, with what the model answered. */
@@ -60,11 +61,12 @@ export function walk(dice: Dice, focus: Focus, options: MachineOptions, length: 
     observer.called(machine, call, answer);
     return true;
   };
-  const { failOneIn } = focus;
+  const { failOneIn, byOneIn } = focus;
+  const makeHere = byOneIn === undefined ? makeOne : (call: Call) => makeElsewhere(on, byOneIn, call, makeOne);
   const make =
     failOneIn === undefined
-      ? makeOne
-      : (call: Call) => makeShort(dice, failOneIn, call, makeOne, length - calls.length);
+      ? makeHere
+      : (call: Call) => makeShort(dice, failOneIn, call, makeHere, length - calls.length);
 
   if (focus.alwaysOpens || dice.roll(3) > 0) pick(dice, focus.motifs ?? MOTIFS)(on, make);
   const deck = kinds(focus);
@@ -152,6 +154,16 @@ function remember({ handles, machine }: Situation, call: Call, answer: Answer): 
   }
   if (call.op === "start") {
     handles.tasks.push(call.as);
+    return;
+  }
+  if (call.op === "fork") {
+    handles.processes.push(call.as);
+    handles.forks++;
+    return;
+  }
+  if (call.op === "exit") {
+    const at = handles.processes.indexOf(call.process);
+    if (at >= 0) handles.processes.splice(at, 1);
     return;
   }
   if ("as" in call && call.as !== undefined) handles.opened(call.as);

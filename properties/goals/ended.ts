@@ -23,6 +23,12 @@ export function ioctlEnded(
   };
 }
 
+/** An ioctl that another process than the program made, and that succeeded. */
+export function ioctlByOther(id: string, title: string, request: string, needs: Needs = {}): Goal {
+  const ended = ioctlEnded(id, title, request, 0, needs);
+  return { ...ended, reached: (call, seen) => call.by !== undefined && ended.reached(call, seen) };
+}
+
 /** A clause that was seen to be kept, where calls and what they return do not show it. */
 export function clauseSeen(id: string, title: string, clause: Clause, needs: Needs = {}): Goal {
   return { id, title, needs, clause, reached: () => false };

@@ -1,5 +1,5 @@
 /** Goals about I/O address spaces and what is mapped in them. */
-import { ioctlEnded } from "./ended.ts";
+import { ioctlByOther, ioctlEnded } from "./ended.ts";
 import { IOMMUFD, MAP_FILE } from "./needs.ts";
 
 export const mapped = ioctlEnded("map", "memory was mapped into an IOAS", "IOMMU_IOAS_MAP", 0, IOMMUFD);
@@ -25,6 +25,18 @@ export const changeProcess = ioctlEnded(
   "IOMMU_IOAS_CHANGE_PROCESS",
   0,
   { ...IOMMUFD, since: "6.14" },
+);
+export const takenOver = ioctlByOther(
+  "taken-over",
+  "what is pinned was taken over by another process than the program",
+  "IOMMU_IOAS_CHANGE_PROCESS",
+  { ...IOMMUFD, since: "6.14" },
+);
+export const mappedByOther = ioctlByOther(
+  "map-by-other",
+  "another process than the program mapped its memory into an IOAS",
+  "IOMMU_IOAS_MAP",
+  IOMMUFD,
 );
 export const copied = ioctlEnded("copy", "a mapping was copied", "IOMMU_IOAS_COPY", 0, IOMMUFD);
 export const copyMissing = ioctlEnded(

@@ -1,7 +1,13 @@
 /** Goals about what is mapped in a container. */
-import { ioctlEnded } from "./ended.ts";
+import { ioctlByOther, ioctlEnded } from "./ended.ts";
 import { PINNING } from "./needs.ts";
 
+export const dmaMappedByOther = ioctlByOther(
+  "dma-map-by-other",
+  "another process than the program mapped its memory for a container",
+  "VFIO_IOMMU_MAP_DMA",
+  { kconfig: ["VFIO_CONTAINER"] },
+);
 export const dmaMapped = ioctlEnded("map-dma", "memory was mapped in a container", "VFIO_IOMMU_MAP_DMA", 0);
 export const dmaMapExists = ioctlEnded(
   "map-dma-exists",

@@ -22,6 +22,7 @@ import { buffersStayMapped } from "./buffers-stay-mapped.ts";
 import { bypassOneOrder } from "./bypass-one-order.ts";
 import { bypassPartsAnother } from "./bypass-parts-another.ts";
 import { cdevOpenStaysRegistered } from "./cdev-open-stays-registered.ts";
+import { changeProcessKeepsCounts } from "./change-process-keeps-counts.ts";
 import { closeByLastFile } from "./close-by-last-file.ts";
 import { closeUnregistersEachTime } from "./close-unregisters-each-time.ts";
 import { compatSplitForgotten } from "./compat-split-forgotten.ts";
@@ -149,6 +150,7 @@ import { type1CapabilityOfCaller } from "./type1-capability-of-caller.ts";
 import { type1DetachStaysClean } from "./type1-detach-stays-clean.ts";
 import { type1LastPageLost } from "./type1-last-page-lost.ts";
 import { type1LastPageRefused } from "./type1-last-page-refused.ts";
+import { type1NewOwnerUncounted } from "./type1-new-owner-uncounted.ts";
 import { type1NoEntryLimit } from "./type1-no-entry-limit.ts";
 import { type1ReplayUnwind } from "./type1-replay-unwind.ts";
 import { type1VaddrOfEmulated } from "./type1-vaddr-of-emulated.ts";
@@ -255,6 +257,8 @@ export const FAULTS: readonly Fault[] = [
   faultReadTriesForEver,
   faultMessageGarbage,
   bitmapPageOffset,
+  changeProcessKeepsCounts,
+  type1NewOwnerUncounted,
   veventQueueUnbounded,
   veventReadKeepsHeader,
   veventReadWithoutRoom,
