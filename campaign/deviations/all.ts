@@ -7,6 +7,7 @@ import { aliasCleared } from "./alias-cleared.ts";
 import { attachFaultDetaches } from "./attach-fault-detaches.ts";
 import { bindDropsVm, bindLeaksVm } from "./bind-drops-vm.ts";
 import { bindWithoutToken } from "./bind-without-token.ts";
+import { changeProcessOfGone } from "./change-process-of-gone.ts";
 import { changeProcessUncounted } from "./change-process-uncounted.ts";
 import { compatMapNoAccess } from "./compat-map-no-access.ts";
 import { compatUnmapCuts } from "./compat-unmap-cuts.ts";
@@ -125,6 +126,7 @@ export const DEVIATIONS: readonly Deviation[] = [
   sampleIrqsNeedInfo,
   sampleOverruns,
   nodeMissing,
+  changeProcessOfGone,
   changeProcessUncounted,
   type1ReplayCaller,
   devSetMissing,

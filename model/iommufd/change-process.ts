@@ -74,10 +74,7 @@ export const ioasChangeProcess = ioctl<IommufdFile>({
     }
     const moved = k.iommufd.countedElsewhere(k, context);
     k.iommufd.chargeCaller(k, moved);
-    for (const pages of moved) {
-      k.iommufd.moveCounts(k, pages);
-      pages.owner = k.task;
-    }
+    k.iommufd.moveAll(k, moved);
     k.keeps(rule["IOMMUFD-CHANGEPROCESS-4"]);
     return 0;
   },
@@ -105,6 +102,14 @@ export const steps = {
     const limit = k.task.credentials.memlockPages;
     must(ofUser === 0 || k.userLockedPages + ofUser <= limit, rule["IOMMUFD-CHANGEPROCESS-5"]);
     must(ofProcess === 0 || k.mm.lockedPages + ofProcess <= limit, rule["IOMMUFD-CHANGEPROCESS-5"]);
+  },
+
+  /** The last loop of iommufd_ioas_change_process: what counts for others is the caller's from now on. */
+  moveAll(k: Kernel, moved: ReadonlySet<Pages>): void {
+    for (const pages of moved) {
+      k.iommufd.moveCounts(k, pages);
+      pages.owner = k.task;
+    }
   },
 
   /** iopt_pages_update_pinned, of the old process and of the caller's. */
