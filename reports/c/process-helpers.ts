@@ -11,7 +11,7 @@ struct process {
 	enum { CALL, LOAD, STORE } what;
 	pid_t pid; /* 0 once it has ended */
 	long number, arguments[6], ret;
-	unsigned long loaded;
+	unsigned long value;
 };
 
 #define PROCESSES 4
@@ -28,7 +28,7 @@ static void serve(struct process *of)
 		if (of->what == CALL)
 			of->ret = result(syscall(of->number, a[0], a[1], a[2], a[3], a[4], a[5]));
 		else
-			of->ret = touch(a[0], a[1], of->what == LOAD ? &of->loaded : NULL, a[2]);
+			of->ret = touch(a[0], a[1], of->what == LOAD ? &of->value : NULL, a[2]);
 		of->state = MADE;
 	}
 }
@@ -97,7 +97,7 @@ static long make_by(struct process *by)
 	by->arguments[0] = at;
 	by->arguments[1] = width;
 	ret = make_by(by);
-	loaded = by->loaded;
+	loaded = by->value;
 	return ret;
 }
 `,
