@@ -57,6 +57,7 @@ export const iommufdCompat = property({
   devices: (topology) => [...standing(topology), ...functions(topology)],
   weights: { mdev: 0, io: 1, dup: 1, open: 5, probe: 4, credentials: 2 },
   motifs: COMPAT_MOTIFS,
+  byOneIn: 12,
   kvm: false,
   ioctls: {
     ...NO_RESETS,
