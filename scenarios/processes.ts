@@ -67,15 +67,17 @@ const mapFile = ioctl("@iommufd", "IOMMU_IOAS_MAP_FILE", {
 });
 const changeProcess = ioctl("@iommufd", "IOMMU_IOAS_CHANGE_PROCESS", { size: 8 });
 const rlimitMode = ioctl("@iommufd", "IOMMU_OPTION", { size: 24, option_id: 0, op: 0, val64: 1 });
+const lockOnePage: Call = { op: "prlimit", resource: "RLIMIT_MEMLOCK", soft: PAGE, hard: PAGE };
 const withoutLock: Call = { op: "capset", without: ["CAP_IPC_LOCK"] };
 /** A file that is mapped for a mock, before there is another process. */
-const fileMapped = (before: readonly Call[]): readonly Call[] => [
+const fileMapped = (before: readonly Call[], then: readonly Call[] = []): readonly Call[] => [
   openIommufd(),
   ...before,
   allocIoas("@iommufd"),
   mock("@ioas"),
   { op: "memfd", size: 2 * PAGE, as: "@memfd" },
   mapFile,
+  ...then,
   fork,
 ];
 /** Counts in KiB, of the program and of the process. */
@@ -165,6 +167,21 @@ export const PROCESSES: readonly Scenario[] = [
       ...counts(pinned, 0, 0),
     ],
   }),
+  ...[[], [rlimitMode]].map((mode) =>
+    scenario({
+      id: `change-process-limit${mode.length > 0 ? "-mode" : ""}`,
+      title: `what a process may not lock it does not take over, and nothing changes${mode.length > 0 ? ", where it counts for the process" : ""}`,
+      needs: CHANGE_PROCESS,
+      steps: [
+        ...fileMapped([withoutLock, ...mode], [lockOnePage]),
+        refused("ENOMEM", by(changeProcess)),
+        ...counts(pinned, 2 * KIB, 0),
+        unmap(START, 2 * PAGE),
+        ...counts(pinned, 0, 0),
+        ...counts(locked, 0, 0),
+      ],
+    }),
+  ),
   scenario({
     id: "change-process-of-gone",
     breaks: "change-process-of-gone",
@@ -228,6 +245,26 @@ export const PROCESSES: readonly Scenario[] = [
       ...counts(locked, 0, 2 * KIB),
       exit,
       gives(0, locked),
+    ],
+  }),
+  scenario({
+    id: "type1-new-owner-limit",
+    title: "a process that may not lock so much gives another's mapping no new address",
+    needs: LEGACY,
+    steps: [
+      withoutLock,
+      openContainer(),
+      openGroup("edu0"),
+      setContainer("@group", "@container"),
+      setIommu("@container"),
+      mapDma(A, 2 * PAGE, USER),
+      lockOnePage,
+      fork,
+      takeAddress(A, 2 * PAGE),
+      refused("ENOMEM", by(newAddress(USER, A, 2 * PAGE))),
+      ...counts(locked, 2 * KIB, 0),
+      newAddress(USER, A, 2 * PAGE),
+      ...counts(locked, 2 * KIB, 0),
     ],
   }),
   scenario({

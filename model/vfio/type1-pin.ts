@@ -21,7 +21,6 @@ export const rule = clauses({
     rule: "memory of a process that has ended can't be pinned any more",
     errno: "EFAULT",
     source: "drivers/vfio/vfio_iommu_type1.c:vfio_pin_page_external",
-    unseen: "a group that joins a container has the memory of whoever attaches it pinned (type1-replay-caller)",
   },
   "VFIO-TYPE1-PIN-3": {
     rule: "pages count as locked by the process as long as an IOMMU can reach them, with or without a limit, and no longer",
