@@ -7,6 +7,7 @@ import { command, MASTER_ON } from "./bar-calls.ts";
 import {
   addFile,
   allocIoas,
+  attach,
   close,
   createKvmVfio,
   createVm,
@@ -21,6 +22,7 @@ import {
   pinned,
   setContainer,
   setIommu,
+  throughNode,
 } from "./calls.ts";
 import { deviceReads, deviceWrites, look, mapDma, put, USER } from "./dma-calls.ts";
 import { mock, test } from "./mocks.ts";
@@ -182,6 +184,25 @@ export const PROCESSES: readonly Scenario[] = [
       ],
     }),
   ),
+  scenario({
+    id: "change-process-of-function",
+    title: "what a function reaches of files is taken over by a process that may lock so much, and by no other",
+    needs: { ...CDEV, since: "6.14" },
+    steps: [
+      withoutLock,
+      ...throughNode("edu0"),
+      allocIoas("@iommufd"),
+      attach("@device", "@ioas"),
+      { op: "memfd", size: 2 * PAGE, as: "@memfd" },
+      mapFile,
+      fork,
+      lockOnePage,
+      { op: "fork", as: "@process1" },
+      refused("ENOMEM", { ...changeProcess, by: "@process1" }),
+      by(changeProcess),
+      ...counts(pinned, 0, 2 * KIB),
+    ],
+  }),
   scenario({
     id: "change-process-of-gone",
     breaks: "change-process-of-gone",
