@@ -315,6 +315,23 @@ export const PROCESSES: readonly Scenario[] = [
     ],
   }),
   scenario({
+    id: "type1-replay-of-gone",
+    breaks: "type1-replay-caller",
+    title: "a group can't join a container with memory of a process that has ended",
+    needs: LEGACY,
+    steps: [
+      openContainer(),
+      openGroup("mtty0"),
+      setContainer("@group", "@container"),
+      setIommu("@container"),
+      fork,
+      by(mapDma(A, PAGE, USER)),
+      exit,
+      openGroup("edu0", "@group1"),
+      refused("EFAULT", setContainer("@group1", "@container")),
+    ],
+  }),
+  scenario({
     id: "vm-of-other-process",
     title: "a VM and its VFIO device answer only the process that made the VM",
     needs: { ...CDEV, kconfig: [...CDEV.kconfig, "KVM"] },
