@@ -18,6 +18,7 @@ import {
   throughContainer,
   unbindDriver,
 } from "./calls.ts";
+import { compatInfo } from "./compat.ts";
 import { CDEV, LEGACY } from "./needs.ts";
 import { refused, type Scenario, scenario } from "./scenario.ts";
 
@@ -170,6 +171,21 @@ export const CORNERS: readonly Scenario[] = [
       refused("EINVAL", unmapDma({ iova: 1, size: 0x1000 })),
       refused("EINVAL", unmapDma({ argsz: 24, flags: UNMAP.GET_DIRTY_BITMAP, size: 0x1000 })),
       refused("EINVAL", dirtyPages(DIRTY.GET_BITMAP, { argsz: 8, size: 0x1000 })),
+      refused("EINVAL", dirtyPages(8)),
+      refused("EFAULT", compatInfo(88, "@container", 8)),
+      refused("EINVAL", compatInfo(12, "@container")),
+      refused("EFAULT", compatInfo(88, "@container", "readonly")),
+    ],
+  }),
+  scenario({
+    id: "mapping-in-reserved",
+    title: "no group joins while something is mapped where its devices reach interrupts",
+    needs: LEGACY,
+    steps: [
+      ...CONTAINER,
+      mapDma(0x1000n, { iova: 0xfee0_0000n, vaddr: MEMORY.user }),
+      openGroup("edu0", "@group1"),
+      refused("EINVAL", setContainer("@group1", "@container")),
     ],
   }),
   scenario({

@@ -6,7 +6,7 @@ export const forgetUnknownFile: Fault = {
   title: "FILE_DEL of a file that this VM was not told of decouples it from the VM that was",
   cites: "e323369b2e20 kvm-vfio: Decouple only when we match a group",
   breaks: "refused-no-trace",
-  shownBy: "driver-binding",
+  shownBy: "kvm-vfio",
   apply(k) {
     const right = k.kvmVfio.remove;
     k.kvmVfio = {
