@@ -203,10 +203,10 @@ export class Assembler {
   }
 
   /** Has a process make what system calls and accesses `code` writes. */
-  by(process: number, code: () => void): void {
+  by(process: number, code: () => unknown): this {
     this.#ofProcess(Op.by, process);
     code();
-    this.#ofProcess(Op.by, BY_PROGRAM);
+    return this.#ofProcess(Op.by, BY_PROGRAM);
   }
 
   /** Ends a process and waits for that; outputs i64: 0. */

@@ -142,6 +142,45 @@ describe.skipIf(cannot !== undefined)("the agent", () => {
     expect(killed.status).toEqual({ kind: "signal", signo: SIGKILL, mark: 5 });
   });
 
+  test("has processes with memory of their own, and its descriptors", async () => {
+    const { status, output } = await run((a) => {
+      a.touchWrite(USER.address, 4, 1).fork(0).fork(1);
+      a.by(0, () => a.touchWrite(USER.address, 4, 2));
+      a.by(1, () => open(a, "/dev/null")).keep(0);
+      a.syscall(SYS_CLOSE, { slot: 0 }).exit(1).touchRead(USER.address, 4);
+      a.by(0, () => a.touchRead(USER.address, 4));
+      a.by(0, () => a.syscall(SYS_GETPID)).syscall(SYS_GETPID);
+    });
+    expect(status).toEqual({ kind: "done" });
+    const view = Buffer.from(output);
+    // The store, both forks, the store of the first, what the second opened, what the program closed, and the end of the second.
+    expect([view.readBigInt64LE(4), view.readBigInt64LE(12), view.readUInt32LE(20)]).toEqual([0n, 0n, 0]);
+    expect([view.readBigInt64LE(24), view.readBigInt64LE(32), view.readBigInt64LE(40)]).toEqual([3n, 0n, 0n]);
+    expect([view.readBigUInt64LE(52), view.readBigUInt64LE(64)]).toEqual([1n, 2n]);
+    expect(view.readBigInt64LE(72)).not.toBe(view.readBigInt64LE(80));
+  });
+
+  test("says where a process of a program hung or died, and that is gone as well", async () => {
+    const hung = await run(
+      (a) =>
+        a
+          .fork(0)
+          .mark(3)
+          .by(0, () => a.syscall(SYS_PAUSE)),
+      { timeoutMs: 100 },
+    );
+    expect(hung.status).toMatchObject({ kind: "hung", mark: 3, killed: true });
+    const died = await run((a) =>
+      a
+        .fork(0)
+        .mark(4)
+        .by(0, () => {
+          a.syscall(SYS_GETPID).keep(0).syscall(SYS_KILL, { slot: 0 }, SIGKILL);
+        }),
+    );
+    expect(died.status).toEqual({ kind: "signal", signo: SIGKILL, mark: 4 });
+  });
+
   test("cleans up in the janitor, with the slots of the program", async () => {
     const cleanup = code((a) => a.pokeSlot(SCRATCH.address, 8, 7).peek(SCRATCH.address, 8));
     const { output, cleanupOutput } = await run((a) => a.syscall(SYS_GETPID).keep(7).peek(NOTHING, 1), { cleanup });
@@ -164,6 +203,7 @@ describe.skipIf(cannot !== undefined)("the agent", () => {
     ["an unknown operation", [0xee]],
     ["an operation cut short", [0x01, 0x00]],
     ["a slot that is not there", [0x05, 0xff, 0xff]],
+    ["a process that is not there", [0x17, 0x00]],
     ["a width that is not there", [0x06, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 3]],
     ["a skip beyond the end", [0x0b, 9, 0, 0, 0]],
     ["a system call of seven arguments", [0x04, 0, 0, 7, 0, ...new Array<number>(56).fill(0)]],
