@@ -149,6 +149,8 @@ test("a kernel that dies is not blamed where a deviation that calls do not tell 
   const dead = { program: { ...program, calls }, outcomes, end, log: oops, leaks: [] };
   expect(examine(dead, options, []).problem).not.toBeNull();
   expect(examine(dead, knowing, [])).toMatchObject({ problem: null, known: ["set-missing"], verdict: { at: 2 } });
+  const hung = { ...dead, end: { kind: "hung", call: 3, stack: "vfio_group_fops_release" } } as const;
+  expect(examine(hung, knowing, [])).toMatchObject({ problem: null, known: ["set-missing"], verdict: { at: 2 } });
   const other = { ...dead, log: "<1>BUG: unable to handle page fault for address: ffffc90000000000" };
   expect(examine(other, knowing, []).problem).not.toBeNull();
   const alive = { program, outcomes, end: { kind: "done" }, log: "", leaks: [] } as const;

@@ -55,11 +55,11 @@ export function examine(run: ProgramRun, options: JudgeOptions, history: readonl
 }
 
 /**
- * The verdict on a run that the kernel did not survive, where a deviation of which calls do not tell has ruined it: what the kernel
+ * The verdict on a run that the kernel did not survive, or a call did not come back from, where a deviation of which calls do not tell has ruined it: what the kernel
  * reported must be what the deviation brings about. Null where none has.
  */
 function ruinedUnseen({ program, outcomes, end, log }: ProgramRun, options: JudgeOptions): Verdict | null {
-  if (end.kind !== "signal" && end.kind !== "died") return null;
+  if (end.kind === "done" || end.kind === "not-run") return null;
   const reports = splats(log);
   const deviations: Deviation[] = [];
   let suspects = 0;

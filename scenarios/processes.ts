@@ -28,9 +28,21 @@ import { deviceReads, deviceWrites, look, mapDma, put, USER } from "./dma-calls.
 import { mock, test } from "./mocks.ts";
 import { CDEV, LEGACY } from "./needs.ts";
 import { gives, refused, type Scenario, type Step, scenario } from "./scenario.ts";
-import { BUFFER, IOAS_VARIANTS, inVariants, mapAt, unmap, type Variant } from "./selftest-calls.ts";
+import {
+  BUFFER,
+  checkMap,
+  IOAS_VARIANTS,
+  inVariants,
+  mapAt,
+  mapping,
+  unmap,
+  upTo,
+  type Variant,
+  WITH_MOCK,
+} from "./selftest-calls.ts";
 
 const KIB = PAGE / 1024;
+const [FIXED, READ_ONLY] = [1, 4];
 const CHANGE_PROCESS = { since: "6.14", kconfig: ["IOMMUFD", "IOMMUFD_TEST"], mock: true } as const;
 
 const fork: Call = { op: "fork", as: "@process" };
@@ -167,6 +179,29 @@ export const PROCESSES: readonly Scenario[] = [
       ...counts(pinned, 0, 2 * KIB),
       by(unmap(START, 2 * PAGE)),
       ...counts(pinned, 0, 0),
+    ],
+  }),
+  scenario({
+    id: "selftest-ro-unshare",
+    title:
+      "memory that is mapped to be read stays where it is pinned when it is written, though it was another's or nobody's before",
+    needs: WITH_MOCK,
+    steps: [
+      openIommufd(),
+      allocIoas("@iommufd"),
+      put(0, 1),
+      fork,
+      mock("@ioas", 1),
+      mapping({ flags: READ_ONLY | FIXED, iova: START, length: 2 * PAGE }),
+      ...upTo(2).map((page) => checkMap("@hwpt1", START + page * PAGE, PAGE, page * PAGE)),
+      put(0, 2),
+      put(PAGE, 3),
+      ...upTo(2).map((page) => checkMap("@hwpt1", START + page * PAGE, PAGE, page * PAGE)),
+      by(put(0, 4)),
+      checkMap("@hwpt1", START, PAGE, 0),
+      refused("EINVAL", by(checkMap("@hwpt1", START, PAGE, 0))),
+      exit,
+      checkMap("@hwpt1", START, PAGE, 0),
     ],
   }),
   ...[[], [rlimitMode]].map((mode) =>
