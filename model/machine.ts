@@ -14,9 +14,10 @@ import { ArgumentBlocks } from "./kernel/encode.ts";
 import { canRead, canWrite, type File, type Transfer } from "./kernel/file.ts";
 import { findIoctl, type Ioctl } from "./kernel/ioctl.ts";
 import { type Chooser, Kernel, ownChoice } from "./kernel/kernel.ts";
-import { LockOrder, Task } from "./kernel/lock.ts";
+import { LockOrder } from "./kernel/lock.ts";
 import { PAGE } from "./kernel/memory-map.ts";
 import { Blocked, type Operation, runStraight, Unmodelled } from "./kernel/operation.ts";
+import { Processes } from "./kernel/processes.ts";
 import { StartedTask } from "./kernel/started-task.ts";
 import type { UserBlock } from "./kernel/user-memory.ts";
 import { rule as vfsRule } from "./kernel/vfs.ts";
@@ -72,8 +73,7 @@ export class Machine {
   readonly #mapped: MappedFiles;
   /** Tasks that the program has started, by their handles. */
   readonly #started = new Map<string, StartedTask>();
-  /** Processes that it has made and that have not ended, by their handles. */
-  readonly #processes = new Map<string, Task>();
+  readonly #processes: Processes;
   readonly #blocks: ArgumentBlocks;
   /** The clause that refuses the call in flight for an allocation that was seen to fail. */
   #refusal: Clause | null = null;
@@ -92,6 +92,7 @@ export class Machine {
     this.k = k;
     this.#blocks = new ArgumentBlocks(k);
     this.#mapped = new MappedFiles(k);
+    this.#processes = new Processes(k);
     if (options.overrides) for (const override of options.overrides) override.apply(k);
     boot(k);
     // Standard input, output and error of every program.
@@ -122,11 +123,10 @@ export class Machine {
    * in both cases nothing has changed.
    */
   step(call: Call): Answer {
-    const process = call.by === undefined ? undefined : this.#processes.get(call.by);
-    if (!process) return this.#step(call);
+    if (call.by === undefined) return this.#step(call);
     const { k } = this;
     const own = k.task;
-    k.task = process;
+    k.task = this.#processes.find(call.by);
     try {
       return this.#step(call);
     } finally {
@@ -262,9 +262,11 @@ export class Machine {
         k.alloc();
         return runStraight(writeAttribute(k, call.attribute, call.text));
       case "fork":
-        return this.#fork(call.as);
+        if (!this.#mapped.isEmpty) throw new Unmodelled("mappings of files that two processes have");
+        this.#processes.fork(call.as);
+        return 0;
       case "exit":
-        this.#endProcess(call.process);
+        this.#processes.end(call.process);
         return 0;
       case "start":
         return this.#start(call);
@@ -292,23 +294,6 @@ export class Machine {
   }
 
   /** Starts a task and lets it go as far as it can. */
-  /** clone(2) with CLONE_FILES: the table of descriptors is the same. */
-  #fork(as: string): number {
-    const { k } = this;
-    if (!this.#mapped.isEmpty) throw new Unmodelled("mappings of files that two processes have");
-    const mm = k.mm.fork();
-    k.mms.push(mm);
-    this.#processes.set(as, new Task(k.mms.length, mm, k.task.credentials.copy()));
-    return 0;
-  }
-
-  #endProcess(process: string): void {
-    const task = this.#processes.get(process);
-    if (!task) return;
-    task.mm.gone = true;
-    this.#processes.delete(process);
-  }
-
   #start({ attribute, text, as }: Call & { op: "start" }): number {
     const task = new StartedTask(this.#started.size + 1, writeAttribute(this.k, attribute, text));
     if (this.#started.has(as)) throw new Unmodelled("two tasks of one name");
@@ -435,7 +420,7 @@ export class Machine {
   exit(): void {
     const { k } = this;
     k.task.doing = "exit";
-    for (const process of [...this.#processes.keys()]) this.#endProcess(process);
+    this.#processes.endAll();
     k.kept.length = 0;
     for (const [fd, file] of k.fds.open()) {
       k.fds.remove(fd);

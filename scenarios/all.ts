@@ -3,6 +3,7 @@
 import { ACCESSES } from "./accesses.ts";
 import { AUXILIARY } from "./auxiliary.ts";
 import { BARS } from "./bars.ts";
+import { CHANGE_PROCESS_SCENARIOS } from "./change-process.ts";
 import { COMPAT } from "./compat.ts";
 import { CONFIG_SPACE } from "./config-space.ts";
 import { CONFIG_READS, CONFIG_SWEEPS } from "./config-sweeps.ts";
@@ -49,6 +50,7 @@ import { OWNERSHIP } from "./ownership.ts";
 import { PAGE_TABLES } from "./page-tables.ts";
 import { PASIDS } from "./pasids.ts";
 import { PROCESSES } from "./processes.ts";
+import { IOMMUFD_PROCESSES } from "./processes-iommufd.ts";
 import { ROMS } from "./roms.ts";
 import { SAMPLES } from "./samples.ts";
 import type { Scenario } from "./scenario.ts";
@@ -83,6 +85,8 @@ export const SCENARIOS: readonly Scenario[] = [
   ...IOMMUFD_SELFTESTS,
   ...DIRTY_SELFTESTS,
   ...PROCESSES,
+  ...IOMMUFD_PROCESSES,
+  ...CHANGE_PROCESS_SCENARIOS,
   ...LOW_POWER,
   ...SRIOV,
   ...HOTPLUG,
