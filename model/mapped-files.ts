@@ -3,6 +3,7 @@ import { refuse } from "./kernel/clause.ts";
 import { canRead, canWrite, type File } from "./kernel/file.ts";
 import type { Kernel } from "./kernel/kernel.ts";
 import { PAGE } from "./kernel/memory-map.ts";
+import type { Mm } from "./kernel/mm.ts";
 import { runStraight, Unmodelled } from "./kernel/operation.ts";
 import { rule as vfsRule } from "./kernel/vfs.ts";
 import type { AccessWidth } from "./program.ts";
@@ -10,6 +11,8 @@ import type { AccessWidth } from "./program.ts";
 const PROT_WRITE = 2;
 
 interface Mapping {
+  /** The memory that it is in: a process that was made before has nothing there. */
+  readonly mm: Mm;
   readonly address: number;
   /** In whole pages. */
   readonly length: number;
@@ -51,7 +54,7 @@ export class MappedFiles {
     const shared = !isPrivate && canWrite(file);
     const address = runStraight(file.mmap(this.#k, length, from, prot, shared));
     file.refs++;
-    this.#mapped.push({ address, length: wholePages(length), prot, file, offset: from });
+    this.#mapped.push({ mm: this.#k.mm, address, length: wholePages(length), prot, file, offset: from });
     return address;
   }
 
@@ -98,7 +101,8 @@ export class MappedFiles {
       (each) => each.address <= address && address + width <= each.address + each.length,
     );
     if (!mapping) throw new Unmodelled("memory that is not mapped");
-    const { prot, file } = mapping;
+    const { mm, prot, file } = mapping;
+    if (mm !== this.#k.mm) return refuse(vfsRule["VFS-MMAP-2"]);
     if (prot === 0 || (prot & needs) !== needs) return refuse(vfsRule["VFS-MMAP-2"]);
     return { file, offset: mapping.offset + address - mapping.address };
   }

@@ -24,6 +24,7 @@ import { HOTPLUG } from "./hotplug.ts";
 import { IDXD } from "./idxd.ts";
 import { IDXD_DESCRIPTORS } from "./idxd-descriptors.ts";
 import { IDXD_DEVICE } from "./idxd-device.ts";
+import { IDXD_PROCESSES } from "./idxd-processes.ts";
 import { INTERRUPTS } from "./interrupts.ts";
 import { IOAS } from "./ioas.ts";
 import { IOAS_FILES } from "./ioas-files.ts";
@@ -133,6 +134,7 @@ export const SCENARIOS: readonly Scenario[] = [
   ...IDXD,
   ...IDXD_DEVICE,
   ...IDXD_DESCRIPTORS,
+  ...IDXD_PROCESSES,
   ...MEMORY,
   ...EVIDENCE,
   ...SAMPLE_EVIDENCE,

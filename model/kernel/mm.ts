@@ -79,6 +79,9 @@ export class Mm {
   /** Numbers of private pages that were written. */
   readonly #own = new Set<number>();
   #ownKnown = true;
+  /** Numbers of private pages that were read, and that may be the zero page. */
+  readonly #seen = new Set<number>();
+  #presenceKnown = true;
 
   /** dup_mm: the memory of a process that this one makes. It holds the same, and nothing of it is pinned or counted. */
   fork(): Mm {
@@ -106,6 +109,7 @@ export class Mm {
   /** What the process loads from its own memory. */
   load(address: bigint, width: AccessWidth): bigint {
     this.#check(address, width);
+    this.#seen.add(Number(address / PAGE));
     return numberIn(this.content.read(address, width));
   }
 
@@ -127,6 +131,7 @@ export class Mm {
 
   /** Brings at least so many bytes of the program's own memory into a block, beside what the call has written there. */
   bringMore(block: UserBlock, bytes: number): void {
+    this.forgetPresence();
     const address = BigInt(block.address);
     const size = Math.min(block.readable, Math.max(FETCHED_AT_ONCE, 2 * bytes));
     const known = this.content.known(address, size);
@@ -185,6 +190,33 @@ export class Mm {
     const asked = pages <= room ? pages : Math.min(pages, Math.ceil((Math.max(room, 0) + 1) / BATCH) * BATCH);
     const first = Number(address / PAGE);
     for (let i = 0; i < asked; i++) this.#own.add(first + i);
+  }
+
+  /** Whether a page of private memory is there for devices that share it: nobody has touched it before that. */
+  isPresent(address: bigint, write: boolean): boolean {
+    const page = Number(address / PAGE);
+    const { pages, writable, anonymous } = this.reach(address, 1);
+    if (pages === 0 || (write && !writable)) return false;
+    if (!anonymous || !this.#ownKnown || this.forked) throw new Unmodelled("whether a page has been touched");
+    if (this.#own.has(page) || (!write && this.#seen.has(page))) return true;
+    if (!this.#presenceKnown) throw new Unmodelled("whether a page has been touched");
+    return false;
+  }
+
+  /** handle_mm_fault, of a page that may be had: to be written it is the process's own, to be read the zero page. Gives what takes it back. */
+  fault(address: bigint, write: boolean): () => void {
+    const pages = write ? this.#own : this.#seen;
+    const page = Number(address / PAGE);
+    if (pages.has(page)) return () => {};
+    pages.add(page);
+    return () => {
+      pages.delete(page);
+    };
+  }
+
+  /** Notes that somebody has touched pages, nobody knows which. */
+  forgetPresence(): void {
+    this.#presenceKnown = false;
   }
 
   /** Notes that private pages may have been written since, nobody knows which. */

@@ -46,6 +46,14 @@ test("one that has ended leaves its calls to the program", () => {
   expect(machine.step({ op: "exit", process: "@process" }).ret).toBe(0);
 });
 
+test("what the program maps afterwards is not in the memory of a process", () => {
+  const machine = begin();
+  const mapped: Call = { op: "mmap", fd: "@memfd", length: 4096, prot: 3, offset: 0, as: "@mapping" };
+  for (const call of [{ op: "memfd", size: 4096, as: "@memfd" } as const, fork, mapped]) machine.step(call);
+  const answer = machine.step(by({ op: "load", at: "@mapping", offset: 0, width: 4 }));
+  expect(answer.refusedBy?.id).toBe("VFS-MMAP-2");
+});
+
 test("a process that would have the program's mappings of files has no answer", () => {
   const machine = begin();
   const calls: readonly Call[] = [

@@ -45,7 +45,7 @@ export const rule = clauses({
     source: "arch/x86/kernel/sys_x86_64.c:mmap",
   },
   "VFS-MMAP-2": {
-    rule: "a mapping is accessed as it was asked for",
+    rule: "a mapping is accessed as it was asked for, and in the process that made it",
     errno: "SIGSEGV",
     source: "arch/x86/mm/fault.c:access_error",
   },

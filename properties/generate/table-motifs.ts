@@ -181,7 +181,7 @@ const asked: Motif = (on, make) => {
 };
 
 /** For programs about the page tables of mocks. */
-export const MOCK_TABLE_MOTIFS: readonly Motif[] = [telling, telling, tellingAtLength, nesting, nesting];
+export const MOCK_TABLE_MOTIFS: readonly Motif[] = [telling, tellingAtLength, nesting, nesting];
 /** For programs about PASIDs of mocks. */
 export const PASID_MOTIFS: readonly Motif[] = [withPasids, withPasids, withPasids, nesting];
 /** For programs about virtual IOMMUs of mocks. */

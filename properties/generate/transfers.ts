@@ -7,6 +7,7 @@ import { VeventQueueFile } from "../../model/iommufd/vevent-queue.ts";
 import type { File } from "../../model/kernel/file.ts";
 import type { Kernel } from "../../model/kernel/kernel.ts";
 import { PAGE } from "../../model/kernel/memory-map.ts";
+import { QueueFile } from "../../model/mdev/idxd/queue-file.ts";
 import { VirtualDsa } from "../../model/mdev/idxd/virtual-device.ts";
 import { MdpyDisplay } from "../../model/mdev/mdpy.ts";
 import { MttyCard } from "../../model/mdev/mtty.ts";
@@ -27,6 +28,7 @@ import { inDriven, mapDriven, ofDriverSession } from "./driver-transfers.ts";
 import type { Handles } from "./handles.ts";
 import { inVirtualDsa, mapsPortal } from "./idxd-transfers.ts";
 import { accessMapping, mapRegion } from "./mapping-moves.ts";
+import { ofProcessQueue } from "./process-queues.ts";
 
 /** A place and what is moved there: by pread and pwrite, or by read and write where there is no offset. */
 interface Move {
@@ -59,6 +61,7 @@ export function transfer(dice: Dice, handles: Handles): Call | undefined {
   if (entry.file instanceof VeventQueueFile) return ofVevents(dice, fd, place);
   if (entry.file instanceof FaultQueueFile) return ofFaults(dice, fd, place);
   if (entry.file instanceof EventFile) return ofEvents(dice, fd, place);
+  if (entry.file instanceof QueueFile && !oneIn(dice, 8)) return ofProcessQueue(dice, fd, place);
   if (oneIn(dice, 8)) return mapping(dice, handles, fd, entry.file);
   if (entry.file instanceof MemfdFile) return ofMemory(dice, fd, entry.file, place);
   return ofDevice(handles.k, dice, fd, entry.file, place);

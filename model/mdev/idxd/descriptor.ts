@@ -66,7 +66,7 @@ export const rule = clauses({
 });
 
 export const DESCRIPTOR = 64;
-const RECORD = 32;
+export const RECORD = 32;
 /** Flags of a descriptor. */
 export const FLAG = { BLOCK_ON_FAULT: 2, RECORD_VALID: 4, RECORD: 8, INTERRUPT: 16 } as const;
 /** Status of a completion, and the bit of it that says that a fault was at a write. */
@@ -111,7 +111,7 @@ export function decode(view: DataView): Descriptor {
 }
 
 /** How a descriptor ended. */
-interface Completion {
+export interface Completion {
   readonly status: number;
   /** Bytes that were done. */
   readonly bytes: number;
@@ -120,7 +120,7 @@ interface Completion {
   readonly write: boolean;
 }
 
-const ended = (code: number): Completion => ({ status: code, bytes: 0, address: 0n, write: false });
+export const ended = (code: number): Completion => ({ status: code, bytes: 0, address: 0n, write: false });
 /** Bytes of the pattern that memory is filled with. */
 const PATTERN = 8;
 
@@ -225,14 +225,15 @@ function firstOf(spans: readonly { readonly address: bigint; readonly length: nu
   });
 }
 
-function pattern(value: bigint, size: number): Uint8Array {
+/** What memory is filled with. */
+export function pattern(value: bigint, size: number): Uint8Array {
   const one = new DataView(new ArrayBuffer(PATTERN));
   one.setBigUint64(0, value, true);
   return Uint8Array.from({ length: size }, (_, i) => one.getUint8(i % PATTERN));
 }
 
 /** struct dsa_completion_record */
-function recordOf({ status: code, bytes, address }: Completion): Uint8Array {
+export function recordOf({ status: code, bytes, address }: Completion): Uint8Array {
   const record = new DataView(new ArrayBuffer(RECORD));
   record.setUint8(0, code);
   record.setUint32(4, bytes, true);

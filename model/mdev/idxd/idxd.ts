@@ -11,6 +11,7 @@ import { descriptorSteps } from "./descriptor.ts";
 import { logSteps } from "./dirty-log.ts";
 import { errorSteps } from "./errors.ts";
 import { Accelerator, type QueueMode, type WorkQueue } from "./host.ts";
+import { hostDescriptorSteps } from "./host-descriptors.ts";
 import { interruptSteps } from "./interrupts.ts";
 import { memorySteps } from "./memory.ts";
 import { mmioSteps } from "./mmio.ts";
@@ -66,6 +67,7 @@ export const steps = {
   ...queueCommandSteps,
   ...memorySteps,
   ...descriptorSteps,
+  ...hostDescriptorSteps,
   ...portalSteps,
   ...logSteps,
   ...deviceSteps,

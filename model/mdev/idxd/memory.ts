@@ -81,6 +81,7 @@ export const memorySteps = {
   },
 
   writeMemory({ mm }: Kernel, spans: readonly Span[], bytes: Uint8Array): void {
+    mm.forgetPresence();
     let at = 0;
     for (const { address, length } of spans) {
       mm.content.write(address, bytes.subarray(at, at + length));

@@ -91,7 +91,8 @@ const GENCAP = { BLOCK_ON_FAULT: 1, OVERLAP: 2, COMMANDS: 16, TRANSFER_SHIFT: 16
 const WQCAP_MODE = { shared: 1 << 16, dedicated: 1 << 17 } as const;
 /** Operations: none, moving and filling memory. */
 export const OPERATION = { NOOP: 0, MEMMOVE: 3, MEMFILL: 4 } as const;
-const OPCAP = (1 << OPERATION.NOOP) | (1 << OPERATION.MEMMOVE) | (1 << OPERATION.MEMFILL);
+/** The operations that the accelerator has, a bit each. */
+export const OPCAP = (1 << OPERATION.NOOP) | (1 << OPERATION.MEMMOVE) | (1 << OPERATION.MEMFILL);
 /** Engines of the group that the queue is in. */
 const ENGINES = 1;
 

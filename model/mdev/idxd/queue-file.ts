@@ -1,9 +1,10 @@
 /** The char device of a work queue, for programs of the host: /dev/dsa/wq0.3. Beside drivers/dma/idxd/cdev.c. */
 import { clauses, must, refuse } from "../../kernel/clause.ts";
-import { File } from "../../kernel/file.ts";
+import { File, type Transfer } from "../../kernel/file.ts";
 import type { Kernel } from "../../kernel/kernel.ts";
 import { PAGE } from "../../kernel/memory-map.ts";
-import { type Operation, Unmodelled } from "../../kernel/operation.ts";
+import type { Mm } from "../../kernel/mm.ts";
+import type { Operation } from "../../kernel/operation.ts";
 import { rule as vfsRule } from "../../kernel/vfs.ts";
 import type { WorkQueue } from "./host.ts";
 import { IDXD, LINE_MAIL } from "./sources.ts";
@@ -29,6 +30,14 @@ export const rule = clauses({
     errno: "ENOSPC",
     source: source("idxd_cdev_open"),
   },
+  "IDXD-CDEV-WRITE-5": {
+    ...IDXD,
+    since: "6.10",
+    rule: "only the process that opened a queue submits to it",
+    errno: "EPERM",
+    source: source("idxd_cdev_write"),
+    unseen: "what another process of a program does is no write",
+  },
   "IDXD-CDEV-MMAP-1": {
     ...IDXD,
     rule: "no more than the one page of the queue's portal can be mapped",
@@ -47,10 +56,13 @@ export const rule = clauses({
 export class QueueFile extends File {
   readonly kind = "wq";
   readonly queue: WorkQueue;
+  /** The memory of who opened it, which descriptors reach. */
+  readonly #mm: Mm;
 
-  constructor(queue: WorkQueue, mode: number) {
+  constructor(queue: WorkQueue, mode: number, mm: Mm) {
     super(mode);
     this.queue = queue;
+    this.#mm = mm;
   }
 
   override ioctl(): Operation<number> {
@@ -62,8 +74,10 @@ export class QueueFile extends File {
   }
 
   /** From 6.10 on descriptors can be written, one after the other. */
-  override write(): Operation<number> {
-    throw new Unmodelled("descriptors of a program of the host");
+  override *write(k: Kernel, io: Transfer): Operation<number> {
+    if (!k.since("6.10")) return k.vfs.noMethod();
+    must(k.mm === this.#mm, rule["IDXD-CDEV-WRITE-5"]);
+    return k.idxd.submitAll(k, this.queue, io);
   }
 
   override *mmap(k: Kernel, length: number): Operation<number> {
@@ -88,7 +102,7 @@ export const fileSteps = {
     must(!queue.dedicated || queue.files === 0, rule["IDXD-CDEV-OPEN-2"]);
     k.idxd.takeProcessPasid(k, queue);
     queue.files++;
-    return new QueueFile(queue, mode);
+    return new QueueFile(queue, mode, k.mm);
   },
 
   /** iommu_sva_bind_device: one PASID for the process, however many files it has. */
