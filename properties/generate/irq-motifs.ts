@@ -23,7 +23,7 @@ const line: Motif = (on, make) => {
   make({ op: "write", fd: eventfd, count: 8, bytes: [1] });
 };
 
-/** Some vectors, mostly more once they are in use, and all of them raised by hand. */
+/** Some vectors, mostly more once they are in use, all of them raised by hand, and what one of their eventfds counted of that. */
 const vectors: Motif = (on, make) => {
   const { dice, focus, machine } = on;
   const many = machine.k.functions.filter(({ spec }) => spec.msix > 1 && focus.devices.includes(spec.name));
@@ -37,7 +37,9 @@ const vectors: Motif = (on, make) => {
   set(0, first);
   if (!oneIn(dice, 3)) set(first.length, [makeEventfd(on, make)]);
   const all = irqSet(PCI_IRQ.MSIX, NONE | TRIGGER, { count: first.length });
-  if (oneIn(dice, 2)) make(ioctl(device, "VFIO_DEVICE_SET_IRQS", all));
+  if (oneIn(dice, 2)) return;
+  make(ioctl(device, "VFIO_DEVICE_SET_IRQS", all));
+  if (oneIn(dice, 2)) make({ op: "read", fd: pick(dice, first), count: 8 });
 };
 
 export const IRQ_MOTIFS: readonly Motif[] = [line, vectors];
