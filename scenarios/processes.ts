@@ -1,3 +1,7 @@
+/**
+ * Several processes that work on the same containers and VMs: whose memory is mapped, for whom it
+ * counts, and what is left once one has ended.
+ */
 import { PAGE } from "../model/kernel/memory-map.ts";
 import type { Call, Value } from "../model/program.ts";
 import { DmaMap, MAP, UNMAP } from "../model/vfio/type1-layouts.ts";
@@ -5,17 +9,17 @@ import { command, MASTER_ON } from "./bar-calls.ts";
 import {
   addFile,
   close,
+  containerOf,
   createKvmVfio,
   createVm,
   getDeviceFd,
   ioctl,
   locked,
   openCdev,
-  openContainer,
   openGroup,
   openKvm,
   setContainer,
-  setIommu,
+  throughContainer,
 } from "./calls.ts";
 import { deviceReads, deviceWrites, look, mapDma, put, USER } from "./dma-calls.ts";
 import { CDEV, LEGACY } from "./needs.ts";
@@ -35,11 +39,7 @@ export const PROCESSES: readonly Scenario[] = [
     title: "memory of another process is mapped for a container, counts for it, and goes without it",
     needs: LEGACY,
     steps: [
-      openContainer(),
-      openGroup("edu0"),
-      setContainer("@group", "@container"),
-      setIommu("@container"),
-      getDeviceFd("@group", "edu0"),
+      ...throughContainer("edu0"),
       command(MASTER_ON),
       put(0, 0x11),
       fork,
@@ -61,10 +61,7 @@ export const PROCESSES: readonly Scenario[] = [
     title: "a process that gives a new address to another's mapping has its pages counted for itself",
     needs: LEGACY,
     steps: [
-      openContainer(),
-      openGroup("edu0"),
-      setContainer("@group", "@container"),
-      setIommu("@container"),
+      ...containerOf("edu0"),
       mapDma(A, 2 * PAGE, USER),
       fork,
       takeAddress(A, 2 * PAGE),
@@ -80,10 +77,7 @@ export const PROCESSES: readonly Scenario[] = [
     needs: LEGACY,
     steps: [
       withoutLock,
-      openContainer(),
-      openGroup("edu0"),
-      setContainer("@group", "@container"),
-      setIommu("@container"),
+      ...containerOf("edu0"),
       mapDma(A, 2 * PAGE, USER),
       lockOnePage,
       fork,
@@ -100,10 +94,7 @@ export const PROCESSES: readonly Scenario[] = [
     title: "a group that joins a container reaches the memory of the process that mapped it, whoever lets it join",
     needs: LEGACY,
     steps: [
-      openContainer(),
-      openGroup("mtty0"),
-      setContainer("@group", "@container"),
-      setIommu("@container"),
+      ...containerOf("mtty0"),
       mapDma(A, PAGE, USER),
       mapDma(B, PAGE, USER + BigInt(PAGE)),
       put(0, 0x11),
@@ -126,10 +117,7 @@ export const PROCESSES: readonly Scenario[] = [
     title: "a group can't join a container with memory of a process that has ended",
     needs: LEGACY,
     steps: [
-      openContainer(),
-      openGroup("mtty0"),
-      setContainer("@group", "@container"),
-      setIommu("@container"),
+      ...containerOf("mtty0"),
       fork,
       by(mapDma(A, PAGE, USER)),
       exit,

@@ -5,7 +5,7 @@ import { MEMORY, PAGE } from "../../model/kernel/memory-map.ts";
 import type { Call } from "../../model/program.ts";
 import { DmaMap, DmaUnmap, MAP, UNMAP } from "../../model/vfio/type1-layouts.ts";
 import { oneIn, pick } from "./dice.ts";
-import { type Make, mapFile, mock, open, setContainer, setIommu } from "./motif-calls.ts";
+import { allocIoas, type Make, mapFile, mock, open, setContainer, setIommu } from "./motif-calls.ts";
 import { MOTIFS, type Motif } from "./motifs.ts";
 import type { Situation } from "./moves.ts";
 
@@ -34,8 +34,7 @@ export const takenOver: Motif = (on, make) => {
   if (!oneIn(dice, 3)) make({ op: "capset", without: ["CAP_IPC_LOCK"] });
   const iommufd = open(on, make, { kind: "iommufd" });
   if (oneIn(dice, 2)) make(ioctl(iommufd, "IOMMU_OPTION", { size: 24, option_id: RLIMIT_MODE, op: 0, val64: 1 }));
-  const ioas = handles.fresh("ioas");
-  make(ioctl(iommufd, "IOMMU_IOAS_ALLOC", { size: 12 }, { binds: { out_ioas_id: ioas } }));
+  const ioas = allocIoas(on, make, iommufd);
   mock(on, make, iommufd, ioas);
   const fd = handles.fresh("memfd");
   const length = (1 + dice.roll(4)) * PAGE;
