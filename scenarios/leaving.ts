@@ -30,7 +30,6 @@ import {
   removeMdev,
   resetDevice,
   setContainer,
-  setIommu,
   throughContainer,
   throughNode,
 } from "./calls.ts";
@@ -353,15 +352,6 @@ export const LEAVING: readonly Scenario[] = [
     breaks: "alias-cleared",
     title: "a group that is attached goes on without a function of its own that was removed, and can be let go",
     needs: container,
-    steps: [
-      openContainer(),
-      openGroup("bridged1"),
-      setContainer("@group", "@container"),
-      setIommu("@container"),
-      removeFunction("bridged0"),
-      close("@group"),
-      close("@container"),
-      rescanAll(),
-    ],
+    steps: [...containerOf("bridged1"), removeFunction("bridged0"), close("@group"), close("@container"), rescanAll()],
   }),
 ];

@@ -20,6 +20,7 @@ import {
   removeMdev,
   setContainer,
   setIommu,
+  throughContainer,
   unsetContainer,
 } from "./calls.ts";
 import { CDEV, LEGACY } from "./needs.ts";
@@ -189,11 +190,7 @@ export const MEMORY: readonly Scenario[] = [
     // The set comes before the group's node, which may be missing as well, or long after it (6.1).
     steps: [...range(15, 55), ...range(55, 95).reverse()].flatMap((failNth) => [
       { ...createMdev(), failNth },
-      openContainer(),
-      openGroup("mdev0"),
-      setContainer("@group", "@container"),
-      setIommu("@container"),
-      getDeviceFd("@group", "mdev0"),
+      ...throughContainer("mdev0"),
       close("@device"),
       close("@group"),
       close("@container"),
